@@ -1,0 +1,125 @@
+"""Files that appear whole or not at all, and fingerprints of what is in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import xxhash
+
+
+def fingerprint(value: Any) -> str:
+    """A 16-digit hexadecimal fingerprint of a JSON-like value, whatever the order of its keys."""
+    return xxhash.xxh3_64_hexdigest(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
+
+
+def hash_file(path: Path) -> str:
+    """The 128-bit xxh3 of a local file's bytes, in hexadecimal."""
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Writes `content` to `path`: a reader, or a crash, sees the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_directory(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file, indented and in UTF-8, atomically."""
+    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file."""
+    return orjson.loads(path.read_bytes())
+
+
+def append_line(path: Path, record: dict[str, Any], *, durable: bool = True) -> None:
+    """Appends one JSON line. With `durable`, it is on the disk when this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        file.write(orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
+        file.flush()
+        if durable:
+            os.fsync(file.fileno())
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Reads a JSONL file that `append_line` wrote. A last line cut short by a crash is left out."""
+    if not path.exists():
+        return []
+    content = path.read_bytes()
+    complete = content[: content.rfind(b"\n") + 1]
+    return [orjson.loads(line) for line in complete.splitlines() if line]
+
+
+def write_lines(path: Path, records: list[dict[str, Any]]) -> None:
+    """Replaces a JSONL file as a whole, atomically."""
+    write_atomic(path, b"".join(orjson.dumps(record) + b"\n" for record in records))
+
+
+@contextmanager
+def atomic_directory(path: Path) -> Iterator[Path]:
+    """Gives a temporary directory that becomes `path` when the block ends well, and is removed otherwise.
+
+    What stood at `path` before is replaced.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _sync_file(file)
+        _sync_directory(temporary)
+        if path.exists():
+            stale = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
+            path.replace(stale)
+            temporary.replace(path)
+            shutil.rmtree(stale)
+        else:
+            temporary.replace(path)
+        _sync_directory(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Removes the temporary files and directories that a killed process left in `directory`."""
+    for path in [*directory.glob(".*.tmp"), *directory.glob(".*.old")]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_directory(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

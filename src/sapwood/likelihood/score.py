@@ -1,0 +1,183 @@
+"""How likely a model finds texts: the sum of the negative log-probabilities of their tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F  # noqa: N812
+
+from sapwood.errors import SapwoodError
+from sapwood.likelihood.batch import plan_batches
+from sapwood.progress import Advance
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+CHUNK_ELEMENTS = 1 << 22
+"""Logits that are turned into probabilities at a time, in fp32: 16 MiB, whatever the batch and the vocabulary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a model makes of one sequence."""
+
+    tokens: int
+    """How many tokens were predicted; those that were only context are not among them."""
+    nats: float
+    """The sum of -ln p(token | tokens before it) over the predicted tokens."""
+
+
+def score(
+    model: PreTrainedModel,
+    sequences: Sequence[np.ndarray],
+    *,
+    context: Sequence[int] | None = None,
+    max_tokens: int = 4096,
+    autocast: torch.dtype | None = None,
+    advance: Advance | None = None,
+) -> list[Scored]:
+    """Scores all tokens of each sequence but its first `context[i]`, and answers in the order asked.
+
+    `sequences` are one-dimensional arrays of token ids; `context` is 1 where it is not given, since a first
+    token has nothing to be predicted from. A sequence with nothing after its context counts 0 tokens.
+    `max_tokens` bounds a padded batch; `autocast` is the dtype to compute in, if not that of the weights;
+    `advance` is told of predicted tokens.
+
+    Where `torch.distributed` is initialised this is a collective: every rank calls it with the same
+    arguments, each scores its part of the batches, and all get all the answers. The model may be sharded.
+
+    Raises SapwoodError for a sequence longer than the model can read and for a token id it does not have.
+    """
+    contexts = [1] * len(sequences) if context is None else list(context)
+    _check(model, sequences, contexts)
+    counts = [max(0, len(sequence) - start) for sequence, start in zip(sequences, contexts, strict=True)]
+    scored = [index for index, count in enumerate(counts) if count]
+    # A sequence's last token is never an input: it is only predicted.
+    planned = plan_batches([len(sequences[index]) - 1 for index in scored], max_tokens)
+    batches = [[scored[row] for row in batch] for batch in planned]
+
+    rank, ranks = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    nats = np.zeros(len(sequences))
+    with _evaluation(model), _autocast(model, autocast):
+        for first in range(0, len(batches), ranks):
+            turn = batches[first : first + ranks]
+            # Ranks of a sharded model must run it equally often: one without a batch of its own repeats another's.
+            batch = turn[min(rank, len(turn) - 1)]
+            answer = _score_batch(model, [sequences[index] for index in batch], [contexts[index] for index in batch])
+            if rank < len(turn):
+                nats[batch] = answer
+            if advance is not None:
+                advance(sum(counts[index] for batch in turn for index in batch))
+    if ranks > 1:
+        nats = _sum_over_ranks(nats, model.device)
+    return [Scored(tokens=count, nats=float(value)) for count, value in zip(counts, nats, strict=True)]
+
+
+def rolling_windows(tokens: np.ndarray, prefix: int, length: int) -> list[tuple[np.ndarray, int]]:
+    """Cuts a document into windows in which every one of its tokens is predicted exactly once.
+
+    Returns (token ids, context) for `score`. A window has up to `length` inputs and as many targets, so up to
+    `length + 1` ids; the first begins with the token `prefix`, each later one with the last token of the
+    window before. These are the disjoint rolling windows of lm-evaluation-harness.
+
+    >>> [(window.tolist(), context) for window, context in rolling_windows(np.array([5, 6, 7]), 0, 2)]
+    [([0, 5, 6], 1), ([6, 7], 1)]
+    """
+    if length < 1:
+        raise ValueError(f"a window must have at least 1 token, not {length}")
+    tokens = np.asarray(tokens)
+    whole = np.concatenate([np.array([prefix], dtype=np.int64), tokens.astype(np.int64)])
+    return [(whole[start : start + length + 1], 1) for start in range(0, len(tokens), length)]
+
+
+def _check(model: PreTrainedModel, sequences: Sequence[np.ndarray], contexts: Sequence[int]) -> None:
+    config = model.config.get_text_config()
+    longest: int | None = getattr(config, "max_position_embeddings", None)
+    if len(contexts) != len(sequences):
+        raise ValueError(f"{len(sequences)} sequences, but {len(contexts)} contexts")
+    for index, (sequence, start) in enumerate(zip(sequences, contexts, strict=True)):
+        if start < 1:
+            raise ValueError(f"sequence {index}: a context of {start}, but a first token cannot be predicted")
+        if longest is not None and len(sequence) - 1 > longest:
+            raise SapwoodError(
+                f"Sequence {index} has {len(sequence):,} tokens, but the model reads at most {longest:,} at a time. "
+                "Cut it into windows (rolling_windows) or use a model with a longer context."
+            )
+        if len(sequence) and not 0 <= (wrong := _outermost(sequence, config.vocab_size)) < config.vocab_size:
+            raise SapwoodError(
+                f"Sequence {index} holds the token id {wrong}, but the model knows the ids 0 to "
+                f"{config.vocab_size - 1:,}. Use the tokenizer that belongs to the model."
+            )
+
+
+def _outermost(sequence: np.ndarray, size: int) -> int:
+    """The token id that is farthest outside of 0 to `size` - 1; any, if none is."""
+    lowest, highest = int(sequence.min()), int(sequence.max())
+    return lowest if lowest < 0 else highest
+
+
+def _score_batch(model: PreTrainedModel, rows: Sequence[np.ndarray], contexts: Sequence[int]) -> np.ndarray:
+    """The nats of each row, in float64.
+
+    Rows are padded on the right. No attention mask is needed: under causal attention what comes after a
+    token does not reach it.
+    """
+    width = max(len(row) for row in rows) - 1
+    inputs = np.zeros((len(rows), width), dtype=np.int64)
+    for number, row in enumerate(rows):
+        inputs[number, : len(row) - 1] = row[:-1]
+    skipped = min(contexts) - 1
+    logits = model(  # [rows, width - skipped, vocabulary]
+        input_ids=torch.from_numpy(inputs).to(model.device), use_cache=False, logits_to_keep=width - skipped
+    ).logits
+
+    counts = [len(row) - start for row, start in zip(rows, contexts, strict=True)]
+    row_of = np.repeat(np.arange(len(rows)), counts)
+    column_of = np.concatenate(
+        [np.arange(start - 1, len(row) - 1) for row, start in zip(rows, contexts, strict=True)]
+    )
+    targets = np.concatenate([row[start:] for row, start in zip(rows, contexts, strict=True)]).astype(np.int64)
+    row_at, column_at, target_at = (
+        torch.from_numpy(array).to(logits.device) for array in (row_of, column_of - skipped, targets)
+    )
+    step = max(1, CHUNK_ELEMENTS // logits.shape[-1])
+    losses = [
+        F.cross_entropy(logits[row, column].float(), target, reduction="none")
+        for row, column, target in zip(
+            row_at.split(step), column_at.split(step), target_at.split(step), strict=True
+        )
+    ]
+    return np.bincount(row_of, weights=torch.cat(losses).cpu().numpy(), minlength=len(rows))
+
+
+@contextmanager
+def _evaluation(model: PreTrainedModel) -> Iterator[None]:
+    """Switches dropout and gradients off, and afterwards every module back to the mode it was in.
+
+    Not `torch.inference_mode`: buffers that FSDP allocates inside of it cannot be used in training afterwards.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _autocast(model: PreTrainedModel, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
+    return nullcontext() if dtype is None else torch.autocast(model.device.type, dtype=dtype)
+
+
+def _sum_over_ranks(values: np.ndarray, device: torch.device) -> np.ndarray:
+    """Each value comes from one rank and is 0 on the others, so the sum is exact."""
+    total = torch.from_numpy(values).to(device)
+    dist.all_reduce(total)
+    return total.cpu().numpy()

@@ -1,0 +1,282 @@
+"""The recipe: what the user writes, field by field. One YAML file, validated before anything costs money."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
+
+from sapwood.recipe.units import Interval, format_share, format_tokens, parse_bytes, parse_share, parse_tokens
+
+_QUANTITY: dict[str, Any] = {"type": ["number", "string"]}
+
+
+def _positive(value: int) -> int:
+    if value <= 0:
+        raise ValueError("expected more than 0")
+    return value
+
+
+Tokens = Annotated[
+    int,
+    PlainValidator(parse_tokens),
+    AfterValidator(_positive),
+    PlainSerializer(format_tokens),
+    WithJsonSchema({**_QUANTITY, "examples": ["20M", "92.5B"]}),
+]
+Bytes = Annotated[int, PlainValidator(parse_bytes), WithJsonSchema({**_QUANTITY, "examples": ["4MiB"]})]
+Share = Annotated[
+    Fraction,
+    PlainValidator(parse_share),
+    PlainSerializer(format_share),
+    WithJsonSchema({**_QUANTITY, "examples": [7, 0.25, "20%", "1/3"]}),
+]
+Stretch = Annotated[
+    Interval,
+    PlainValidator(Interval.parse),
+    PlainSerializer(str),
+    WithJsonSchema({**_QUANTITY, "examples": ["10B", "200 steps", "30min"]}),
+]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+MUTABLE = {"mutable": True}
+"""Marks fields that may change between the start of a run and its resumption: they do not touch the training."""
+
+
+class Strict(BaseModel):
+    """A part of the recipe: unknown fields are errors, nothing is converted silently, nothing changes later."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True, use_attribute_docstrings=True
+    )
+
+
+def _one_or_more(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class Source(Strict):
+    """A named set of documents."""
+
+    files: Annotated[list[str], BeforeValidator(_one_or_more)] = []
+    """Paths or globs, relative to the recipe, or URLs that fsspec knows: JSONL (plain, .gz, .zst) or Parquet."""
+    programs: dict[str, Annotated[int, Field(gt=0)]] = {}
+    """Instead of files: items with exact answers made by programs, reasoning-gym generator names to item counts."""
+    tokens: Tokens | None = None
+    """The expected size. Enough for `sapwood plan` where the documents are not there yet; never used to train."""
+    text: str = "text"
+    """The column, or JSON key, that holds the text."""
+    language: str | None = None
+    """The language the documents are in, as an ISO 639-1 code."""
+    topics: str | None = None
+    """The taxonomy by which the documents are labelled."""
+    max_epochs: Annotated[Share | None, Field(json_schema_extra={"examples": [4]})] = None
+    """How often the source may be gone through at most. A plan that needs more is refused."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Source:
+        if self.files and self.programs:
+            raise ValueError("has both 'files' and 'programs'; a source is one or the other")
+        if not self.files and not self.programs and self.tokens is None:
+            raise ValueError("names no 'files', no 'programs' and no 'tokens' to plan with")
+        return self
+
+
+class Holdout(Strict):
+    """The documents that are never trained on. Chosen by a hash of their text, so that copies share their fate."""
+
+    share: Share = Fraction(1, 100)
+    """The share of every source's documents that is held out. Sources outside all groups are held out whole."""
+    salt: str = "sapwood"
+    """Another word gives another choice."""
+
+
+class Order(Strict):
+    """In which order the documents of a group or source come."""
+
+    by: str = "shuffle"
+    """`shuffle`, or the score to sort by, such as `perplexity`."""
+    ascending: bool = True
+    """Whether low scores come first."""
+
+
+class Controller(Strict):
+    """What moves the mixture during a stage."""
+
+    kind: Literal["static", "perplexity-change"] = "static"
+    """`static` keeps the mixture; `perplexity-change` is the rule of the paper."""
+    over: Literal["topics", "sources"] = "sources"
+    """Whose weights it moves."""
+    every: Stretch | None = None
+    """The length of a round, after which the losses are measured and the mixture is decided again."""
+    strength: float = 0.1
+    """The paper's alpha: how strongly a change of perplexity moves a weight."""
+
+
+class LearningRate(Strict):
+    """A schedule: a linear warm-up from `start` to `peak`, and `then` a shape until the end."""
+
+    peak: Annotated[float, Field(gt=0)]
+    """The highest learning rate."""
+    start: Annotated[float, Field(ge=0)] = 0.0
+    """The learning rate at the first token."""
+    end: Annotated[float, Field(ge=0)] = 0.0
+    """The learning rate at the last token, for all shapes but `constant`."""
+    warmup: Stretch = Interval(0, "tokens")
+    """How long the warm-up lasts: tokens (`10B`) or `200 steps`."""
+    then: Literal["constant", "linear", "cosine", "stable-decay"] = "constant"
+    """What follows. `stable-decay` holds the peak and falls in a line during the last `decay` (WSD)."""
+    decay: Share = Fraction(1, 5)
+    """For `stable-decay`: the share of the schedule's tokens during which the rate falls."""
+
+
+def _peak_only(value: object) -> object:
+    return {"peak": float(value)} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Schedule = Annotated[LearningRate, BeforeValidator(_peak_only)]
+"""A learning rate: a number stands for a constant rate."""
+
+
+class Stage(Strict):
+    """A part of a run with its own budget and mixture."""
+
+    name: Name
+    """What the stage is called in the plan, the ledger and the report."""
+    tokens: Tokens
+    """The budget. It is met to within one sequence."""
+    mixture: dict[str, Share]
+    """Shares of the groups, as people say them: `{zh: 2, en: 8}`."""
+    groups: dict[str, dict[str, Share]] = {}
+    """Groups whose inner shares differ in this stage from the recipe's."""
+    order: dict[str, Order] = {}
+    """The order of documents, by group or source. Shuffled where nothing is said."""
+    controller: Controller = Controller()
+    """What moves the mixture during the stage."""
+    learning_rate: Schedule | None = None
+    """A schedule for this stage alone, in place of `training.learning_rate`."""
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+class Optimizer(Strict):
+    """AdamW."""
+
+    betas: Annotated[tuple[float, float], BeforeValidator(_as_tuple)] = (0.9, 0.95)
+    """Decay rates of the two moments."""
+    epsilon: Annotated[float, Field(gt=0)] = 1e-8
+    """Added to the denominator."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Decoupled weight decay; not applied to vectors (norms, biases)."""
+    clip: Annotated[float, Field(gt=0)] | None = 1.0
+    """The largest norm of the gradient; null clips nothing."""
+
+
+class Checkpoints(Strict):
+    """When the state of a run is saved. It is also saved at the end of every round and when a run is stopped."""
+
+    every: Annotated[Stretch, Field(json_schema_extra=MUTABLE)] = Interval(30 * 60, "seconds")
+    """Tokens, steps, or a time: `5B`, `200 steps`, `30min`."""
+    keep: Annotated[int, Field(ge=1, json_schema_extra=MUTABLE)] = 2
+    """How many are kept."""
+
+
+class Training(Strict):
+    """How the model is trained."""
+
+    batch_tokens: Tokens
+    """Tokens in one optimizer step over all devices. Rounded down to whole sequences."""
+    learning_rate: Schedule | None = None
+    """The schedule over the whole run. Without it, every stage needs its own."""
+    optimizer: Optimizer = Optimizer()
+    """AdamW's settings."""
+    micro_batch: Annotated[int, Field(gt=0)] = 1
+    """Sequences that go through the model at once on one device. More is faster until memory is full."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """Arithmetic of the forward and backward pass; weights and optimizer stay fp32.
+    `auto` takes bf16 where the hardware is fast at it."""
+    isolate_documents: bool = True
+    """Whether documents packed into one sequence are hidden from each other. The paper did not hide them."""
+    checkpoints: Checkpoints = Checkpoints()
+    """When the state is saved."""
+
+
+class Gain(Strict):
+    """What is meant to get better."""
+
+    domains: list[str]
+    """Groups or sources."""
+
+
+class Retention(Strict):
+    """What is meant to stay as it is."""
+
+    domains: list[str]
+    """Groups or sources. A source that no group contains is watched: measured, and never trained on."""
+    margin: Annotated[float, Field(gt=0)] = 0.01
+    """The loss, in bits per byte, up to which an ability counts as kept. Declared before, judged after."""
+
+
+class Samples(Strict):
+    """Text generated before and after, for people to read."""
+
+    prompts: list[str] = []
+    """What the model continues. Without any, the openings of held-out documents are continued."""
+    tokens: Annotated[int, Field(ge=0)] = 48
+    """How many tokens are generated for each prompt, greedily."""
+
+
+class Evaluation(Strict):
+    """What is measured before and after."""
+
+    gain: Gain
+    """The new abilities."""
+    retention: Retention
+    """The old abilities."""
+    bytes: Annotated[Bytes, Field(json_schema_extra=MUTABLE)] = 2**20
+    """Held-out text scored for each source, at most, in whole documents."""
+    document_tokens: Annotated[int | None, Field(ge=2)] = None
+    """Score only so many tokens from the start of each document. Null scores whole documents."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """The confidence of all intervals."""
+    samples: Samples = Samples()
+    """Text generated before and after."""
+
+
+class Recipe(Strict):
+    """A run, from the model and the texts to what will be judged."""
+
+    name: Name
+    """What the run is called; its directory is `runs/NAME`."""
+    model: str
+    """The backbone: a hub name (`org/name`, or `org/name@revision`), a Hugging Face directory, a GGUF file, or a GGUF
+    file inside an installed Python package (`package:MODULE/FILE.gguf`)."""
+    sequence_length: Annotated[int, Field(ge=8)]
+    """Tokens in a packed sequence."""
+    seed: int = 0
+    """Decides every random choice."""
+    sources: dict[Name, Source]
+    """The sets of documents."""
+    groups: dict[Name, dict[str, Share]]
+    """Sources by language or purpose, with their shares inside the group."""
+    stages: Annotated[list[Stage], Field(min_length=1)]
+    """The stages, in order."""
+    holdout: Holdout = Holdout()
+    """What is never trained on."""
+    training: Training
+    """How the model is trained."""
+    evaluation: Annotated[Evaluation, Field(json_schema_extra=MUTABLE)]
+    """What is measured."""
