@@ -56,9 +56,15 @@ def read_json(path: Path) -> Any:
 
 
 def append_line(path: Path, record: dict[str, Any], *, durable: bool = True) -> None:
-    """Appends one JSON line. With `durable`, it is on the disk when this returns."""
+    """Appends one JSON line. With `durable`, it is on the disk when this returns.
+
+    A line that a crash cut short is removed first.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
+    with path.open("a+b") as file:
+        if file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
         file.write(orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
         file.flush()
         if durable:

@@ -109,17 +109,12 @@ def _check(model: PreTrainedModel, sequences: Sequence[np.ndarray], contexts: Se
                 f"Sequence {index} has {len(sequence):,} tokens, but the model reads at most {longest:,} at a time. "
                 "Cut it into windows (rolling_windows) or use a model with a longer context."
             )
-        if len(sequence) and not 0 <= (wrong := _outermost(sequence, config.vocab_size)) < config.vocab_size:
+        lowest, highest = (int(sequence.min()), int(sequence.max())) if len(sequence) else (0, 0)
+        if lowest < 0 or highest >= config.vocab_size:
             raise SapwoodError(
-                f"Sequence {index} holds the token id {wrong}, but the model knows the ids 0 to "
-                f"{config.vocab_size - 1:,}. Use the tokenizer that belongs to the model."
+                f"Sequence {index} holds the token id {lowest if lowest < 0 else highest}, but the model knows the ids "
+                f"0 to {config.vocab_size - 1}. Use the tokenizer that belongs to the model."
             )
-
-
-def _outermost(sequence: np.ndarray, size: int) -> int:
-    """The token id that is farthest outside of 0 to `size` - 1; any, if none is."""
-    lowest, highest = int(sequence.min()), int(sequence.max())
-    return lowest if lowest < 0 else highest
 
 
 def _score_batch(model: PreTrainedModel, rows: Sequence[np.ndarray], contexts: Sequence[int]) -> np.ndarray:
@@ -139,9 +134,7 @@ def _score_batch(model: PreTrainedModel, rows: Sequence[np.ndarray], contexts: S
 
     counts = [len(row) - start for row, start in zip(rows, contexts, strict=True)]
     row_of = np.repeat(np.arange(len(rows)), counts)
-    column_of = np.concatenate(
-        [np.arange(start - 1, len(row) - 1) for row, start in zip(rows, contexts, strict=True)]
-    )
+    column_of = np.concatenate([np.arange(start - 1, len(row) - 1) for row, start in zip(rows, contexts, strict=True)])
     targets = np.concatenate([row[start:] for row, start in zip(rows, contexts, strict=True)]).astype(np.int64)
     row_at, column_at, target_at = (
         torch.from_numpy(array).to(logits.device) for array in (row_of, column_of - skipped, targets)
@@ -149,9 +142,7 @@ def _score_batch(model: PreTrainedModel, rows: Sequence[np.ndarray], contexts: S
     step = max(1, CHUNK_ELEMENTS // logits.shape[-1])
     losses = [
         F.cross_entropy(logits[row, column].float(), target, reduction="none")
-        for row, column, target in zip(
-            row_at.split(step), column_at.split(step), target_at.split(step), strict=True
-        )
+        for row, column, target in zip(*(torch.split(at, step) for at in (row_at, column_at, target_at)), strict=True)
     ]
     return np.bincount(row_of, weights=torch.cat(losses).cpu().numpy(), minlength=len(rows))
 

@@ -59,6 +59,13 @@ def differences(before: Recipe, after: Recipe) -> list[str]:
     ]
 
 
+def line_of(path: Path, location: Sequence[str]) -> str:
+    """Where a field stands, as `file:line: dotted.path`, for errors found after the recipe was read."""
+    document = _parse(path.read_text(encoding="utf-8"), path)
+    typed = tuple(int(part) if part.isdigit() else part for part in location)
+    return f"{path}:{_line(document, typed) or 1}: {'.'.join(location)}"
+
+
 def _fixed(model: BaseModel) -> dict[str, Any]:
     """The dump of a model without its mutable fields."""
     dump = model.model_dump(mode="json")
@@ -112,7 +119,7 @@ def _override(document: CommentedMap, override: str) -> None:
         place[_item(place, last, dotted)] = value
     else:
         place[last] = value
-        place.lc.data.pop(last, None)
+        (place.lc.data or {}).pop(last, None)
 
 
 def _item(sequence: CommentedSeq, part: str, dotted: str) -> int:

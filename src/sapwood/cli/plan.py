@@ -1,0 +1,90 @@
+"""`sapwood plan`: what a recipe means in numbers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from fractions import Fraction
+
+from rich.console import Console
+from rich.table import Table
+
+from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse
+from sapwood.mixture.plan import DomainPlan, Plan, unavailable
+from sapwood.recipe import Recipe
+from sapwood.recipe.units import format_tokens
+
+
+def plan(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS) -> None:
+    """Show what a recipe will train on, stage by stage and source by source. Costs nothing and changes nothing."""
+    loaded, run = open_run(recipe, overrides, runs)
+    print_plan(loaded, plan_or_refuse(loaded, run, recipe, to_train=False))
+
+
+def print_plan(recipe: Recipe, plan: Plan) -> None:
+    """Prints the plan as tables."""
+    console = Console(highlight=False)
+    unit, suffix = next((u, s) for u, s in ((10**9, "B"), (10**6, "M"), (10**3, "K"), (1, "")) if plan.tokens >= u)
+
+    def amount(tokens: Fraction) -> str:
+        return f"{float(tokens / unit):.6f}".rstrip("0").rstrip(".") + suffix
+
+    steps = -(-plan.sequences // plan.batch_sequences)
+    console.print(f"[bold]{recipe.name}[/]: {recipe.model}", soft_wrap=True)
+    console.print(
+        f"{format_tokens(sum(stage.tokens for stage in plan.stages))} tokens in {plan.sequences:,} sequences of "
+        f"{plan.sequence_length:,}; about {steps:,} steps of {plan.batch_sequences:,} sequences\n"
+    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("source", no_wrap=True)
+    for stage in plan.stages:
+        table.add_column(stage.name, justify="right", overflow="fold")
+    for title in ("total", "share", "available", "passes"):
+        table.add_column(title, justify="right")
+    total = Fraction(sum(stage.tokens for stage in plan.stages))
+
+    def row(name: str, parts: tuple[Fraction, ...], *rest: str, style: str | None = None) -> None:
+        whole = sum(parts, Fraction(0))
+        table.add_row(
+            name, *(amount(part) for part in parts), amount(whole), f"{float(whole / total):.4%}", *rest, style=style
+        )
+
+    for group in recipe.groups:
+        members = [domain for domain in plan.domains if domain.group == group]
+        row(group, _add(members), style="bold")
+        for domain in members:
+            row(f"  {domain.name}", domain.tokens, _available(domain), _passes(domain))
+    row("all", tuple(Fraction(stage.tokens) for stage in plan.stages), style="bold")
+    console.print(table)
+
+    if any(domain.kind for domain in plan.domains):
+        kinds: dict[str, list[DomainPlan]] = defaultdict(list)
+        for domain in plan.domains:
+            kinds[domain.kind or "other"].append(domain)
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("kind", no_wrap=True)
+        for stage in plan.stages:
+            table.add_column(stage.name, justify="right", overflow="fold")
+        table.add_column("total", justify="right")
+        table.add_column("share", justify="right")
+        for kind, members in kinds.items():
+            row(kind, _add(members))
+        console.print()
+        console.print(table)
+    for place, message in unavailable(recipe):
+        console.print(f"\n[yellow]Not in this version:[/] {'.'.join(place)}: {message}", soft_wrap=True)
+    for remark in plan.remarks:
+        console.print(f"\n[yellow]Note:[/] {remark}", soft_wrap=True)
+
+
+def _add(domains: list[DomainPlan]) -> tuple[Fraction, ...]:
+    return tuple(sum(parts, Fraction(0)) for parts in zip(*(domain.tokens for domain in domains), strict=True))
+
+
+def _available(domain: DomainPlan) -> str:
+    if domain.available is None:
+        return "?"
+    return f"{domain.available:,}" if domain.measured else f"~{format_tokens(domain.available)}"
+
+
+def _passes(domain: DomainPlan) -> str:
+    return "?" if domain.epochs is None else f"{domain.epochs:.2f}"

@@ -1,0 +1,23 @@
+"""`sapwood run`: everything from the raw files to the report."""
+
+from __future__ import annotations
+
+from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse
+from sapwood.cli.evaluate import evaluate_base, evaluate_grown
+from sapwood.cli.plan import print_plan
+from sapwood.cli.prepare import prepare_run
+from sapwood.cli.report import write_reports
+from sapwood.cli.train import train_run
+
+
+def run(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS) -> None:
+    """Prepare, train, evaluate and report. Run again, it continues where it stopped."""
+    loaded, directory = open_run(recipe, overrides, runs)
+    plan_or_refuse(loaded, directory, recipe, to_train=True)
+    prepare_run(loaded, directory)
+    plan = plan_or_refuse(loaded, directory, recipe, to_train=True)
+    print_plan(loaded, plan)
+    evaluate_base(loaded, directory)
+    train_run(loaded, plan, directory)
+    evaluate_grown(loaded, directory)
+    write_reports(loaded, directory)

@@ -1,0 +1,31 @@
+"""datatrove's local executor, without its messages on the console."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from datatrove.executor.local import LocalPipelineExecutor
+from datatrove.utils import logging
+
+
+class QuietExecutor(LocalPipelineExecutor):  # type: ignore[misc]
+    """Runs blocks in local processes. What datatrove has to say is in the files of its logging directory alone."""
+
+    def run(self) -> Any:
+        _silence()
+        return super().run()
+
+    def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> Any:
+        _silence()  # this runs in the worker process
+        return super()._run_for_rank(rank, local_rank, node_rank)
+
+
+def _silence() -> None:
+    """datatrove adds `sys.stderr` to loguru's sinks at every task, unasked; here it finds one that drops everything."""
+    logging.sys = SimpleNamespace(stderr=_drop)
+    logging.setup_default_logger()
+
+
+def _drop(message: str) -> None:
+    del message

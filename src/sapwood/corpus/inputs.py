@@ -1,0 +1,112 @@
+"""The files of a source: which there are, and what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from fsspec.core import has_magic, url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from sapwood.corpus.rows import FORMATS
+from sapwood.errors import SapwoodError
+from sapwood.files import fingerprint, hash_file
+
+Known = Mapping[str, Mapping[str, Any]]
+"""Earlier fingerprints by file name, as `InputFile.describe` gives them, with `modified` beside them."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file to read documents from."""
+
+    name: str
+    """How the file is called in the origins of its documents."""
+    url: str
+    """What to open: a local path, or a URL that fsspec knows."""
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What is in a file, as far as it takes to know it again."""
+
+    size: int
+    """Bytes."""
+    hash: str
+    """Of a local file, the hash of its content; of a remote one, what its store says of its version."""
+    modified: int
+    """Of a local file, when it was written, in nanoseconds; else 0. Spares the hashing, and identifies nothing."""
+
+
+def list_files(source: str, patterns: Iterable[str]) -> list[InputFile]:
+    """The files that the patterns stand for, each once, sorted by name.
+
+    Raises SapwoodError where a pattern matches nothing or a file is in no format that can be read.
+    """
+    files = {file.name: file for pattern in patterns for file in _matches(source, pattern)}
+    return [files[name] for name in sorted(files)]
+
+
+def _matches(source: str, pattern: str) -> list[InputFile]:
+    try:
+        system, path = url_to_fs(pattern)
+        literal = not has_magic(path) or system.exists(path)
+        paths = [path] if literal else system.glob(path)
+        details = [system.info(found) for found in paths]
+    except (ImportError, ValueError, OSError) as error:
+        raise SapwoodError(_cannot_open(source, pattern, error)) from None
+    if literal and details[0]["type"] == "directory":
+        raise SapwoodError(
+            f"Source '{source}': {pattern} is a directory. Write a pattern such as {pattern.rstrip('/')}/*.jsonl"
+        )
+    local = isinstance(system, LocalFileSystem)
+    files = []
+    for detail in details:
+        if detail["type"] == "directory":
+            continue
+        url = detail["name"] if local else system.unstrip_protocol(detail["name"])
+        if not url.endswith(FORMATS):
+            raise SapwoodError(f"Source '{source}': {url} is in no format that can be read: {', '.join(FORMATS)}")
+        files.append(InputFile(name=url, url=url, size=int(detail["size"])))
+    if not files:
+        raise SapwoodError(f"Source '{source}': no file matches {pattern}")
+    return files
+
+
+def take_fingerprints(source: str, files: Iterable[InputFile], known: Known) -> dict[str, Fingerprint]:
+    """What is in each file, by name. A local file that has the size and time in `known` is not read again.
+
+    Raises SapwoodError where a file cannot be opened.
+    """
+    found = {}
+    for file in files:
+        try:
+            found[file.name] = _take(file, known.get(file.name, {}))
+        except (ImportError, ValueError, OSError) as error:
+            raise SapwoodError(_cannot_open(source, file.url, error)) from None
+    return found
+
+
+def _take(file: InputFile, known: Mapping[str, Any]) -> Fingerprint:
+    system, path = url_to_fs(file.url)
+    if not isinstance(system, LocalFileSystem):
+        return Fingerprint(file.size, fingerprint(str(system.ukey(path))), 0)
+    status = Path(path).stat()
+    if (known.get("size"), known.get("modified")) == (status.st_size, status.st_mtime_ns):
+        with Path(path).open("rb"):
+            return Fingerprint(status.st_size, known["hash"], status.st_mtime_ns)
+    return Fingerprint(status.st_size, hash_file(Path(path)), status.st_mtime_ns)
+
+
+def open_file(file: InputFile) -> Any:
+    """The bytes of the file, as they are stored."""
+    return fsspec.open(file.url, "rb").open()
+
+
+def _cannot_open(source: str, name: str, error: Exception) -> str:
+    return f"Source '{source}': cannot open {name}: {error or type(error).__name__}"

@@ -1,0 +1,97 @@
+"""A run directory: where everything of one run lies, and whether its recipe is still the one it was begun with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sapwood.errors import SapwoodError
+from sapwood.files import write_atomic
+from sapwood.mixture.ledger import Ledger
+from sapwood.recipe import Recipe, differences, dump_recipe, load_recipe
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """The paths of one run."""
+
+    root: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe with every default written out."""
+        return self.root / "recipe.yaml"
+
+    @property
+    def plan(self) -> Path:
+        """The plan in numbers."""
+        return self.root / "plan.json"
+
+    @property
+    def ledger(self) -> Path:
+        """One line a round."""
+        return self.root / "ledger.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        """One line a step."""
+        return self.root / "metrics.jsonl"
+
+    @property
+    def environment(self) -> Path:
+        """Versions and hardware."""
+        return self.root / "environment.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Saved states."""
+        return self.root / "checkpoints"
+
+    @property
+    def evaluation(self) -> Path:
+        """One JSON file a measured model."""
+        return self.root / "evaluation"
+
+    @property
+    def model(self) -> Path:
+        """The grown model, a normal Hugging Face directory."""
+        return self.root / "model"
+
+    def corpus(self, source: str) -> Path:
+        """The prepared documents of a source."""
+        return self.root / "corpus" / source
+
+    def corpora(self, recipe: Recipe) -> dict[str, Path]:
+        """The prepared documents of every source of a recipe."""
+        return {source: self.corpus(source) for source in recipe.sources}
+
+    def tokens(self, source: str) -> Path:
+        """The token shards of a source."""
+        return self.root / "tokens" / source
+
+    def adopt(self, recipe: Recipe) -> None:
+        """Makes `recipe` the run's recipe.
+
+        Before the first round is decided any recipe will do. Afterwards only fields that do not touch the training may
+        change, and stages that have not begun. Raises SapwoodError with every other difference named.
+        """
+        if self.recipe.exists():
+            rounds = Ledger(self.ledger).rounds
+            begun = {entry.stage for entry in rounds}
+            before = load_recipe(self.recipe)
+            changed = [line for line in differences(before, recipe) if not _concerns_later_stage(line, before, begun)]
+            if rounds and changed:
+                raise SapwoodError(
+                    f"The run in {self.root} was begun with another recipe:\n  "
+                    + "\n  ".join(changed)
+                    + "\nPut these back, or give the run another name."
+                )
+        write_atomic(self.recipe, dump_recipe(recipe))
+
+
+def _concerns_later_stage(difference: str, recipe: Recipe, begun: set[str]) -> bool:
+    parts = difference.partition(":")[0].split(".")
+    if parts[0] != "stages":
+        return False
+    number = int(parts[1])
+    return number >= len(recipe.stages) or recipe.stages[number].name not in begun

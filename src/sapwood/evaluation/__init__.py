@@ -1,0 +1,1 @@
+"""What a model predicts well before and after, and what the difference means."""

@@ -1,0 +1,101 @@
+"""The verdict: what was gained, kept and lost, by the margins that the recipe declared beforehand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sapwood.errors import SapwoodError
+from sapwood.evaluation.result import DomainScore, Evaluation
+from sapwood.evaluation.statistics import Estimate, mean, ratio
+from sapwood.recipe.check import members
+from sapwood.recipe.schema import Recipe
+
+Verdict = Literal["gained", "no gain shown", "kept", "improved", "lost", "loss not excluded", "worse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The change of one ability, and what it means."""
+
+    kind: Literal["gain", "retention"]
+    name: str
+    """The group or source, as the recipe names it."""
+    sources: tuple[str, ...]
+    documents: int
+    before: float
+    """Bits per byte, the mean over the sources."""
+    after: float
+    change: Estimate
+    """after - before, from the same documents; below zero is better."""
+    interval: tuple[float, float]
+    """Of the change, at the recipe's confidence."""
+    verdict: Verdict
+
+    @property
+    def passed(self) -> bool:
+        """Whether the recipe's demand is met."""
+        return self.verdict in ("gained", "kept", "improved")
+
+
+def judge(recipe: Recipe, before: Evaluation, after: Evaluation) -> list[Finding]:
+    """One finding for every domain under `gain` and `retention` of the recipe, in its order.
+
+    Gained: the whole interval of the change lies below zero. Kept: it lies below the margin (non-inferiority). Lost: it
+    lies above the margin. Anything else is said to be not shown.
+
+    Raises SapwoodError when the two evaluations did not score the same documents in the same way.
+    """
+    if before.settings != after.settings:
+        changed = [key for key in before.settings if before.settings[key] != after.settings.get(key)]
+        raise SapwoodError(
+            f"The evaluations '{before.label}' and '{after.label}' cannot be compared: they differ in "
+            f"{', '.join(changed) or 'their settings'}. Run `sapwood evaluate` again."
+        )
+    evaluation = recipe.evaluation
+    findings = []
+    kinds: tuple[tuple[Literal["gain", "retention"], Sequence[str]], ...] = (
+        ("gain", evaluation.gain.domains),
+        ("retention", evaluation.retention.domains),
+    )
+    for kind, names in kinds:
+        for name in names:
+            sources = tuple(members(recipe, name))
+            change = mean([paired_change(before.domains[s], after.domains[s]) for s in sources])
+            interval = change.interval(evaluation.confidence)
+            findings.append(
+                Finding(
+                    kind=kind,
+                    name=name,
+                    sources=sources,
+                    documents=sum(len(before.domains[source].documents) for source in sources),
+                    before=sum(before.domains[s].bits_per_byte.value for s in sources) / len(sources),
+                    after=sum(after.domains[s].bits_per_byte.value for s in sources) / len(sources),
+                    change=change,
+                    interval=interval,
+                    verdict=_verdict(kind, interval, evaluation.retention.margin),
+                )
+            )
+    return findings
+
+
+def paired_change(before: DomainScore, after: DomainScore) -> Estimate:
+    """The change in bits per byte over the same documents; pairing removes most of the noise between documents.
+
+    Raises SapwoodError when the documents differ.
+    """
+    if [(d.id, d.bytes) for d in before.documents] != [(d.id, d.bytes) for d in after.documents]:
+        raise SapwoodError("The two evaluations scored different documents. Run `sapwood evaluate` again.")
+    bits = [(b.nats - a.nats) / math.log(2) for a, b in zip(before.documents, after.documents, strict=True)]
+    return ratio(bits, [document.bytes for document in before.documents])
+
+
+def _verdict(kind: Literal["gain", "retention"], interval: tuple[float, float], margin: float) -> Verdict:
+    low, high = interval
+    if kind == "gain":
+        return "gained" if high < 0 else "worse" if low > 0 else "no gain shown"
+    if high < 0:
+        return "improved"
+    return "kept" if high < margin else "lost" if low > margin else "loss not excluded"

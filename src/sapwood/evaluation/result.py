@@ -1,0 +1,99 @@
+"""What an evaluation leaves: every document's likelihood, so that all statistics can be redone without the model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sapwood.errors import SapwoodError
+from sapwood.evaluation.statistics import Estimate, ratio
+from sapwood.files import read_json, write_json
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentScore:
+    """How well a model predicts one held-out document."""
+
+    id: str
+    bytes: int
+    """UTF-8 bytes of the text that was scored."""
+    tokens: int
+    """Tokens that were predicted."""
+    nats: float
+    """The sum of -log p over them."""
+
+
+@dataclass(frozen=True, slots=True)
+class DomainScore:
+    """How well a model predicts a source."""
+
+    documents: tuple[DocumentScore, ...]
+
+    @property
+    def bits_per_byte(self) -> Estimate:
+        """Bits per UTF-8 byte, over all documents."""
+        return ratio([d.nats / math.log(2) for d in self.documents], [d.bytes for d in self.documents])
+
+    @property
+    def perplexity(self) -> float:
+        """Per token; comparable only between models of the same tokenizer."""
+        return math.exp(sum(d.nats for d in self.documents) / sum(d.tokens for d in self.documents))
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A text that the model continued."""
+
+    domain: str
+    prompt: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """One model, measured."""
+
+    label: str
+    """`base`, `step-00000120`, `model`."""
+    model: str
+    """The fingerprint of the weights."""
+    tokens: int
+    """Tokens trained on when it was measured."""
+    settings: dict[str, Any]
+    """What decides the numbers: two evaluations can be compared only when these agree."""
+    domains: dict[str, DomainScore]
+    samples: tuple[Sample, ...] = ()
+    seconds: float = 0.0
+
+    def losses(self) -> dict[str, dict[str, float]]:
+        """Bits per byte and standard error by domain, as the ledger keeps them."""
+        estimates = {name: score.bits_per_byte for name, score in self.domains.items()}
+        return {
+            name: {
+                "bits_per_byte": e.value,
+                "standard_error": 0.0 if math.isnan(e.standard_error) else e.standard_error,
+            }
+            for name, e in estimates.items()
+        }
+
+    def write(self, directory: Path) -> None:
+        """Writes `LABEL.json`."""
+        record = asdict(self)
+        for name, loss in self.losses().items():
+            record["domains"][name] = {**loss, "perplexity": self.domains[name].perplexity, **record["domains"][name]}
+        write_json(directory / f"{self.label}.json", record)
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """Reads what `Evaluation.write` wrote. Raises SapwoodError when it is not there."""
+    if not path.exists():
+        raise SapwoodError(f"There is no evaluation {path}. `sapwood evaluate` writes it.")
+    record = read_json(path)
+    record["domains"] = {
+        name: DomainScore(tuple(DocumentScore(**document) for document in domain["documents"]))
+        for name, domain in record["domains"].items()
+    }
+    record["samples"] = tuple(Sample(**sample) for sample in record["samples"])
+    return Evaluation(**record)

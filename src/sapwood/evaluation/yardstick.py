@@ -1,0 +1,85 @@
+"""The yardstick of a run: the same held-out texts, scored in the same way, for every model that is held against it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from sapwood.backbone.load import load_tokenizer
+from sapwood.evaluation.bits import Texts, score_texts
+from sapwood.evaluation.held_out import held_out_texts
+from sapwood.evaluation.result import Evaluation
+from sapwood.evaluation.samples import generate_samples
+from sapwood.files import fingerprint
+from sapwood.recipe.schema import Recipe
+from sapwood.tokens.encode import Encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """What is measured, and how."""
+
+    recipe: Recipe
+    texts: Texts
+    tokenizer: PreTrainedTokenizerBase
+    encoder: Encoder
+    autocast: torch.dtype | None
+
+    @staticmethod
+    def open(
+        recipe: Recipe, corpora: Mapping[str, Path], model_directory: Path, autocast: torch.dtype | None
+    ) -> Yardstick:
+        """Chooses the held-out texts of every prepared source, and takes the tokenizer of `model_directory`."""
+        evaluation = recipe.evaluation
+        return Yardstick(
+            recipe=recipe,
+            texts={
+                source: held_out_texts(corpus, evaluation.bytes, evaluation.document_bytes)
+                for source, corpus in corpora.items()
+            },
+            tokenizer=load_tokenizer(model_directory),
+            encoder=Encoder.load(model_directory),
+            autocast=autocast,
+        )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything but the model that decides the numbers."""
+        return {
+            "window": self.recipe.sequence_length,
+            "precision": "fp32" if self.autocast is None else str(self.autocast).removeprefix("torch."),
+            "document_bytes": self.recipe.evaluation.document_bytes,
+            "documents": {name: fingerprint([text.id for text in chosen]) for name, chosen in self.texts.items()},
+        }
+
+    def measure(
+        self, model: PreTrainedModel, *, label: str, model_fingerprint: str, tokens: int, with_samples: bool = False
+    ) -> Evaluation:
+        """Measures a model that has been trained on `tokens` tokens."""
+        started = time.monotonic()
+        begin = self.tokenizer.bos_token_id
+        domains = score_texts(
+            model,
+            self.encoder,
+            self.texts,
+            prefix=self.tokenizer.eos_token_id if begin is None else begin,
+            window=self.recipe.sequence_length,
+            autocast=self.autocast,
+            title=f"Measuring {label}",
+        )
+        samples = generate_samples(model, self.tokenizer, self.texts, self.recipe) if with_samples else ()
+        return Evaluation(
+            label=label,
+            model=model_fingerprint,
+            tokens=tokens,
+            settings=self.settings,
+            domains=domains,
+            samples=samples,
+            seconds=time.monotonic() - started,
+        )

@@ -1,0 +1,1 @@
+"""Which sequence comes next, and why: budgets, stages, rounds, order, the ledger."""

@@ -1,0 +1,87 @@
+"""Every source's bits per byte: before, between and after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sapwood.errors import SapwoodError
+from sapwood.evaluation.gate import paired_change
+from sapwood.evaluation.result import DomainScore
+from sapwood.evaluation.statistics import Estimate
+from sapwood.report.account import aims
+from sapwood.report.facts import Facts
+from sapwood.report.plots import Course
+from sapwood.report.tones import Tone, tones
+
+
+@dataclass(frozen=True, slots=True)
+class DomainRow:
+    """A source in the section on bits per byte."""
+
+    name: str
+    tone: Tone
+    aim: str
+    documents: int
+    bytes: int
+    before: Estimate | None
+    after: Estimate | None
+    change: Estimate | None
+    perplexity_before: float | None
+    perplexity_after: float | None
+
+
+def _scored(score: DomainScore | None) -> DomainScore | None:
+    """A score with documents; without any there is nothing to compute."""
+    return score if score is not None and score.documents else None
+
+
+def domain_rows(facts: Facts) -> list[DomainRow]:
+    """A row for every source that was measured, in the order of the recipe."""
+    rows = []
+    colors, kinds = tones(aims(facts)), aims(facts)
+    for name in facts.recipe.sources:
+        before = _scored(facts.base.domains.get(name)) if facts.base else None
+        after = _scored(facts.model.domains.get(name)) if facts.model else None
+        shown = after or before
+        if shown is not None:
+            rows.append(
+                DomainRow(
+                    name=name,
+                    tone=colors[name],
+                    aim=kinds[name],
+                    documents=len(shown.documents),
+                    bytes=sum(document.bytes for document in shown.documents),
+                    before=before.bits_per_byte if before else None,
+                    after=after.bits_per_byte if after else None,
+                    change=_change(before, after),
+                    perplexity_before=before.perplexity if before else None,
+                    perplexity_after=after.perplexity if after else None,
+                )
+            )
+    return rows
+
+
+def _change(before: DomainScore | None, after: DomainScore | None) -> Estimate | None:
+    """The paired change; None where the documents are not the same."""
+    if before is None or after is None:
+        return None
+    try:
+        return paired_change(before, after)
+    except SapwoodError:
+        return None
+
+
+def courses(facts: Facts) -> tuple[list[Course], list[str]]:
+    """The change of every source over the evaluations there are, and the evaluations that cannot be compared."""
+    if facts.base is None or not facts.between:
+        return [], []
+    left_out = [item.label for item in facts.evaluations if item.settings != facts.base.settings]
+    compared = [item for item in facts.evaluations if item.label not in left_out]
+    found = []
+    for name in facts.recipe.sources:
+        first = _scored(facts.base.domains.get(name))
+        changes = [(item.tokens, _change(first, _scored(item.domains.get(name)))) for item in compared]
+        points = [(tokens, change) for tokens, change in changes if change is not None]
+        if len(points) > 1:
+            found.append(Course(name, *(tuple(part) for part in zip(*points, strict=True))))
+    return found, left_out

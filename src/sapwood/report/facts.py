@@ -1,0 +1,139 @@
+"""What a run directory holds, as far as the run has got: the one place where the report reads files."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from sapwood.directory import RunDirectory
+from sapwood.evaluation.result import Evaluation, read_evaluation
+from sapwood.files import read_json, read_lines
+from sapwood.manifest import Manifest, read_manifest
+from sapwood.mixture.ledger import Ledger
+from sapwood.recipe.schema import Recipe
+
+QUARANTINE = "quarantine.jsonl"
+EXAMPLES = 5
+"""How many rows of each source's quarantine are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A logged optimizer step. Units are those of `metrics.jsonl`; what a line does not say is NaN."""
+
+    step: float
+    position: float
+    """Sequences trained on, this step included."""
+    tokens: float
+    """Tokens trained on, this step included."""
+    stage: str
+    loss: float
+    """Nats per predicted token."""
+    learning_rate: float
+    gradient_norm: float
+    tokens_per_second: float
+    seconds: float
+    memory_bytes: float
+
+    @staticmethod
+    def from_json(line: dict[str, Any]) -> Step:
+        """Reads a line of `metrics.jsonl`."""
+        values = {field.name: line.get(field.name) for field in fields(Step)}
+        stage = str(values.pop("stage"))
+        return Step(stage=stage, **{name: math.nan if value is None else value for name, value in values.items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """Everything that the run directory says. What is not there yet is None or empty."""
+
+    recipe: Recipe
+    run: RunDirectory
+    plan: dict[str, Any] | None
+    """`plan.json`, as `Plan.to_json` wrote it."""
+    ledger: Ledger
+    events: tuple[dict[str, Any], ...]
+    """All lines of the ledger, with their times."""
+    steps: tuple[Step, ...]
+    corpus: dict[str, Manifest]
+    """The manifests of the prepared documents, by source."""
+    quarantine: dict[str, tuple[dict[str, Any], ...]]
+    """The first rows that could not be used, by source."""
+    tokens: dict[str, Manifest]
+    """The manifests of the token shards, by source."""
+    base: Evaluation | None
+    model: Evaluation | None
+    between: tuple[Evaluation, ...]
+    """Evaluations during training, in its order."""
+    environment: dict[str, Any]
+
+    @cached_property
+    def position(self) -> int:
+        """Sequences trained on so far."""
+        finish = [event["position"] for event in self.events if event["event"] == "finish"]
+        return int(finish[-1] if finish else self.steps[-1].position if self.steps else 0)
+
+    @property
+    def trained_tokens(self) -> int:
+        """Tokens trained on so far."""
+        return self.position * self.recipe.sequence_length
+
+    @property
+    def finished(self) -> bool:
+        """Whether training reached its end."""
+        return self.ledger.finished
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """All there are, from the backbone to the grown model."""
+        return [item for item in (self.base, *self.between, self.model) if item is not None]
+
+
+def read_facts(recipe: Recipe, run: Path) -> Facts:
+    """Reads the directory of a run of `recipe`.
+
+    Raises SapwoodError when its ledger was changed by hand.
+    """
+    directory = RunDirectory(run)
+    between = sorted(
+        (read_evaluation(path) for path in directory.evaluation.glob("step-*.json")), key=lambda item: item.tokens
+    )
+    return Facts(
+        recipe=recipe,
+        run=directory,
+        plan=read_json(directory.plan) if directory.plan.exists() else None,
+        ledger=Ledger(directory.ledger, writable=False),
+        events=tuple(read_lines(directory.ledger)),
+        steps=tuple(Step.from_json(line) for line in read_lines(directory.metrics)),
+        corpus=_manifests((name, directory.corpus(name)) for name in recipe.sources),
+        quarantine={name: _first_lines(directory.corpus(name) / QUARANTINE) for name in recipe.sources},
+        tokens=_manifests((name, directory.tokens(name)) for name in recipe.sources),
+        base=_evaluation(directory.evaluation / "base.json"),
+        model=_evaluation(directory.evaluation / "model.json"),
+        between=tuple(between),
+        environment=read_json(directory.environment) if directory.environment.exists() else {},
+    )
+
+
+def _manifests(directories: Iterable[tuple[str, Path]]) -> dict[str, Manifest]:
+    found = ((name, read_manifest(path)) for name, path in directories)
+    return {name: manifest for name, manifest in found if manifest is not None}
+
+
+def _evaluation(path: Path) -> Evaluation | None:
+    return read_evaluation(path) if path.exists() else None
+
+
+def _first_lines(path: Path) -> tuple[dict[str, Any], ...]:
+    """The first rows of a quarantine, which may be large."""
+    if not path.exists():
+        return ()
+    with path.open("rb") as file:
+        return tuple(orjson.loads(line) for line in itertools.islice(file, EXAMPLES) if line.endswith(b"\n"))

@@ -1,0 +1,339 @@
+"""What each section of the report shows, made ready for its template."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sapwood.evaluation.result import Sample
+from sapwood.mixture.ledger import Round
+from sapwood.report import plots
+from sapwood.report.account import Line, aims, source_accounts, stage_accounts
+from sapwood.report.domains import courses, domain_rows
+from sapwood.report.facts import Facts, Step
+from sapwood.report.tones import tones
+from sapwood.report.verdict import SIGNS, find, lead, statement, tally
+from sapwood.report.wording import count, duration, listed, percent, short, size
+
+MOST_SAMPLES = 40
+MOST_ROUNDS = 400
+"""More are left to the files of the run, and the page says so."""
+
+_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
+_HAN_LANGUAGES = ("zh", "ja", "ko", "yue")
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A part of the run that is not there yet."""
+
+    sentence: str
+    """What is missing."""
+    verb: str
+    """The command that makes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleText:
+    """A text with its language, as far as it is known."""
+
+    text: str
+    language: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SamplePair:
+    """A prompt, and how the two models continue it."""
+
+    domain: str
+    prompt: SampleText
+    before: SampleText | None
+    after: SampleText | None
+
+
+@dataclass(frozen=True, slots=True)
+class StageLosses:
+    """How the training loss of a stage began and ended."""
+
+    name: str
+    steps: int
+    tokens: float
+    first: float
+    """The mean over the first tenth of the steps."""
+    last: float
+    """The mean over the last tenth of the steps."""
+    highest_rate: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRow:
+    """A round as it stands in the list of reasons."""
+
+    number: int
+    stage: str
+    start: int
+    """In tokens, as is `stop`."""
+    stop: int
+    shares: tuple[tuple[str, str], ...]
+    reasons: tuple[str, ...]
+
+
+def verdict_section(facts: Facts) -> dict[str, Any]:
+    """The verdict, its figures and the headline numbers."""
+    findings, problem = find(facts)
+    settings = facts.recipe.evaluation
+    statements = [statement(finding, settings.retention.margin, settings.confidence) for finding in findings]
+    remarks = []
+    if facts.model is not None and facts.model.tokens != facts.trained_tokens:
+        remarks.append(
+            f"The model was measured after {count(facts.model.tokens)} tokens; training has reached "
+            f"{count(facts.trained_tokens)}."
+        )
+    figures = [
+        (kind, plots.forest(group, settings.retention.margin if kind == "retention" else None))
+        for kind in ("gain", "retention")
+        if (group := [finding for finding in findings if finding.kind == kind])
+    ]
+    return {
+        "findings": findings,
+        "signs": SIGNS,
+        "statements": statements,
+        "lead": lead(findings) if findings else "There is no verdict yet.",
+        "tally": tally(findings) if findings else "",
+        "problem": problem,
+        "missing": _missing_evaluations(facts),
+        "remarks": remarks,
+        "figures": figures,
+        "headline": _headline(facts),
+    }
+
+
+def plan_section(facts: Facts) -> dict[str, Any]:
+    """The plan against the ledger."""
+    stages = stage_accounts(facts)
+    planned = sum(stage.total.planned for stage in stages)
+    differing = [line for stage in stages for line in stage.lines if line.difference]
+    domains = facts.plan["domains"] if facts.plan else []
+    trained = {account.name: account for account in source_accounts(facts)}
+    return {
+        "missing": [] if facts.plan else [Missing("There is no plan yet.", "prepare")],
+        "stages": stages,
+        "total": Line("all", planned, facts.position),
+        "summary": _comparison(facts, planned, len(differing)) if facts.plan else "",
+        "domains": [(domain, trained[domain["name"]]) for domain in domains if domain["name"] in trained],
+        "remarks": facts.plan["remarks"] if facts.plan else [],
+        "length": facts.recipe.sequence_length,
+    }
+
+
+def training_section(facts: Facts) -> dict[str, Any]:
+    """Loss, gradient norm and learning rate."""
+    if not facts.steps:
+        return {"missing": [Missing("Nothing has been trained yet.", "train")], "figure": None}
+    total = max(facts.plan["tokens"] if facts.plan else 0, int(facts.steps[-1].tokens))
+    return {
+        "missing": [],
+        "figure": plots.training_curves(facts.steps, _stage_starts(facts), total),
+        "thinned": math.ceil(len(facts.steps) / plots.MOST_POINTS),
+        "stages": [_stage_losses(facts, name) for name in dict.fromkeys(step.stage for step in facts.steps)],
+    }
+
+
+def mixture_section(facts: Facts) -> dict[str, Any]:
+    """The weights of the rounds, and the reasons for them."""
+    rounds = facts.ledger.rounds
+    if not rounds:
+        return {"missing": [Missing("No round has been decided yet.", "train")], "figure": None}
+    length = facts.recipe.sequence_length
+    colors = tones(aims(facts))
+    used = {name for entry in rounds for name in entry.weights}
+    total = max(facts.plan["tokens"] if facts.plan else 0, rounds[-1].stop * length)
+    return {
+        "missing": [],
+        "figure": plots.mixture(rounds, length, facts.trained_tokens, total, colors),
+        "legend": [(name, tone) for name, tone in colors.items() if name in used],
+        "rounds": [_round_row(entry, length) for entry in rounds[:MOST_ROUNDS]],
+        "more": max(0, len(rounds) - MOST_ROUNDS),
+    }
+
+
+def domains_section(facts: Facts) -> dict[str, Any]:
+    """Every source's bits per byte and perplexity, before, between and after."""
+    rows = domain_rows(facts)
+    colors = tones(aims(facts))
+    settings = facts.recipe.evaluation
+    figure = None
+    if rows:
+        figure = plots.levels(
+            [plots.Level(row.name, row.before, row.after) for row in rows], colors, settings.confidence
+        )
+    found, left_out = courses(facts)
+    figures = []
+    for aim in ("gain", "retention", ""):
+        group = [course for course in found if aims(facts)[course.name] == aim]
+        if group:
+            margin = settings.retention.margin if aim == "retention" else None
+            figures.append(
+                (
+                    aim,
+                    plots.courses(group, colors, settings.confidence, margin),
+                    [(course.name, colors[course.name]) for course in group],
+                )
+            )
+    return {
+        "missing": _missing_evaluations(facts),
+        "rows": rows,
+        "figure": figure,
+        "courses": figures,
+        "left_out": left_out,
+    }
+
+
+def samples_section(facts: Facts) -> dict[str, Any]:
+    """Text of both models side by side."""
+    before = facts.base.samples if facts.base else ()
+    after = facts.model.samples if facts.model else ()
+    first = {(sample.domain, sample.prompt): sample for sample in before}
+    second = {(sample.domain, sample.prompt): sample for sample in after}
+    keys = list(dict.fromkeys([*first, *second]))
+    languages = {name: source.language for name, source in facts.recipe.sources.items()}
+
+    def text(content: str, domain: str) -> SampleText:
+        return SampleText(content, _language(content, languages.get(domain)))
+
+    def continuation(sample: Sample | None) -> SampleText | None:
+        return None if sample is None else text(sample.text, sample.domain)
+
+    pairs = [
+        SamplePair(key[0], text(key[1], key[0]), continuation(first.get(key)), continuation(second.get(key)))
+        for key in keys[:MOST_SAMPLES]
+    ]
+    return {
+        "missing": _missing_evaluations(facts),
+        "pairs": pairs,
+        "more": len(keys) - len(pairs),
+        "asked": facts.recipe.evaluation.samples.tokens > 0,
+    }
+
+
+def account_section(facts: Facts) -> dict[str, Any]:
+    """Documents and tokens of every source, from the files to the training."""
+    sources = source_accounts(facts)
+    unprepared = [name for name in facts.recipe.sources if name not in facts.tokens]
+    reasons = [
+        (name, stage, reason, documents)
+        for name in facts.recipe.sources
+        for stage, manifests in (("reading", facts.corpus), ("encoding", facts.tokens))
+        if name in manifests
+        for reason, documents in manifests[name].reasons.items()
+    ]
+    return {
+        "missing": [Missing(f"Not prepared yet: {listed(unprepared)}.", "prepare")] if unprepared else [],
+        "sources": sources,
+        "corpus": facts.corpus,
+        "tokens": facts.tokens,
+        "reasons": reasons,
+        "quarantine": {name: lines for name, lines in facts.quarantine.items() if lines},
+        "trained": sum(source.trained for source in sources),
+        "position": facts.position,
+        "length": facts.recipe.sequence_length,
+    }
+
+
+def _missing_evaluations(facts: Facts) -> list[Missing]:
+    missing = []
+    if facts.base is None:
+        missing.append(Missing("The backbone has not been measured.", "evaluate"))
+    if not facts.finished:
+        begun = "is not finished" if facts.position else "has not begun"
+        missing.append(Missing(f"Training {begun}.", "train"))
+    if facts.model is None:
+        missing.append(Missing("The grown model has not been measured.", "evaluate"))
+    return missing
+
+
+def _headline(facts: Facts) -> list[tuple[str, str, str]]:
+    """Name, number and remark of what one wants to know first."""
+    steps = facts.steps
+    planned = facts.plan["tokens"] if facts.plan else sum(stage.tokens for stage in facts.recipe.stages)
+    reached = facts.trained_tokens
+    share = f"{percent(reached / planned)} of {short(planned)} planned"
+    if facts.finished:
+        share = "all that were planned" if reached == planned else f"{short(planned)} were planned"
+    rows = [("Tokens trained on", short(reached), share)]
+    if steps:
+        seconds = steps[-1].seconds
+        rows += [
+            ("Time in training", duration(seconds), f"{count(steps[-1].step)} steps"),
+            ("Speed", f"{count(steps[-1].tokens / seconds) if seconds else '–'} tokens/s", "mean over the run"),
+            ("Most memory", size(max(step.memory_bytes for step in steps)), str(facts.environment.get("device", ""))),
+        ]
+    return rows
+
+
+def _comparison(facts: Facts, planned: int, differing: int) -> str:
+    if not facts.position:
+        return "Nothing has been trained yet."
+    if not facts.finished:
+        return (
+            f"{count(facts.position)} of {count(planned)} planned sequences are trained "
+            f"({percent(facts.position / planned)}). What is missing shows as a difference."
+        )
+    if not differing:
+        return "Training is finished, and the ledger agrees with the plan to the sequence."
+    return (
+        f"Training is finished. In {differing} {'line' if differing == 1 else 'lines'} the ledger differs from the "
+        "plan; the reasons of the rounds say why the mixture moved."
+    )
+
+
+def _stage_starts(facts: Facts) -> list[tuple[str, int]]:
+    """Names of stages, and the tokens at which they begin."""
+    length = facts.recipe.sequence_length
+    if facts.plan:
+        return [(stage["name"], stage["start"] * length) for stage in facts.plan["stages"]]
+    starts: dict[str, int] = {}
+    for entry in facts.ledger.rounds:
+        starts.setdefault(entry.stage, entry.start * length)
+    return list(starts.items())
+
+
+def _stage_losses(facts: Facts, name: str) -> StageLosses:
+    steps = [step for step in facts.steps if step.stage == name]
+    before = next((step for step in reversed(facts.steps) if step.step < steps[0].step), None)
+    tenth = max(1, len(steps) // 10)
+    return StageLosses(
+        name=name,
+        steps=len(steps),
+        tokens=steps[-1].tokens - (before.tokens if before else 0),
+        first=_mean_loss(steps[:tenth]),
+        last=_mean_loss(steps[-tenth:]),
+        highest_rate=max(step.learning_rate for step in steps),
+        seconds=steps[-1].seconds - (before.seconds if before else 0),
+    )
+
+
+def _mean_loss(steps: Sequence[Step]) -> float:
+    return sum(step.loss for step in steps) / len(steps)
+
+
+def _round_row(entry: Round, length: int) -> RoundRow:
+    return RoundRow(
+        number=entry.index + 1,
+        stage=entry.stage,
+        start=entry.start * length,
+        stop=entry.stop * length,
+        shares=tuple((name, percent(float(weight))) for name, weight in entry.weights.items()),
+        reasons=entry.reasons,
+    )
+
+
+def _language(text: str, stated: str | None) -> str | None:
+    """The language of a text: what its source says, as long as the script agrees."""
+    if _HAN.search(text):
+        return stated if stated in _HAN_LANGUAGES else "zh"
+    return None if stated in _HAN_LANGUAGES else stated

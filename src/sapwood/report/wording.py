@@ -1,0 +1,89 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+MINUS = "−"
+
+
+def number(value: float, decimals: int = 3, *, signed: bool = False) -> str:
+    """A number with a fixed count of decimals and a true minus sign: `1.612`, `−0.403`, `+0.010`."""
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else f"{MINUS}∞"
+    text = f"{value:+,.{decimals}f}" if signed else f"{value:,.{decimals}f}"
+    if float(text.replace(",", "")) == 0:
+        text = text.lstrip("+-")
+    return text.replace("-", MINUS)
+
+
+def signed(value: float, decimals: int = 3) -> str:
+    """A change: `−0.403`, `+0.010`."""
+    return number(value, decimals, signed=True)
+
+
+def count(value: float) -> str:
+    """A whole number, all of it: `12,345`."""
+    return number(value, 0)
+
+
+def short(value: float) -> str:
+    """A number to three figures: `15.4M`, `92.5B`, `512`."""
+    if math.isnan(value):
+        return "–"
+    for suffix, unit in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("K", 1e3)):
+        if abs(value) >= unit * 0.9995:
+            return f"{float(f'{value / unit:.3g}'):g}{suffix}"
+    return f"{float(f'{value:.3g}'):g}"
+
+
+def rate(value: float) -> str:
+    """A learning rate to three figures, as a recipe writes it: `0.0005`, `1e-5`."""
+    return f"{value:.3g}".replace("e-0", "e-")
+
+
+def percent(share: float, decimals: int = 1) -> str:
+    """A share of one: `12.5%`."""
+    return f"{share:.{decimals}%}".replace("-", MINUS)
+
+
+def confidence(share: float) -> str:
+    """A confidence as it was declared: `95%`, `99.5%`."""
+    return f"{share * 100:.10g}%"
+
+
+def interval(bounds: tuple[float, float]) -> str:
+    """An interval of a change: `−0.431 to −0.374`."""
+    low, high = bounds
+    return "unknown" if math.isinf(low) else f"{signed(low)} to {signed(high)}"
+
+
+def duration(seconds: float) -> str:
+    """A time in its two largest units: `21 min 30 s`, `3 h 12 min`."""
+    if math.isnan(seconds):
+        return "–"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    parts = [(whole // 86400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "min"), (whole % 60, "s")]
+    first = next(place for place, (amount, _) in enumerate(parts) if amount)
+    return " ".join(f"{amount} {unit}" for amount, unit in parts[first : first + 2] if amount)
+
+
+def size(amount: float) -> str:
+    """Bytes: `3.1 GiB`."""
+    if math.isnan(amount):
+        return "–"
+    for unit in ("B", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:,.1f} GiB"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: `a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -1,0 +1,1 @@
+"""Documents in, verified question-answer documents out."""

@@ -1,0 +1,219 @@
+"""Texts in, token ids out: by the fastest tokenizer that gives the ids of the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+from fastokens import Tokenizer as FastTokenizer
+from tokenizers import Tokenizer
+
+from sapwood.errors import SapwoodError
+from sapwood.files import fingerprint, hash_file
+from sapwood.tokens.probe import probe_texts
+
+REFERENCE, FAST = "tokenizers", "fastokens"
+_REFUSALS = 4
+"""Where fastokens refuses more than one text in so many, it is not used."""
+
+Encoded = tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]
+"""Token ids of all texts, one after the other, and where each text's begin, and the last one's end."""
+
+
+class Encoder:
+    """A model's tokenizer for training texts: it adds no tokens, and text that spells a control token stays text.
+
+    The ids are those of the `tokenizers` library. They are made by `fastokens`, many times faster, as long as every
+    text on which the two were compared (`verify`) gave the same.
+    """
+
+    backend: str
+    """The library at work: `fastokens` or `tokenizers`."""
+    reason: str
+    """Why it is `tokenizers`; empty while it is `fastokens`."""
+    eos: int
+    """The id that ends every document."""
+    vocabulary_size: int
+    """Ids are below this."""
+    fingerprint: str
+    """Identifies everything that decides the ids."""
+
+    def __init__(self, path: Path, reference: Tokenizer, eos: int, vocabulary_size: int) -> None:
+        """`path` is a tokenizer.json, and `reference` what is in it.
+
+        Raises SapwoodError where the tokenizer cannot keep text and control tokens apart.
+        """
+        self._reference = reference
+        added = reference.get_added_tokens_decoder()
+        unknown = _unknown(path)
+        control = {number for number, token in added.items() if token.special and token.content != unknown}
+        self._control = np.array(sorted(control | {eos}), np.int64)
+        self.eos = eos
+        self.vocabulary_size = max(vocabulary_size, 1 + max(reference.get_vocab().values(), default=0))
+        if not 0 <= eos < self.vocabulary_size:
+            raise SapwoodError(f"The end-of-text token {eos} is outside the vocabulary of {self.vocabulary_size}.")
+        self.fingerprint = fingerprint([hash_file(path), eos, self.vocabulary_size])
+        self._fast, self.reason = _fast(path)
+        self.backend = REFERENCE if self._fast is None else FAST
+        self.verify(probe_texts(token.content for token in added.values()))
+
+    @staticmethod
+    def load(directory: Path, eos: int | None = None) -> Encoder:
+        """The tokenizer in a model's directory.
+
+        `eos` is the id that ends every document; without it, the tokenizer's end-of-sequence token is taken, or the
+        one in `generation_config.json` or `config.json`.
+
+        Raises SapwoodError where the directory has no `tokenizer.json` or names no such token.
+        """
+        path = directory / "tokenizer.json"
+        if not path.exists():
+            raise SapwoodError(
+                f"{directory} has no tokenizer.json. Write one with "
+                f"`AutoTokenizer.from_pretrained(directory).save_pretrained(directory)` from transformers."
+            )
+        reference = _reference(path)
+        config = _read(directory / "config.json")
+        size = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size") or 0
+        return Encoder(path, reference, _end(directory, reference, config) if eos is None else eos, int(size))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The smallest type that holds every id: `uint16` or `uint32`."""
+        return np.dtype(np.uint16 if self.vocabulary_size <= 1 << 16 else np.uint32)
+
+    def encode_batch(self, texts: Sequence[str]) -> Encoded:
+        """The ids of all texts, flat, `[tokens]`, and `offsets`, `[texts + 1]`.
+
+        Text i has `ids[offsets[i] : offsets[i + 1]]`.
+
+        Raises SapwoodError if a control token's id comes out, which no text may give.
+        """
+        ids, offsets = self._encode(texts)
+        controls = np.flatnonzero(np.isin(ids, self._control))
+        if len(controls):
+            token = self._reference.id_to_token(int(ids[controls[0]]))
+            text = texts[int(np.searchsorted(offsets, controls[0], side="right")) - 1]
+            raise SapwoodError(
+                f"The tokenizer turns the text {text[:60]!r} into the control token {token}. "
+                "Such a tokenizer cannot be trained with: text must not be able to speak for the program."
+            )
+        return ids, offsets
+
+    def verify(self, texts: Sequence[str]) -> None:
+        """Compares `fastokens` with `tokenizers` on these texts; after a difference, `tokenizers` is at work.
+
+        Raises SapwoodError if a control token's id comes out of one of them.
+        """
+        if self._fast is not None:
+            self.reason = _objection(self._reference, self._fast, texts)
+            if self.reason:
+                self._fast, self.backend = None, REFERENCE
+        self.encode_batch(texts)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of some ids, control tokens spelt out."""
+        return str(self._reference.decode(list(ids), skip_special_tokens=False))
+
+    def _encode(self, texts: Sequence[str]) -> Encoded:
+        if self._fast is None:
+            return _encode_reference(self._reference, texts)
+        try:
+            return _encode_fast(self._fast, texts)
+        except ValueError:
+            if len(texts) == 1:
+                return _encode_reference(self._reference, texts)
+        # fastokens refuses a text with a byte that the vocabulary lacks; halving finds the few that are meant.
+        half = len(texts) // 2
+        (ids, offsets), (more, further) = self._encode(texts[:half]), self._encode(texts[half:])
+        return np.concatenate([ids, more]), np.concatenate([offsets, offsets[-1] + further[1:]])
+
+
+def _reference(path: Path) -> Tokenizer:
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises bare Exception
+        raise SapwoodError(f"{path} is no tokenizer that `tokenizers` can read: {error}") from None
+    tokenizer.encode_special_tokens = True
+    # A saved tokenizer may still have the limits of whoever used it last.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _fast(path: Path) -> tuple[FastTokenizer | None, str]:
+    try:
+        tokenizer = FastTokenizer.from_file(str(path))
+    except Exception as error:  # whatever it cannot read, the reference can
+        return None, f"fastokens cannot read this tokenizer: {error}"
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer, ""
+
+
+def _encode_reference(tokenizer: Tokenizer, texts: Sequence[str]) -> Encoded:
+    items = [item.ids for item in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+    offsets = np.cumsum([0, *map(len, items)], dtype=np.int64)
+    ids = np.fromiter((number for item in items for number in item), np.uint32, count=int(offsets[-1]))
+    return ids, offsets
+
+
+def _encode_fast(tokenizer: FastTokenizer, texts: Sequence[str]) -> Encoded:
+    ids, offsets = tokenizer.encode_batch_flat(list(texts), split_special_tokens=True)
+    return np.frombuffer(ids, "<u4"), np.frombuffer(offsets, "<u8").astype(np.int64)
+
+
+def _objection(reference: Tokenizer, fast: FastTokenizer, texts: Sequence[str]) -> str:
+    """Why `fast` cannot stand in for `reference` on these texts; empty if it can.
+
+    It can although it refuses a few of them: those are encoded by the reference.
+    """
+    accepted, refusal = [], ""
+    for text in texts:
+        try:
+            _encode_fast(fast, [text])
+            accepted.append(text)
+        except ValueError as error:
+            refusal = str(error)
+    if (len(texts) - len(accepted)) * _REFUSALS > len(texts):
+        return f"fastokens cannot encode many texts: {refusal}"
+    expected, offsets = _encode_reference(reference, accepted)
+    found, found_offsets = _encode_fast(fast, accepted)
+    for number, text in enumerate(accepted):
+        ours = found[found_offsets[number] : found_offsets[number + 1]]
+        if not np.array_equal(expected[offsets[number] : offsets[number + 1]], ours):
+            return f"fastokens gives other ids than tokenizers for {text[:60]!r}"
+    return ""
+
+
+def _end(directory: Path, reference: Tokenizer, config: dict[str, Any]) -> int:
+    token = _read(directory / "tokenizer_config.json").get("eos_token")
+    spelling = token.get("content") if isinstance(token, dict) else token
+    number: Any = reference.token_to_id(spelling) if spelling else None
+    for settings in (_read(directory / "generation_config.json"), config):
+        if number is None:
+            named = settings.get("eos_token_id")
+            number = named[0] if isinstance(named, list) and named else named
+    if not isinstance(number, int):
+        raise SapwoodError(
+            f"{directory} names no token that ends a text: write `eos_token` in its tokenizer_config.json, "
+            "or `eos_token_id` in its config.json."
+        )
+    return number
+
+
+def _unknown(path: Path) -> str | None:
+    """The token for what the vocabulary lacks. It is marked as special, but it is what such text becomes."""
+    model = orjson.loads(path.read_bytes())["model"]
+    if model.get("unk_id") is not None:
+        return str(model["vocab"][model["unk_id"]][0])
+    token = model.get("unk_token")
+    return token if isinstance(token, str) else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(orjson.loads(path.read_bytes())) if path.exists() else {}

@@ -1,0 +1,1 @@
+"""Model, optimizer, schedule, the loop, checkpoints, ranks."""

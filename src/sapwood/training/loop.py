@@ -1,0 +1,179 @@
+"""The loop: what happens from the first token of a run to the last."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from sapwood.backbone.load import load_model
+from sapwood.directory import RunDirectory
+from sapwood.errors import SapwoodError
+from sapwood.mixture.ledger import Ledger, Losses
+from sapwood.mixture.plan import Plan
+from sapwood.mixture.rounds import next_round
+from sapwood.mixture.stream import Stream
+from sapwood.progress import console, track
+from sapwood.recipe.schema import Checkpoints, Recipe
+from sapwood.tokens.sequence import Packing
+from sapwood.training.batch import make_batch
+from sapwood.training.checkpoint import State, load_latest, save_checkpoint
+from sapwood.training.loss import next_token_loss
+from sapwood.training.metrics import StepMetrics, forget_after, peak_memory
+from sapwood.training.optimizer import build_optimizer
+from sapwood.training.parallel import Ranks
+from sapwood.training.precision import autocast_type
+from sapwood.training.schedule import learning_rate
+from sapwood.training.stop import StopRequest
+
+Measure = Callable[[PreTrainedModel, State], Losses]
+"""Measures the live model between rounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """How a call of `train` ended."""
+
+    state: State
+    finished: bool
+    """False when it was asked to stop before the end."""
+    model: PreTrainedModel
+
+
+def train(
+    recipe: Recipe,
+    plan: Plan,
+    model_directory: Path,
+    packings: Mapping[str, Packing],
+    run: RunDirectory,
+    ranks: Ranks,
+    measure: Measure,
+) -> Trained:
+    """Trains from the newest checkpoint of `run`, or from the backbone, to the end of the plan.
+
+    Every round is written to the ledger before its first token is trained. A round that the ledger already holds is
+    taken as it was decided, so that a resumed run follows the same stream.
+    """
+    settings = recipe.training
+    model = load_model(model_directory, dtype=torch.float32).to(ranks.device).train()
+    optimizer = build_optimizer(model, settings.optimizer)
+    state = load_latest(run.checkpoints, model, optimizer)
+    autocast = autocast_type(settings.precision, ranks.device)
+    ledger = Ledger(run.ledger, writable=ranks.first)
+    stream = Stream(ledger, packings, recipe.seed)
+    if ranks.first:
+        forget_after(run.metrics, state.step)
+    if state.step:
+        console.print(f"Continuing after step {state.step}, {state.position * plan.sequence_length:,} tokens.")
+
+    due = CheckpointClock(settings.checkpoints, plan, state)
+    done = state.position * plan.sequence_length
+    with StopRequest() as stop, track("Training", plan.tokens, done=done) as advance:
+        while state.position < plan.sequences:
+            entry = ledger.at(state.position)
+            if entry is None:
+                losses = measure(model, state) if state.position else {}
+                entry = next_round(recipe, plan, ledger, state.position, losses)
+                ledger.append(entry)
+
+            started = time.monotonic()
+            positions = range(state.position, min(state.position + plan.batch_sequences, entry.stop))
+            tokens = len(positions) * plan.sequence_length
+            at = (state.position + len(positions) / 2) * plan.sequence_length  # the middle of the batch
+            rate = learning_rate(recipe, plan, at)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            torch.manual_seed(hash((recipe.seed, state.step, ranks.rank)))  # dropout, in models that have it
+            loss, norm = step(model, optimizer, stream, positions, recipe, ranks, autocast)
+            if not math.isfinite(loss):
+                raise SapwoodError(
+                    f"The loss of step {state.step + 1} is {loss}. The last checkpoint is intact; lower the learning "
+                    f"rate, or look at sequences {positions.start} to {positions.stop - 1}."
+                )
+
+            seconds = time.monotonic() - started
+            state = State(state.step + 1, positions.stop, state.seconds + seconds)
+            if ranks.first:
+                StepMetrics(
+                    step=state.step,
+                    position=state.position,
+                    tokens=state.position * plan.sequence_length,
+                    stage=entry.stage,
+                    loss=loss,
+                    learning_rate=rate,
+                    gradient_norm=norm,
+                    tokens_per_second=tokens / seconds,
+                    seconds=state.seconds,
+                    memory_bytes=peak_memory(ranks.device),
+                ).write(run.metrics)
+            advance(tokens, f"loss {loss:.3f}, {tokens / seconds:,.0f} tokens/s")
+
+            stopping = ranks.any(stop.requested)
+            if stopping or state.position == entry.stop or ranks.any(due(state)):
+                if ranks.first:
+                    save_checkpoint(run.checkpoints, state, model, optimizer, settings.checkpoints.keep)
+                due = CheckpointClock(settings.checkpoints, plan, state)
+                ranks.wait()
+            if stopping:
+                break
+
+    finished = state.position >= plan.sequences
+    if finished:
+        ledger.finish(state.position)
+    return Trained(state, finished, model)
+
+
+def step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    stream: Stream,
+    positions: range,
+    recipe: Recipe,
+    ranks: Ranks,
+    autocast: torch.dtype | None,
+) -> tuple[float, float]:
+    """One optimizer step on the sequences at `positions`; gives the loss per predicted token and the gradient's norm.
+
+    The loss is divided by the predicted tokens of the whole batch, over all micro-batches and ranks, so that neither
+    changes the step.
+    """
+    settings = recipe.training
+    mine = [stream[position] for position in ranks.share(positions)]
+    batches = [
+        make_batch(mine[start : start + settings.micro_batch], isolate_documents=settings.isolate_documents)
+        for start in range(0, len(mine), settings.micro_batch)
+    ]
+    predicted = ranks.sum(sum(batch.predicted for batch in batches))
+    total = 0.0
+    for batch in batches:
+        loss = next_token_loss(model, batch.to(ranks.device), autocast) / max(predicted, 1)
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += float(loss.detach())
+    ranks.sum_gradients(model.parameters())
+    norm = nn.utils.clip_grad_norm_(model.parameters(), settings.optimizer.clip or math.inf)
+    optimizer.step()
+    optimizer.zero_grad()
+    return ranks.sum(total), float(norm)
+
+
+class CheckpointClock:
+    """Tells when the next checkpoint is due, counted from `state`."""
+
+    def __init__(self, settings: Checkpoints, plan: Plan, state: State) -> None:
+        self._every = settings.every
+        self._plan = plan
+        self._since = state
+        self._started = time.monotonic()
+
+    def __call__(self, state: State) -> bool:
+        """Whether a checkpoint is due now."""
+        if self._every.unit == "seconds":
+            return time.monotonic() - self._started >= self._every.amount
+        trained = (state.position - self._since.position) * self._plan.sequence_length
+        return trained >= self._every.tokens(self._plan.batch_tokens)

@@ -1,0 +1,54 @@
+"""One line a step: what a run logs of itself."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from sapwood.files import append_line, read_lines, write_lines
+
+
+@dataclass(frozen=True, slots=True)
+class StepMetrics:
+    """An optimizer step in numbers."""
+
+    step: int
+    position: int
+    """Sequences trained on, this step included."""
+    tokens: int
+    """Tokens trained on, this step included."""
+    stage: str
+    loss: float
+    """Nats per predicted token, over the whole batch."""
+    learning_rate: float
+    gradient_norm: float
+    """Before clipping."""
+    tokens_per_second: float
+    seconds: float
+    """Time spent training, since the first step, over all restarts."""
+    memory_bytes: int
+    """The most memory used so far, of the GPU or else of the process."""
+
+    def write(self, path: Path) -> None:
+        """Appends the line."""
+        append_line(path, asdict(self), durable=False)
+
+
+def forget_after(path: Path, step: int) -> None:
+    """Removes the lines of steps after `step`: a resumed run will do them again."""
+    lines = read_lines(path)
+    kept = [line for line in lines if line["step"] <= step]
+    if len(kept) < len(lines):
+        write_lines(path, kept)
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes of memory used so far, of the GPU or else of the process."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,104 @@
+"""A backbone of two layers and a corpus of a few kilobytes: everything real, only small."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ENGLISH = (
+    "the tree adds a ring of living wood every year and keeps the old heart that no longer grows but holds".split()
+)
+CHINESE = "树 木 每 年 长 出 一 圈 新 的 边 材 而 心 材 不 再 生 长 却 支 撑 着 整 棵 大 树".split()
+
+
+def sentences(words: list[str], joiner: str, seed: int, count: int) -> list[str]:
+    """`count` documents of 20 to 120 words, in a seeded order."""
+    chance = random.Random(seed)
+    return [joiner.join(chance.choices(words, k=chance.randint(20, 120))) for _ in range(count)]
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Hugging Face directory with a seeded two-layer Llama and a byte-level BPE tokenizer."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    directory = tmp_path_factory.mktemp("backbone")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=["<|endoftext|>", "<|im_start|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([*sentences(ENGLISH, " ", 0, 30), *sentences(CHINESE, "", 0, 30)], trainer=trainer)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>")
+    fast.save_pretrained(directory)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(fast),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=fast.eos_token_id,
+        pad_token_id=None,
+    )
+    LlamaForCausalLM(config).save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture
+def tiny_recipe(tmp_path: Path, tiny_backbone: Path) -> Callable[..., Path]:
+    """Writes a two-stage recipe with its documents below `tmp_path`; the arguments replace top-level fields."""
+
+    def write(**fields: object) -> Path:
+        for name, words, joiner, seed, count in (
+            ("web-zh", CHINESE, "", 1, 60),
+            ("book-zh", CHINESE, "", 2, 30),
+            ("web-en", ENGLISH, " ", 3, 80),
+            ("news-en", ENGLISH, " ", 4, 12),
+        ):
+            lines = [json.dumps({"text": text}, ensure_ascii=False) for text in sentences(words, joiner, seed, count)]
+            (tmp_path / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        recipe = {
+            "name": "tiny",
+            "model": str(tiny_backbone),
+            "sequence_length": 64,
+            "sources": {name: {"files": f"{name}.jsonl"} for name in ("web-zh", "book-zh", "web-en", "news-en")},
+            "groups": {"zh": {"web-zh": 70, "book-zh": 30}, "en": {"web-en": 1}},
+            "stages": [
+                {"name": "adaptation", "tokens": 5000, "mixture": {"zh": 8, "en": 2}},
+                {"name": "enhancement", "tokens": 2000, "mixture": {"zh": 1, "en": 1}},
+            ],
+            "holdout": {"share": 0.15},
+            "training": {
+                "batch_tokens": 512,
+                "micro_batch": 2,
+                "precision": "fp32",
+                "learning_rate": {"peak": 3e-3, "warmup": "2 steps", "then": "stable-decay"},
+                "checkpoints": {"every": "3 steps"},
+            },
+            "evaluation": {
+                "gain": {"domains": ["zh"]},
+                "retention": {"domains": ["en", "news-en"], "margin": 0.05},
+                "samples": {"tokens": 4},
+            },
+            **fields,
+        }
+        path = tmp_path / "recipe.yaml"
+        path.write_text(json.dumps(recipe), encoding="utf-8")  # JSON is YAML
+        return path
+
+    return write

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from sapwood.evaluation.statistics import Estimate, mean, ratio
+
+
+def test_a_ratio_of_sums_is_not_a_mean_of_ratios() -> None:
+    assert ratio([1.0, 30.0], [10.0, 100.0]).value == pytest.approx(31 / 110)
+
+
+def test_intervals_cover_the_true_ratio_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(0)
+    truth, covered, trials = -0.3, 0, 4000
+    for _ in range(trials):
+        sizes = rng.integers(200, 900, size=16)
+        changes = sizes * (truth + rng.normal(0, 0.08, size=16))
+        low, high = ratio(changes, sizes).interval(0.95)
+        covered += low <= truth <= high
+    assert covered / trials == pytest.approx(0.95, abs=0.015)
+
+
+def test_intervals_of_a_mean_over_sources_cover_too() -> None:
+    rng = np.random.default_rng(1)
+    covered, trials = 0, 3000
+    for _ in range(trials):
+        estimates = []
+        for truth, spread, count in ((-0.4, 0.2, 12), (-0.2, 0.05, 20)):
+            sizes = rng.integers(300, 800, size=count)
+            estimates.append(ratio(sizes * (truth + rng.normal(0, spread, size=count)), sizes))
+        low, high = mean(estimates).interval(0.9)
+        covered += low <= -0.3 <= high
+    assert covered / trials == pytest.approx(0.9, abs=0.02)
+
+
+def test_one_document_shows_nothing() -> None:
+    assert ratio([2.0], [4.0]).interval(0.95) == (-math.inf, math.inf)
+    assert mean([ratio([2.0], [4.0]), ratio([1.0, 2.0], [4.0, 3.0])]).interval(0.95) == (-math.inf, math.inf)
+
+
+def test_no_spread_is_a_point() -> None:
+    assert ratio([1.0, 1.0], [2.0, 2.0]).interval(0.95) == (0.5, 0.5)
+    assert mean([Estimate(1.0, 0.0, 3), Estimate(3.0, 0.0, 3)]).interval(0.95) == (2.0, 2.0)
+
+
+def test_nothing_has_no_ratio() -> None:
+    with pytest.raises(ValueError, match="at least one document"):
+        ratio([], [])

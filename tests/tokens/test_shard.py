@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from sapwood.corpus import prepare
+from sapwood.corpus.document import shards
+from sapwood.corpus.prepare import prepare_source
+from sapwood.errors import SapwoodError
+from sapwood.manifest import Manifest, read_manifest
+from sapwood.recipe.schema import Holdout, Source
+from sapwood.tokens import shard
+from sapwood.tokens.encode import Encoder
+from sapwood.tokens.shard import encode_source, held_out_hashes
+from sapwood.tokens.store import TokenStore
+
+TEXTS = [f"document {number} <|im_end|> 年轮 " * (1 + number % 4) for number in range(60)]
+
+
+def make_corpus(root: Path, name: str, texts: list[str], *, watched: bool = False) -> Path:
+    file = root / f"{name}.jsonl"
+    file.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    source = Source(files=[str(file)])
+    prepare_source(name, source, Holdout(share=Fraction(1, 4)), watched=watched, directory=root / name)
+    return root / name
+
+
+@pytest.fixture
+def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(prepare, "SHARD_BYTES", 400)
+    return make_corpus(tmp_path, "web", TEXTS)
+
+
+@pytest.fixture
+def encoder(tokenizer_directory: Path) -> Encoder:
+    return Encoder.load(tokenizer_directory)
+
+
+def rows(corpus: Path) -> list[dict[str, str]]:
+    return [row for path in shards(corpus) for row in pq.read_table(path).to_pylist()]
+
+
+def texts(store: TokenStore, encoder: Encoder) -> list[str]:
+    return [encoder.decode(store.document(number).tolist()) for number in range(store.documents)]
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def test_both_splits_hold_what_was_prepared(corpus: Path, encoder: Encoder, tmp_path: Path) -> None:
+    manifest = encode_source(corpus, tmp_path / "tokens", encoder, held_out_hashes([corpus]))
+    assert manifest == read_manifest(tmp_path / "tokens")
+    assert manifest.reasons == {}
+    assert manifest.versions["fastokens"]
+    assert len(shards(corpus)) > 5
+    for split in ("train", "holdout"):
+        expected = [row for row in rows(corpus) if row["split"] == split]
+        store = TokenStore(tmp_path / "tokens", split)
+        assert texts(store, encoder) == [row["text"] for row in expected]
+        assert [store.document_id(number) for number in range(store.documents)] == [row["id"] for row in expected]
+        assert store.text_bytes().tolist() == [len(row["text"].encode()) for row in expected]
+        assert (manifest.counts[f"{split}_documents"], manifest.counts[f"{split}_tokens"]) == (
+            store.documents,
+            store.tokens,
+        )
+        ids = store.read(0, store.tokens)
+        assert int((ids == encoder.eos).sum()) == store.documents
+        assert (ids[np.cumsum(store.lengths()) - 1] == encoder.eos).all()
+
+
+def test_the_account_balances(corpus: Path, encoder: Encoder, tmp_path: Path) -> None:
+    counts = encode_source(corpus, tmp_path / "tokens", encoder, held_out_hashes([corpus])).counts
+    for kind in ("documents", "tokens"):
+        assert counts[kind] == sum(counts[f"{part}_{kind}"] for part in ("train", "holdout", "dropped"))
+    ids, _ = encoder.encode_batch(TEXTS)
+    assert counts["tokens"] == len(ids) + len(TEXTS)
+
+
+def test_copies_of_held_out_documents_of_any_source_are_dropped(corpus: Path, encoder: Encoder, tmp_path: Path) -> None:
+    for_training = [row["text"] for row in rows(corpus) if row["split"] == "train"]
+    wrapped = [text.replace(" ", " \n ") for text in for_training[:7]]
+    watched = make_corpus(tmp_path, "watched", wrapped, watched=True)
+    held_out = held_out_hashes([corpus, watched])
+    assert (np.diff(held_out.astype(np.float64)) > 0).all()
+    manifest = encode_source(corpus, tmp_path / "tokens", encoder, held_out)
+    assert manifest.reasons == {"copy of a held-out document": 7}
+    assert manifest.counts["dropped_documents"] == 7
+    assert texts(TokenStore(tmp_path / "tokens", "train"), encoder) == for_training[7:]
+    encode_source(watched, tmp_path / "watched-tokens", encoder, held_out)
+    assert TokenStore(tmp_path / "watched-tokens", "train").documents == 0
+    assert texts(TokenStore(tmp_path / "watched-tokens", "holdout"), encoder) == wrapped
+
+
+def test_documents_without_tokens_are_dropped(
+    corpus: Path, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Encoder.encode_batch
+
+    def deaf(self: Encoder, texts: list[str]) -> object:
+        return original(self, ["" if "document 9 " in text else text for text in texts])
+
+    monkeypatch.setattr(Encoder, "encode_batch", deaf)
+    manifest = encode_source(corpus, tmp_path / "tokens", encoder, held_out_hashes([]))
+    assert manifest.reasons == {"no tokens": 1}
+    assert manifest.counts["dropped_tokens"] == 1
+
+
+def test_is_not_done_again_unless_something_changed(
+    corpus: Path, encoder: Encoder, tokenizer_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[Path] = []
+    original = shard._encode_shard
+    monkeypatch.setattr(shard, "_encode_shard", lambda path, *rest: (done.append(path), original(path, *rest)))
+    held_out, directory = held_out_hashes([corpus]), tmp_path / "tokens"
+    first = encode_source(corpus, directory, encoder, held_out)
+    number = len(done)
+    assert encode_source(corpus, directory, encoder, held_out) == first
+    assert len(done) == number
+    encode_source(corpus, directory, encoder, held_out[1:])
+    assert len(done) == 2 * number
+    encode_source(corpus, directory, Encoder.load(tokenizer_directory, eos=0), held_out[1:])
+    assert len(done) == 3 * number
+    assert (TokenStore(directory, "train").read(0, 999) == 0).any()
+
+
+def test_stopped_work_goes_on_after_its_last_shard(
+    corpus: Path, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held_out = held_out_hashes([corpus])
+    whole = encode_source(corpus, tmp_path / "whole", encoder, held_out)
+    original = shard.write_json
+
+    class StopError(Exception):
+        pass
+
+    budget = 0
+
+    def stopping(path: Path, value: object) -> None:
+        nonlocal budget
+        budget -= path.name == "account.json"
+        if budget < 0:
+            raise StopError
+        original(path, value)
+
+    monkeypatch.setattr(shard, "write_json", stopping)
+    resumed: Manifest | None = None
+    attempts = 0
+    while resumed is None:
+        budget, attempts = 3, attempts + 1
+        try:
+            resumed = encode_source(corpus, tmp_path / "out", encoder, held_out)
+        except StopError:
+            assert read_manifest(tmp_path / "out") is None
+            with pytest.raises(SapwoodError, match="not complete"):
+                TokenStore(tmp_path / "out", "train")
+    assert attempts > 3
+    assert resumed == whole
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+def test_an_unprepared_source_is_refused(tmp_path: Path, encoder: Encoder) -> None:
+    with pytest.raises(SapwoodError, match="not completely prepared"):
+        encode_source(tmp_path / "none", tmp_path / "tokens", encoder, held_out_hashes([]))

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sapwood.backbone.load import load_model
+from sapwood.mixture.stream import Sequence
+from sapwood.tokens.sequence import Span
+from sapwood.training.batch import IGNORED, make_batch
+from sapwood.training.loss import next_token_loss
+
+
+def packed(lengths: list[int], seed: int = 0) -> Sequence:
+    """A sequence of documents with these lengths."""
+    tokens = np.random.default_rng(seed).integers(0, 300, size=sum(lengths))
+    offsets = np.cumsum([0, *lengths[:-1]]).tolist()
+    spans = tuple(Span(n, 0, length, offset) for n, (length, offset) in enumerate(zip(lengths, offsets, strict=True)))
+    return Sequence(0, "d", 0, tokens, spans)
+
+
+def test_positions_restart_and_first_tokens_are_not_predicted() -> None:
+    batch = make_batch([packed([3, 4, 1])], isolate_documents=True)
+    assert batch.positions.tolist() == [[0, 1, 2, 0, 1, 2, 3, 0]]
+    assert (batch.labels == IGNORED).tolist() == [[True, False, False, True, False, False, False, True]]
+    assert batch.predicted == 5
+
+
+def test_without_isolation_everything_but_the_first_token_is_predicted() -> None:
+    batch = make_batch([packed([3, 4, 1])], isolate_documents=False)
+    assert batch.positions.tolist() == [list(range(8))]
+    assert batch.predicted == 7
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(min_value=1, max_value=20), min_size=1, max_size=6), st.integers(min_value=0, max_value=99))
+def test_packed_documents_do_not_see_each_other(tiny_backbone: Path, lengths: list[int], seed: int) -> None:
+    model = load_model(tiny_backbone, dtype=torch.float32).eval()
+    sequence = packed(lengths, seed)
+    batch = make_batch([sequence], isolate_documents=True)
+    with torch.inference_mode():
+        together = model(input_ids=batch.tokens, position_ids=batch.positions, use_cache=False).logits[0]
+        for span in sequence.spans:
+            piece = slice(span.offset, span.offset + span.length)
+            alone = model(input_ids=batch.tokens[:, piece], use_cache=False).logits[0]
+            torch.testing.assert_close(together[piece], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_the_isolated_loss_is_the_sum_of_the_documents_losses(tiny_backbone: Path) -> None:
+    model = load_model(tiny_backbone, dtype=torch.float32).eval()
+    lengths = [9, 2, 14]
+    together = next_token_loss(model, make_batch([packed(lengths)], isolate_documents=True), None)
+    whole = packed(lengths)
+    alone = torch.zeros(())
+    for span in whole.spans:
+        part = Sequence(0, "d", 0, whole.tokens[span.offset : span.offset + span.length], (Span(0, 0, span.length, 0),))
+        alone += next_token_loss(model, make_batch([part], isolate_documents=True), None)
+    torch.testing.assert_close(together, alone)
+
+
+def test_a_leak_would_be_noticed(tiny_backbone: Path) -> None:
+    """The same comparison without isolation must fail, or the tests above show nothing."""
+    model = load_model(tiny_backbone, dtype=torch.float32).eval()
+    sequence = packed([10, 10])
+    batch = make_batch([sequence], isolate_documents=False)
+    with torch.inference_mode():
+        together = model(input_ids=batch.tokens, position_ids=batch.positions, use_cache=False).logits[0, 10:]
+        alone = model(input_ids=batch.tokens[:, 10:], use_cache=False).logits[0]
+    with pytest.raises(AssertionError):
+        torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
