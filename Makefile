@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install demo test lint format clean
+.PHONY: install demo test lint format docs clean
 
 install: .venv/installed
 
@@ -28,6 +28,9 @@ lint: install
 format: install
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+docs: install
+	.venv/bin/python docs/build_recipe_reference.py
 
 clean:
 	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

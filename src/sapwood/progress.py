@@ -20,7 +20,9 @@ from rich.progress import (
 
 PLAIN_LINE_SECONDS = 15.0
 
-console = Console(stderr=True, quiet=int(os.environ.get("RANK", "0")) > 0, highlight=False)
+console = Console(
+    stderr=True, quiet=int(os.environ.get("RANK", "0")) > 0, highlight=False, markup=False, soft_wrap=True
+)
 """Where everything for the user's eyes goes; silent on all ranks but the first."""
 
 

@@ -100,7 +100,7 @@ def _write_weights(tensors: Mapping[str, torch.Tensor], dtypes: Mapping[str, tor
         for name in names:
             tensor = tensors[name].detach().to("cpu", dtypes[name]).contiguous()
             # safetensors refuses tensors that share memory, as tied weights do.
-            shard[name] = tensor
+            shard[name] = tensor.clone() if tensor.data_ptr() in memory else tensor
             memory.add(tensor.data_ptr())
         save_file(shard, directory / file, metadata={"format": "pt"})
     if split.is_sharded:

@@ -48,7 +48,7 @@ def main() -> None:
     try:
         app()
     except SapwoodError as error:
-        console.print(str(error), style="red", markup=False)
+        console.print(str(error), style="red")
         sys.exit(1)
     except KeyboardInterrupt:
         console.print("Interrupted. Nothing that was finished is lost; the same command continues.")

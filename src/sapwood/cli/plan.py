@@ -6,6 +6,7 @@ from collections import defaultdict
 from fractions import Fraction
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse
@@ -29,7 +30,7 @@ def print_plan(recipe: Recipe, plan: Plan) -> None:
         return f"{float(tokens / unit):.6f}".rstrip("0").rstrip(".") + suffix
 
     steps = -(-plan.sequences // plan.batch_sequences)
-    console.print(f"[bold]{recipe.name}[/]: {recipe.model}", soft_wrap=True)
+    console.print(f"[bold]{recipe.name}[/]: {escape(recipe.model)}", soft_wrap=True)
     console.print(
         f"{format_tokens(sum(stage.tokens for stage in plan.stages))} tokens in {plan.sequences:,} sequences of "
         f"{plan.sequence_length:,}; about {steps:,} steps of {plan.batch_sequences:,} sequences\n"

@@ -22,7 +22,7 @@ def write_reports(recipe: Recipe, run: RunDirectory) -> None:
     if not run.root.is_dir():
         raise SapwoodError(f"There is no run in {run.root}. `sapwood run` or `sapwood prepare` begins one.")
     page = write_report(recipe, run.root)
-    console.print(f"Report: {page}", soft_wrap=True)
+    console.print(f"Report: {page}")
     if run.model.is_dir():
         write_card(recipe, run.root)
-        console.print(f"Model:  {run.model}", soft_wrap=True)
+        console.print(f"Model:  {run.model}")

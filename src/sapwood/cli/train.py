@@ -83,8 +83,6 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
     finally:
         ranks.leave()
     if not trained.finished:
-        console.print(
-            f"Stopped and saved after step {trained.state.step}. The same command continues from there.", soft_wrap=True
-        )
+        console.print(f"Stopped and saved after step {trained.state.step}. The same command continues from there.")
         sys.exit(STOPPED)
-    console.print(f"Trained {plan.tokens:,} tokens. The grown model is in {run.model}.", soft_wrap=True)
+    console.print(f"Trained {plan.tokens:,} tokens. The grown model is in {run.model}.")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from types import SimpleNamespace
 from typing import Any
 
+import multiprocess
 from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.utils import logging
 
@@ -17,7 +19,10 @@ class QuietExecutor(LocalPipelineExecutor):  # type: ignore[misc]
         return super().run()
 
     def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> Any:
-        _silence()  # this runs in the worker process
+        if multiprocess.parent_process() is not None:
+            # Ctrl-C reaches every process of a terminal; the main one answers it, and ends these.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _silence()
         return super()._run_for_rank(rank, local_rank, node_rank)
 
 

@@ -59,10 +59,8 @@ def find(facts: Facts) -> tuple[list[Finding], str]:
     for evaluation in (before, after):
         scored = {name for name, score in evaluation.domains.items() if score.documents}
         if absent := [source for source in wanted if source not in scored]:
-            return (
-                [],
-                f"The evaluation '{evaluation.label}' has no document of {listed(absent)}. Run `sapwood evaluate` again.",
-            )
+            found = f"The evaluation '{evaluation.label}' has no document of {listed(absent)}."
+            return [], f"{found} Run `sapwood evaluate` again."
     try:
         return judge(facts.recipe, before, after), ""
     except SapwoodError as error:

@@ -49,9 +49,10 @@ class Encoder:
         """
         self._reference = reference
         added = reference.get_added_tokens_decoder()
+        special = {number: token.content for number, token in added.items() if token.special}
         unknown = _unknown(path)
-        control = {number for number, token in added.items() if token.special and token.content != unknown}
-        self._control = np.array(sorted(control | {eos}), np.int64)
+        control = [number for number, content in special.items() if content != unknown or number == eos]
+        self._control = np.array(control, np.int64)
         self.eos = eos
         self.vocabulary_size = max(vocabulary_size, 1 + max(reference.get_vocab().values(), default=0))
         if not 0 <= eos < self.vocabulary_size:

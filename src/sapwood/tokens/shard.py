@@ -43,6 +43,7 @@ NO_TOKENS = "no tokens"
 
 _ATTEMPT = "attempt.json"
 _ACCOUNT = "account.json"
+_SHARDS = "[0-9]*-[0-9]*"
 _VERIFIED_DOCUMENTS = 256
 _VERIFIED_CHARACTERS = 1 << 19
 
@@ -108,7 +109,7 @@ def encode_source(corpus: Path, directory: Path, encoder: Encoder, held_out: Has
 
 def token_shards(directory: Path, split: str) -> list[Path]:
     """The shards with documents of this split, in order."""
-    return sorted(directory.glob(f"*-*/{split}"))
+    return sorted(directory.glob(f"{_SHARDS}/{split}"))
 
 
 def _count_names() -> list[str]:
@@ -122,7 +123,7 @@ def _begin(directory: Path, attempt: str) -> None:
         # The marks go first: a half-emptied directory must not look like a finished or a resumable one.
         (directory / MANIFEST).unlink(missing_ok=True)
         mark.unlink(missing_ok=True)
-        for path in directory.glob("*-*/"):
+        for path in directory.glob(_SHARDS):
             shutil.rmtree(path)
         write_json(mark, attempt)
     remove_leftovers(directory)

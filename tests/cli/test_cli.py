@@ -1,0 +1,125 @@
+"""The verbs, as a user types them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from sapwood import __version__
+from sapwood.cli.main import app, main
+from sapwood.evaluation.gate import judge
+from sapwood.evaluation.result import read_evaluation
+from sapwood.recipe import load_recipe
+
+PAPER = Path(__file__).parents[2] / "recipes" / "llama-3-syne.yaml"
+TinyRecipe = Callable[..., Path]
+
+
+def sapwood(*arguments: object) -> str:
+    """Runs a verb in this process and gives what it printed to standard output."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_the_papers_recipe_is_planned_without_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    lines = sapwood("plan", PAPER).splitlines()
+    volumes = {line.split()[0]: line.split()[-2] for line in lines if line.endswith("%")}
+    assert volumes["web"] == "45.175B"
+    assert volumes["book"] == "15.7375B"
+    assert volumes["code"] == "11.8875B"
+    assert volumes["synthetic"] == "1.5B"
+
+
+def test_init_writes_a_recipe_that_can_be_planned(tmp_path: Path) -> None:
+    sapwood("init", tmp_path / "r.yaml")
+    assert "my-run" in sapwood("plan", tmp_path / "r.yaml")
+
+
+def test_init_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "r.yaml").write_text("mine")
+    assert (
+        fails("init", tmp_path / "r.yaml", capsys=capsys)
+        == f"{tmp_path / 'r.yaml'} is there already; name another file."
+    )
+    assert (tmp_path / "r.yaml").read_text() == "mine"
+
+
+def test_schema_is_a_json_schema() -> None:
+    schema = json.loads(sapwood("schema"))
+    assert "stages" in schema["required"]
+    assert schema["$defs"]["Source"]["properties"]["files"]["description"]
+
+
+def test_version() -> None:
+    assert sapwood("--version").strip() == f"sapwood {__version__}"
+
+
+def fails(*arguments: object, capsys: pytest.CaptureFixture[str]) -> str:
+    """Runs a verb that must fail as a user sees it, and gives the message."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["sapwood", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+    assert caught.value.code == 1
+    return capsys.readouterr().err.replace("\n", " ").strip()
+
+
+def test_mistakes_are_messages_not_tracebacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = fails("plan", tmp_path / "absent.yaml", capsys=capsys)
+    assert "There is no recipe" in message
+    assert "Traceback" not in message
+
+
+def test_what_is_not_there_yet_is_refused_before_anything_happens(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = fails("run", PAPER, "--runs", tmp_path / "runs", capsys=capsys)
+    assert "stages.0.order.zh: documents cannot be ordered by perplexity yet" in message
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_plan_beyond_the_allowed_passes_is_refused_with_its_line(
+    tiny_recipe: TinyRecipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tiny_recipe(name="capped")
+    recipe = json.loads(path.read_text())
+    recipe["sources"]["web-zh"]["max_epochs"] = 0.5
+    path.write_text(json.dumps(recipe, indent=1))
+    message = fails("run", path, "--runs", tmp_path / "runs", capsys=capsys)
+    assert "sources.web-zh.max_epochs: the plan goes through 'web-zh'" in message
+    assert not (tmp_path / "runs" / "capped" / "ledger.jsonl").exists()
+
+
+def test_verb_by_verb_and_again(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
+    path, runs = tiny_recipe(), tmp_path / "runs"
+    run = runs / "tiny"
+    for verb in ("plan", "prepare", "evaluate", "train", "evaluate", "report"):
+        sapwood(verb, path, "--runs", runs)
+    recipe = load_recipe(run / "recipe.yaml")
+    base, grown = (read_evaluation(run / "evaluation" / f"{label}.json") for label in ("base", "model"))
+    verdicts = {finding.name: finding.verdict for finding in judge(recipe, base, grown)}
+    assert verdicts["zh"] == "gained"
+    assert len(base.samples) == 3
+    between = list((run / "evaluation").glob("step-*.json"))
+    assert len(between) == 1, "measured between the two rounds"
+    assert json.loads((run / "ledger.jsonl").read_text().splitlines()[2])["losses"]["web-zh"]["bits_per_byte"] < 3
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "Gained" in page or "gained" in page
+    assert (run / "model" / "README.md").exists()
+
+    stamps = {file: file.stat().st_mtime_ns for file in run.rglob("*.safetensors")}
+    times = [(run / name).read_bytes() for name in ("ledger.jsonl", "metrics.jsonl", "evaluation/model.json")]
+    sapwood("run", path, "--runs", runs)
+    assert {file: file.stat().st_mtime_ns for file in run.rglob("*.safetensors")} == stamps
+    assert [(run / name).read_bytes() for name in ("ledger.jsonl", "metrics.jsonl", "evaluation/model.json")] == times
+    sapwood("report", run)
+
+
+def test_a_report_needs_a_run(tiny_recipe: TinyRecipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "There is no run" in fails("report", tiny_recipe(), "--runs", tmp_path / "none", capsys=capsys)
