@@ -57,6 +57,10 @@ class RunDirectory:
         """The grown model, a normal Hugging Face directory."""
         return self.root / "model"
 
+    def synthesis(self, source: str) -> Path:
+        """The items made for a source, before they are prepared like any other text."""
+        return self.root / "synthesis" / source
+
     def corpus(self, source: str) -> Path:
         """The prepared documents of a source."""
         return self.root / "corpus" / source

@@ -119,6 +119,10 @@ def test_verb_by_verb_and_again(tiny_recipe: TinyRecipe, tmp_path: Path) -> None
     assert {file: file.stat().st_mtime_ns for file in run.rglob("*.safetensors")} == stamps
     assert [(run / name).read_bytes() for name in ("ledger.jsonl", "metrics.jsonl", "evaluation/model.json")] == times
     sapwood("report", run)
+    sapwood("evaluate", path, "--runs", runs, "--checkpoint", "step-00000014")
+    last = read_evaluation(run / "evaluation" / "step-00000014.json")
+    assert last.tokens == grown.tokens
+    assert last.domains == grown.domains, "the exported model is the last checkpoint"
 
 
 def test_a_report_needs_a_run(tiny_recipe: TinyRecipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 from collections import Counter
@@ -218,21 +217,6 @@ def test_finds_documents(data: Path, tmp_path: Path, small_shards: None) -> None
     wanted = documents(tmp_path / "out")[::9]
     found = find_documents(tmp_path / "out", [*(row["id"] for row in wanted), "0" * 32])
     assert found == {row["id"]: (row["origin"], row["text"]) for row in wanted}
-
-
-@pytest.mark.skipif(
-    importlib.util.find_spec("reasoning_gym") is None, reason="reasoning-gym is not installed (sapwood[programs])"
-)
-def test_programs_make_a_source(tmp_path: Path) -> None:
-    source = Source(programs={"chain_sum": 20, "gcd": 10})
-    manifest = prepared(source, tmp_path / "out")
-    assert manifest.counts["documents_written"] == 30
-    first = documents(tmp_path / "out")[0]
-    assert first["text"].startswith("Question: ")
-    assert first["origin"] == "items.jsonl#0"
-    assert prepared(source, tmp_path / "out") == manifest
-    prepare_source("other", source, HALF, watched=False, directory=tmp_path / "other")
-    assert documents(tmp_path / "other")[0]["text"] != first["text"]
 
 
 class AheadBlock(Block):

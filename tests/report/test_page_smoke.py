@@ -1,5 +1,6 @@
-from sapwood.report.page import write_report
 import shutil
+
+from sapwood.report.page import write_report
 
 
 def test_smoke(recipe, make_run, tmp_path):

@@ -147,7 +147,7 @@ def test_ranks_do_not_change_the_run(tiny_recipe: TinyRecipe) -> None:
 
 
 def test_twenty_kills_lose_nothing_but_time(tiny_recipe: TinyRecipe) -> None:
-    """kill -9 at random moments of prepare and train: every run that ends is, to the bit, the one that was left alone."""
+    """kill -9 at random moments of prepare and train: each run that ends is, to the bit, one left alone."""
     path = tiny_recipe()
     reference = prepare_and_train(path)
     expected, ledger, metrics = weights(reference), _lines(reference.ledger), _lines(reference.metrics)

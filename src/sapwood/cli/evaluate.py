@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run
 from sapwood.directory import RunDirectory
-from sapwood.errors import SapwoodError
+from sapwood.errors import SapwoodError, closest
 from sapwood.evaluation.gate import judge
 from sapwood.evaluation.result import Evaluation, read_evaluation
-from sapwood.files import read_lines
+from sapwood.files import hash_file, read_lines
 from sapwood.progress import console
 from sapwood.recipe import Recipe
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
-def evaluate(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS) -> None:
+
+def evaluate(
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
+    runs: RunsOption = RUNS,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="Measure this saved checkpoint instead, such as step-00000120.")
+    ] = None,
+) -> None:
     """Measure the backbone and, once it is trained, the grown model on the held-out documents."""
     loaded, run = open_run(recipe, overrides, runs)
-    evaluate_base(loaded, run)
-    if run.model.exists():
+    base = evaluate_base(loaded, run)
+    if checkpoint is not None:
+        print_verdict(loaded, base, evaluate_checkpoint(loaded, run, checkpoint))
+    elif run.model.exists():
         evaluate_grown(loaded, run)
     else:
         console.print("The model is not trained yet: only the backbone was measured.")
@@ -29,42 +43,70 @@ def evaluate(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: 
 
 def evaluate_base(recipe: Recipe, run: RunDirectory) -> Evaluation:
     """Measures the backbone, unless that is done."""
-    from sapwood.backbone.resolve import default_cache, resolve
+    from sapwood.backbone.load import load_model
+    from sapwood.backbone.resolve import default_cache, fingerprint_model, resolve
 
     directory = resolve(recipe.model, default_cache())
-    return _evaluate(recipe, run, directory, label="base", tokens=0)
+    identity = fingerprint_model(directory)
+    return _evaluate(recipe, run, lambda: load_model(directory), "base", identity, tokens=0)
 
 
 def evaluate_grown(recipe: Recipe, run: RunDirectory) -> Evaluation:
     """Measures the grown model as it was exported, unless that is done, and prints what was gained and kept."""
+    from sapwood.backbone.load import load_model
+    from sapwood.backbone.resolve import fingerprint_model
+
     if not run.model.exists():
         raise SapwoodError(f"There is no grown model in {run.model}: `sapwood train` makes it.")
     steps = read_lines(run.metrics)
-    grown = _evaluate(recipe, run, run.model, label="model", tokens=steps[-1]["tokens"] if steps else 0)
+    identity = fingerprint_model(run.model)
+    grown = _evaluate(recipe, run, lambda: load_model(run.model), "model", identity, tokens=steps[-1]["tokens"])
     print_verdict(recipe, read_evaluation(run.evaluation / "base.json"), grown)
     return grown
 
 
-def _evaluate(recipe: Recipe, run: RunDirectory, directory: Path, *, label: str, tokens: int) -> Evaluation:
+def evaluate_checkpoint(recipe: Recipe, run: RunDirectory, name: str) -> Evaluation:
+    """Measures the fp32 weights of one of the run's checkpoints, unless that is done."""
+    import torch
+
     from sapwood.backbone.load import load_model
-    from sapwood.backbone.resolve import fingerprint_model
+    from sapwood.backbone.resolve import default_cache, resolve
+    from sapwood.training.checkpoint import WEIGHTS, checkpoints, load_weights, read_state
+
+    path = run.checkpoints / name
+    saved = checkpoints(run.checkpoints) if run.checkpoints.exists() else []
+    if path not in saved:
+        names = [entry.name for entry in saved]
+        raise SapwoodError(f"{run.checkpoints} has no checkpoint '{name}'. {closest(name, names)}")
+
+    def load() -> PreTrainedModel:
+        model = load_model(resolve(recipe.model, default_cache()), dtype=torch.float32)
+        load_weights(path, model)
+        return model
+
+    tokens = read_state(path).position * recipe.sequence_length
+    return _evaluate(recipe, run, load, name, hash_file(path / WEIGHTS), tokens=tokens)
+
+
+def _evaluate(
+    recipe: Recipe, run: RunDirectory, load: Callable[[], PreTrainedModel], label: str, identity: str, *, tokens: int
+) -> Evaluation:
+    from sapwood.backbone.resolve import default_cache, resolve
     from sapwood.evaluation.yardstick import Yardstick
     from sapwood.training.parallel import Ranks
     from sapwood.training.precision import autocast_type
 
     ranks = Ranks.join()
-    yardstick = Yardstick.open(
-        recipe, run.corpora(recipe), directory, autocast_type(recipe.training.precision, ranks.device)
-    )
-    identity = fingerprint_model(directory)
+    autocast = autocast_type(recipe.training.precision, ranks.device)
+    yardstick = Yardstick.open(recipe, run.corpora(recipe), resolve(recipe.model, default_cache()), autocast)
     path = run.evaluation / f"{label}.json"
     if path.exists():
         done = read_evaluation(path)
         if done.model == identity and done.settings == yardstick.settings:
-            console.print(f"The evaluation of {label} is there already.")
             return done
-    model = load_model(directory).to(ranks.device)
-    evaluation = yardstick.measure(model, label=label, model_fingerprint=identity, tokens=tokens, with_samples=True)
+    evaluation = yardstick.measure(
+        load().to(ranks.device), label=label, model_fingerprint=identity, tokens=tokens, with_samples=True
+    )
     if ranks.first:
         evaluation.write(run.evaluation)
     return evaluation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from rich.console import Console
@@ -18,6 +19,7 @@ from sapwood.mixture.ledger import Ledger
 from sapwood.progress import console
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import watched
+from sapwood.synthesis.programs import make_items
 
 
 def prepare(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS) -> None:
@@ -34,6 +36,10 @@ def prepare_run(recipe: Recipe, run: RunDirectory) -> None:
     from sapwood.tokens.encode import Encoder
     from sapwood.tokens.shard import encode_source, held_out_hashes
 
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise SapwoodError(
+            "Sources are prepared by one process: run `sapwood prepare` first, then torchrun for training."
+        )
     for name, source in recipe.sources.items():
         if not source.files and not source.programs:
             raise SapwoodError(f"The source '{name}' names no files, only the size to plan with. Give it `files:`.")
@@ -44,6 +50,9 @@ def prepare_run(recipe: Recipe, run: RunDirectory) -> None:
     manifests: dict[str, Manifest] = {}
     for name, source in recipe.sources.items():
         where, is_watched = run.corpus(name), name in never
+        if source.programs:
+            items = make_items(name, source.programs, recipe.seed, run.synthesis(name))
+            source = source.model_copy(update={"files": [str(items)], "programs": {}})
         if begun:
             _refuse_change(
                 name, source_fingerprint(name, source, recipe.holdout, watched=is_watched, directory=where), run

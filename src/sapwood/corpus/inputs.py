@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,11 +43,13 @@ class Fingerprint:
     """Of a local file, when it was written, in nanoseconds; else 0. Spares the hashing, and identifies nothing."""
 
 
-def list_files(source: str, patterns: Iterable[str]) -> list[InputFile]:
+def list_files(source: str, patterns: Sequence[str]) -> list[InputFile]:
     """The files that the patterns stand for, each once, sorted by name.
 
-    Raises SapwoodError where a pattern matches nothing or a file is in no format that can be read.
+    Raises SapwoodError where there is no pattern, a pattern matches nothing, or a file is in no format that can be read.
     """
+    if not patterns:
+        raise SapwoodError(f"Source '{source}' names no files: there is nothing to prepare.")
     files = {file.name: file for pattern in patterns for file in _matches(source, pattern)}
     return [files[name] for name in sorted(files)]
 

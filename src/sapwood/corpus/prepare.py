@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,15 @@ from sapwood.corpus.quarantine import QUARANTINE, Reason, read_quarantine
 from sapwood.corpus.read import ReadDocuments
 from sapwood.corpus.write import ATTEMPT, WriteDocuments, document_schema, read_account
 from sapwood.errors import SapwoodError
-from sapwood.files import fingerprint, read_json, remove_leftovers, write_atomic, write_json
+from sapwood.files import read_json, remove_leftovers, write_atomic, write_json
 from sapwood.manifest import NAME as MANIFEST
 from sapwood.manifest import Manifest, read_manifest
 from sapwood.recipe.schema import Holdout, Source
-from sapwood.synthesis.programs import generator_version, write_items
 
 SHARD_BYTES = 64 * 2**20
 """Text in a shard."""
 FORMAT = 1
 """Counts the changes after which prepared sources of before are no longer what would be made now."""
-ITEMS = "items.jsonl"
-"""Where the items of a source that programs make are, beside its documents."""
 
 _PARTS = "quarantine-*.jsonl"
 
@@ -64,7 +62,7 @@ def prepare_source(name: str, source: Source, holdout: Holdout, *, watched: bool
 
     Raises SapwoodError where files are missing or cannot be opened, or no document can be used.
     """
-    files, known = _files(name, source, directory), _known(directory)
+    files, known = list_files(name, source.files), _known(directory)
     inputs, settings, described = _describe(name, source, holdout, files, known, watched=watched)
     planned = Manifest(step="corpus", inputs=inputs, settings=settings)
     attempt = {"fingerprint": planned.fingerprint, "files": described}
@@ -75,9 +73,6 @@ def prepare_source(name: str, source: Source, holdout: Holdout, *, watched: bool
         _remove(directory, _PARTS)
         return done
     _begin(directory, attempt)
-    if source.programs and not (directory / ITEMS).exists():
-        write_items(source.programs, _seed(name), directory / ITEMS)
-        files = [replace(file, size=Path(file.url).stat().st_size) for file in files]
     blocks = block_list(name, source, holdout, files, directory, planned.fingerprint, watched=watched)
     run(blocks, files, directory, f"preparing {name}")
     return _finish(name, planned, directory)
@@ -90,18 +85,9 @@ def source_fingerprint(
 
     Local files that `directory` remembers with their size and time are not read again.
     """
-    files, known = _files(name, source, directory), _known(directory)
+    files, known = list_files(name, source.files), _known(directory)
     inputs, settings, _ = _describe(name, source, holdout, files, known, watched=watched)
     return inputs, settings
-
-
-def _files(name: str, source: Source, directory: Path) -> list[InputFile]:
-    if source.programs:
-        path = directory / ITEMS
-        return [InputFile(name=ITEMS, url=str(path), size=path.stat().st_size if path.exists() else 0)]
-    if not source.files:
-        raise SapwoodError(f"Source '{name}' names no 'files' and no 'programs': there is nothing to prepare.")
-    return list_files(name, source.files)
 
 
 def _known(directory: Path) -> dict[str, dict[str, Any]]:
@@ -120,22 +106,21 @@ def _describe(
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Inputs and settings for the manifest, and the files as they are remembered for the next time."""
     share, salt = _share(holdout, watched=watched)
-    settings = {"source": name, "share": str(share), "salt": salt, "shard_bytes": SHARD_BYTES, "format": FORMAT}
-    if source.programs:
-        inputs = {"programs": dict(source.programs), "generator": generator_version(), "seed": _seed(name)}
-        return inputs, settings, {}
+    settings = {
+        "source": name,
+        "text": source.text,
+        "share": str(share),
+        "salt": salt,
+        "shard_bytes": SHARD_BYTES,
+        "format": FORMAT,
+    }
     found = take_fingerprints(name, files, known)
-    inputs = {"files": {file: {"size": print_.size, "hash": print_.hash} for file, print_ in found.items()}}
-    return inputs, {**settings, "text": source.text}, {file: asdict(print_) for file, print_ in found.items()}
+    inputs = {"files": {file: {"size": taken.size, "hash": taken.hash} for file, taken in found.items()}}
+    return inputs, settings, {file: asdict(taken) for file, taken in found.items()}
 
 
-def _share(holdout: Holdout, *, watched: bool) -> tuple[Any, str]:
-    return (type(holdout.share)(1), "") if watched else (holdout.share, holdout.salt)
-
-
-def _seed(name: str) -> int:
-    """A seed for the items of a source: two sources with the same programs get different items."""
-    return int(fingerprint(name), 16) % 2**31
+def _share(holdout: Holdout, *, watched: bool) -> tuple[Fraction, str]:
+    return (Fraction(1), "") if watched else (holdout.share, holdout.salt)
 
 
 def _begin(directory: Path, attempt: dict[str, Any]) -> None:
@@ -151,7 +136,7 @@ def _begin(directory: Path, attempt: dict[str, Any]) -> None:
     # The marks go first: a half-emptied directory must not look like a finished or a resumable one.
     _remove(directory, MANIFEST)
     _remove(directory, ATTEMPT)
-    for pattern in (SHARDS, _PARTS, QUARANTINE, ITEMS):
+    for pattern in (SHARDS, _PARTS, QUARANTINE):
         _remove(directory, pattern)
     shutil.rmtree(directory / "logs", ignore_errors=True)
     remove_leftovers(directory)

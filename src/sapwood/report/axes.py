@@ -48,7 +48,7 @@ def axis() -> Figure:
 
 def token_axis(total: int) -> Figure:
     """A horizontal axis from 0 to `total` tokens."""
-    return {**axis(), "range": [0, total], "exponentformat": "B", "title": title("tokens trained on")}
+    return {**axis(), "range": [0, total], "exponentformat": "B", "hoverformat": ",.0f"}
 
 
 def name_axis(names: Sequence[str]) -> Figure:
@@ -66,9 +66,20 @@ def name_axis(names: Sequence[str]) -> Figure:
     }
 
 
-def title(text: str) -> Figure:
-    """What an axis measures."""
-    return {"text": text, "standoff": 12, "font": {"color": "--ink-soft", "size": 12}}
+def measure(text: str) -> Figure:
+    """What a horizontal axis measures, at its right end: long names at its left cannot push it off the figure."""
+    return {
+        "x": 1,
+        "xref": "paper",
+        "xanchor": "right",
+        "y": 0,
+        "yref": "paper",
+        "yanchor": "top",
+        "yshift": -26,
+        "text": text,
+        "showarrow": False,
+        "font": {"color": "--ink-soft", "size": 12},
+    }
 
 
 def panel_note(text: str, top: float) -> Figure:

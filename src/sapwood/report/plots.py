@@ -100,11 +100,10 @@ def forest(findings: Sequence[Finding], margin: float | None) -> Figure:
             "xaxis": {
                 **axes.axis(),
                 "range": [low, high],
-                "title": axes.title("change in bits per byte; lower is better"),
             },
             "yaxis": axes.name_axis([finding.name for finding in findings]),
             "shapes": lines,
-            "annotations": notes,
+            "annotations": [*notes, axes.measure("change in bits per byte; lower is better")],
         },
     }
 
@@ -141,7 +140,8 @@ def levels(rows: Sequence[Level], colors: Mapping[str, Tone], confidence: float)
         "data": data,
         "layout": {
             **axes.layout(ROW_PIXELS * len(rows) + 80, top=12),
-            "xaxis": {**axes.axis(), "title": axes.title("bits per byte; lower is better")},
+            "xaxis": axes.axis(),
+            "annotations": [axes.measure("bits per byte; lower is better")],
             "yaxis": axes.name_axis([row.name for row in rows]),
         },
     }
@@ -175,9 +175,9 @@ def courses(rows: Sequence[Course], colors: Mapping[str, Tone], confidence: floa
         lines.append(axes.horizontal(margin, "--accent", "dash"))
         notes.append(
             {
-                "x": 0,
+                "x": 0.5,
                 "xref": "paper",
-                "xanchor": "left",
+                "xanchor": "center",
                 "y": margin,
                 "yanchor": "bottom",
                 "text": f"margin {margin:g}",
@@ -193,7 +193,7 @@ def courses(rows: Sequence[Course], colors: Mapping[str, Tone], confidence: floa
             "xaxis": {**axes.token_axis(total), "range": [-0.04 * total, 1.04 * total], "zeroline": False},
             "yaxis": {**axes.axis(), "zeroline": False},
             "shapes": lines,
-            "annotations": [axes.panel_note("change in bits per byte", 1.0), *notes],
+            "annotations": [axes.panel_note("change in bits per byte", 1.0), axes.measure("tokens trained on"), *notes],
         },
     }
 
@@ -246,7 +246,7 @@ def training_curves(steps: Sequence[Step], stages: Sequence[tuple[str, int]], to
             "xaxis": {**axes.token_axis(total), "anchor": "y3"},
             **verticals,
             "shapes": shapes,
-            "annotations": notes,
+            "annotations": [*notes, axes.measure("tokens trained on")],
         },
     }
 
@@ -283,7 +283,7 @@ def mixture(rounds: Sequence[Round], length: int, reached: int, total: int, colo
                 "line": {"shape": "hv", "width": 1, "color": "--paper"},
                 **fill,
                 "text": [f"{label(name)} {percent(weight)}" for weight in weights],
-                "hovertemplate": "%{text}<extra></extra>",
+                "hoverinfo": ["text" if weight else "skip" for weight in weights],
             }
         )
     data.append(
@@ -312,7 +312,7 @@ def mixture(rounds: Sequence[Round], length: int, reached: int, total: int, colo
             "xaxis": axes.token_axis(total),
             "yaxis": {**axes.axis(), "range": [0, 1], "tickformat": ".0%", "zeroline": False},
             "shapes": shapes,
-            "annotations": notes,
+            "annotations": [*notes, axes.measure("tokens trained on")],
         },
     }
 

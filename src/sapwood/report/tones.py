@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 MARKS = (("circle", "●"), ("square", "■"), ("diamond", "◆"), ("triangle-up", "▲"), ("triangle-down", "▼"), ("x", "✖"))
 
-STRONGEST, WEAKEST = 100, 30
+STRONGEST, WEAKEST = 100, 42
 """How much of the hue the first and the last source of many have, in percent."""
 
 

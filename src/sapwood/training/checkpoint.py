@@ -70,23 +70,41 @@ def load_latest(directory: Path, model: nn.Module, optimizer: torch.optim.Optimi
     saved = checkpoints(directory)
     if not saved:
         return State()
-    path = saved[-1]
-    record = read_json(path / STATE)
-    for name, expected in record.pop("hashes").items():
-        if hash_file(path / name) != expected:
-            raise SapwoodError(
-                f"{path / name} is damaged: its checksum is not the one that was written. "
-                f"Remove {path} to continue from the checkpoint before it."
-            )
+    state = load_weights(saved[-1], model)
+    _load_optimizer(_verified(saved[-1], OPTIMIZER), model, optimizer)
+    return state
+
+
+def load_weights(checkpoint: Path, model: nn.Module) -> State:
+    """Puts the weights of one checkpoint into `model`, and tells where the run stood.
+
+    Raises SapwoodError when the file is not what was written, or belongs to another model.
+    """
     own = unshared_weights(model)
-    with safe_open(path / WEIGHTS, framework="pt") as file:
+    with safe_open(_verified(checkpoint, WEIGHTS), framework="pt") as file:
         names = set(file.keys())
         if names != set(own):
-            raise SapwoodError(f"{path} belongs to another model: it differs in {sorted(names ^ set(own))[:3]}.")
+            raise SapwoodError(f"{checkpoint} belongs to another model: it differs in {sorted(names ^ set(own))[:3]}.")
         for name, tensor in own.items():
             tensor.copy_(file.get_tensor(name))
-    _load_optimizer(path / OPTIMIZER, model, optimizer)
-    return State(**record)
+    return read_state(checkpoint)
+
+
+def read_state(checkpoint: Path) -> State:
+    """Where the run stood when a checkpoint was saved."""
+    record = read_json(checkpoint / STATE)
+    return State(record["step"], record["position"], record["seconds"])
+
+
+def _verified(checkpoint: Path, name: str) -> Path:
+    """The path of a checkpoint's file, if its checksum is the one that was written."""
+    path = checkpoint / name
+    if hash_file(path) != read_json(checkpoint / STATE)["hashes"][name]:
+        raise SapwoodError(
+            f"{path} is damaged: its checksum is not the one that was written. "
+            f"Remove {checkpoint} to continue from the checkpoint before it."
+        )
+    return path
 
 
 def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

@@ -31,7 +31,8 @@
     const family = getComputedStyle(document.body).fontFamily;
     for (const { target, figure } of figures) {
       const { data, layout } = resolve(figure, "", style);
-      Plotly.react(target, data, { ...layout, font: { ...layout.font, family }, width }, config);
+      layout.font.family = layout.hoverlabel.font.family = family;
+      Plotly.react(target, data, { ...layout, width }, config);
     }
   }
 
