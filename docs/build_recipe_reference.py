@@ -54,7 +54,14 @@ def render() -> str:
 
 
 def _section(name: str, part: dict[str, Any]) -> str:
-    lines = [f"## {name}", "", part.get("description", ""), "", "| field | type | default | meaning |", "|---|---|---|---|"]
+    lines = [
+        f"## {name}",
+        "",
+        part.get("description", ""),
+        "",
+        "| field | type | default | meaning |",
+        "|---|---|---|---|",
+    ]
     for field, about in part["properties"].items():
         default = "*required*" if field in part.get("required", ()) else _default(about)
         meaning = " ".join(about.get("description", "").split())

@@ -136,7 +136,10 @@ def test_mistaken_overrides_are_named(path: Path, override: str, expected: str) 
 
 def test_differences_leave_out_what_does_not_touch_the_training(path: Path) -> None:
     before = load_recipe(path)
-    after = load_recipe(path, ["training.checkpoints.keep=9", "evaluation.bytes=4MiB", "seed=5"])
+    after = load_recipe(
+        path,
+        ["training.checkpoints.keep=9", "evaluation.bytes=4MiB", "model=b/c", "sources.news.files=[n.jsonl]", "seed=5"],
+    )
     assert differences(before, after) == ["seed: 0 -> 5"]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,17 @@ class Fingerprint:
 def list_files(source: str, patterns: Sequence[str]) -> list[InputFile]:
     """The files that the patterns stand for, each once, sorted by name.
 
-    Raises SapwoodError where there is no pattern, a pattern matches nothing, or a file is in no format that can be read.
+    A file's name is its path below the directory that all files of the source share: where that lies, nobody need know.
+
+    Raises SapwoodError where there is no pattern, one matches nothing, or a file is in no format that can be read.
     """
     if not patterns:
         raise SapwoodError(f"Source '{source}' names no files: there is nothing to prepare.")
-    files = {file.name: file for pattern in patterns for file in _matches(source, pattern)}
-    return [files[name] for name in sorted(files)]
+    files = {file.url: file for pattern in patterns for file in _matches(source, pattern)}
+    parts = {url: url.split("/") for url in files}
+    shared = len(os.path.commonprefix([folders[:-1] for folders in parts.values()]))  # noqa: RUF071 - of lists, by element
+    named = [replace(file, name="/".join(parts[url][shared:])) for url, file in files.items()]
+    return sorted(named, key=lambda file: file.name)
 
 
 def _matches(source: str, pattern: str) -> list[InputFile]:

@@ -66,16 +66,24 @@ def line_of(path: Path, location: Sequence[str]) -> str:
     return f"{path}:{_line(document, typed) or 1}: {'.'.join(location)}"
 
 
-def _fixed(model: BaseModel) -> dict[str, Any]:
-    """The dump of a model without its mutable fields."""
-    dump = model.model_dump(mode="json")
-    for name, field in type(model).model_fields.items():
-        value = getattr(model, name)
-        if field.json_schema_extra == MUTABLE:
-            del dump[name]
-        elif isinstance(value, BaseModel):
-            dump[name] = _fixed(value)
+def _fixed(recipe: Recipe) -> Any:
+    """The dump of a recipe without its mutable fields."""
+    dump = recipe.model_dump(mode="json")
+    _prune(recipe, dump)
     return dump
+
+
+def _prune(value: Any, dump: Any) -> None:
+    """Removes from the dump of `value` what is marked as mutable in any model below it."""
+    if isinstance(value, BaseModel):
+        for name, field in type(value).model_fields.items():
+            if field.json_schema_extra == MUTABLE:
+                del dump[name]
+            else:
+                _prune(getattr(value, name), dump[name])
+    elif isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            _prune(value[key], dump[key])
 
 
 def _flatten(value: Any, path: str = "") -> dict[str, Any]:

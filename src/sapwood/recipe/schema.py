@@ -69,8 +69,9 @@ def _one_or_more(value: object) -> object:
 class Source(Strict):
     """A named set of documents."""
 
-    files: Annotated[list[str], BeforeValidator(_one_or_more)] = []
-    """Paths or globs, relative to the recipe, or URLs that fsspec knows: JSONL (plain, .gz, .zst) or Parquet."""
+    files: Annotated[list[str], BeforeValidator(_one_or_more), Field(json_schema_extra=MUTABLE)] = []
+    """Paths or globs, relative to the recipe, or URLs that fsspec knows: JSONL (plain, .gz, .zst) or Parquet. They may
+    move after a run has begun; what is in them may not change."""
     programs: dict[str, Annotated[int, Field(gt=0)]] = {}
     """Instead of files: items with exact answers made by programs, reasoning-gym generator names to item counts."""
     tokens: Tokens | None = None
@@ -263,9 +264,10 @@ class Recipe(Strict):
 
     name: Name
     """What the run is called; its directory is `runs/NAME`."""
-    model: str
+    model: Annotated[str, Field(json_schema_extra=MUTABLE)]
     """The backbone: a hub name (`org/name`, or `org/name@revision`), a Hugging Face directory, a GGUF file, or a GGUF
-    file inside an installed Python package (`package:MODULE/FILE.gguf`)."""
+    file inside an installed Python package (`package:MODULE/FILE.gguf`). It may move after a run has begun; its weights
+    may not change."""
     sequence_length: Annotated[int, Field(ge=8)]
     """Tokens in a packed sequence."""
     seed: int = 0

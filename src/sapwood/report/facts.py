@@ -77,8 +77,8 @@ class Facts:
     @cached_property
     def position(self) -> int:
         """Sequences trained on so far."""
-        finish = [event["position"] for event in self.events if event["event"] == "finish"]
-        return int(finish[-1] if finish else self.steps[-1].position if self.steps else 0)
+        ends = [event["position"] for event in self.events if event["event"] == "finish"]
+        return int(max([0, *ends, *(step.position for step in self.steps[-1:])]))
 
     @property
     def trained_tokens(self) -> int:
@@ -87,8 +87,8 @@ class Facts:
 
     @property
     def finished(self) -> bool:
-        """Whether training reached its end."""
-        return self.ledger.finished
+        """Whether training reached the end of the plan, to which stages may have been added since."""
+        return self.ledger.finished and (self.plan is None or self.position >= self.plan["sequences"])
 
     @property
     def evaluations(self) -> list[Evaluation]:

@@ -21,7 +21,7 @@ from sapwood.report import axes
 from sapwood.report.axes import Figure, label
 from sapwood.report.facts import Step
 from sapwood.report.tones import Tone
-from sapwood.report.wording import interval, number, percent, short
+from sapwood.report.wording import interval, number, short
 
 MOST_POINTS = 1200
 """Longer curves are drawn from means of neighbouring steps, which keeps the page small."""
@@ -204,8 +204,8 @@ def training_curves(steps: Sequence[Step], stages: Sequence[tuple[str, int]], to
     titles = ("loss, nats per predicted token", "gradient norm, before clipping", "learning rate")
     raw = _curve(steps, "loss")
     data = [
-        {**_line(*raw, "--ink 38%", 1.0), "name": "each step"},
-        {**_line(*_smoothed(steps), "--accent", 2.4), "name": "smoothed"},
+        {**_line(*raw, "--ink 38%", 1.0), "hovertemplate": "logged %{y:.4g}<extra></extra>"},
+        {**_line(*_smoothed(steps), "--accent", 2.4), "hovertemplate": "smoothed %{y:.4g}<extra></extra>"},
         {**_line(*_curve(steps, "gradient_norm"), "--ink 60%", 1.2), "yaxis": "y2"},
         {**_line(*_curve(steps, "learning_rate"), "--ink 60%", 1.8), "yaxis": "y3"},
     ]
@@ -266,7 +266,7 @@ def mixture(rounds: Sequence[Round], length: int, reached: int, total: int, colo
     plain = Tone("--ink", 50, True, "circle", "●")
     data: list[Figure] = []
     for name in domains:
-        weights = [float(owner.weights.get(name, 0)) for owner in owners]
+        weights = [round(float(owner.weights.get(name, 0)), 6) for owner in owners]
         if not any(weights):
             continue
         tone = colors.get(name, plain)
@@ -282,8 +282,7 @@ def mixture(rounds: Sequence[Round], length: int, reached: int, total: int, colo
                 "y": weights,
                 "line": {"shape": "hv", "width": 1, "color": "--paper"},
                 **fill,
-                "text": [f"{label(name)} {percent(weight)}" for weight in weights],
-                "hoverinfo": ["text" if weight else "skip" for weight in weights],
+                "hovertemplate": f"{label(name)} %{{y:.1%}}<extra></extra>",
             }
         )
     data.append(
