@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -89,6 +90,7 @@ def make_run(tmp_path: Path) -> MakeRun:
 
     def make(recipe: Recipe, *parts: str, steps: int | None = None, moving: bool = False, seed: int = 0) -> Path:
         run = tmp_path / "runs" / recipe.name
+        shutil.rmtree(run, ignore_errors=True)
         plan = make_plan(recipe, AVAILABLE)
         generator = np.random.default_rng(seed)
         position = plan.sequences if steps is None else steps * plan.batch_sequences

@@ -358,8 +358,8 @@ def _curve(steps: Sequence[Step], name: str) -> tuple[list[float | None], list[f
 
 
 def _thinned(tokens: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[list[float | None], list[float | None]]:
-    together = max(1, math.ceil(len(tokens) / MOST_POINTS))
-    starts = np.arange(0, len(tokens), together)
+    points = min(len(tokens), MOST_POINTS)
+    starts = np.arange(points) * len(tokens) // max(points, 1)
     widths = np.diff(np.append(starts, len(tokens)))
     x, y = (np.add.reduceat(array, starts) / widths for array in (tokens, values))
     return x.round(1).tolist(), [float(f"{value:.6g}") for value in y]

@@ -1,0 +1,34 @@
+"""Rebuilds data/puzzles.jsonl.zst: questions with exact answers, made by reasoning-gym 0.1.25 (Apache-2.0).
+
+Needed only to rebuild it, with `pip install 'sapwood[programs]'`; the same version gives the same file.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import zstandard
+
+from sapwood.synthesis.programs import make_items
+
+PROGRAMS = {
+    "gsm_symbolic": 500,
+    "calendar_arithmetic": 400,
+    "chain_sum": 300,
+    "time_intervals": 300,
+    "leg_counting": 200,
+    "family_relationships": 200,
+}
+
+
+def main() -> None:
+    """Writes the file beside the demo's other texts."""
+    with tempfile.TemporaryDirectory() as directory:
+        items = make_items("puzzles", PROGRAMS, seed=0, directory=Path(directory)).read_bytes()
+    target = Path(__file__).parent / "data" / "puzzles.jsonl.zst"
+    target.write_bytes(zstandard.ZstdCompressor(level=19).compress(items))
+
+
+if __name__ == "__main__":
+    main()

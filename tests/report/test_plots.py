@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sapwood.mixture.ledger import Round
+from sapwood.report import plots
+from sapwood.report.axes import label, name_axis
+from sapwood.report.facts import Step
+from sapwood.report.tones import tones
+
+
+def step(number: int, loss: float, stage: str = "one") -> Step:
+    return Step(number, number * 4, number * 1000, stage, loss, 1e-4, 1.0, 500.0, number * 2.0, 10)
+
+
+def curves(steps: list[Step]) -> list[dict[str, object]]:
+    data: list[dict[str, object]] = plots.training_curves(steps, [("one", 0)], 10**6)["data"]
+    return data
+
+
+@given(
+    losses=st.lists(st.floats(0, 20), min_size=1, max_size=150),
+    boundary=st.integers(0, 150),
+)
+def test_a_smoothed_loss_stays_inside_its_stage(losses: list[float], boundary: int) -> None:
+    steps = [step(n, loss, "one" if n < boundary else "two") for n, loss in enumerate(losses)]
+    smoothed = curves(steps)[1]["y"]
+    assert isinstance(smoothed, list)
+    for part in (losses[:boundary], losses[boundary:]):
+        if part:
+            values = [smoothed.pop(0) for _ in part]
+            assert smoothed.pop(0) is None
+            assert min(part) - 1e-4 <= min(values)
+            assert max(values) <= max(part) + 1e-4
+            assert values[0] == pytest.approx(part[0], rel=1e-4, abs=1e-9)  # the ends are not pulled away
+
+
+def test_a_straight_loss_is_smoothed_to_itself() -> None:
+    raw, smoothed, *_ = curves([step(n, 3 - n / 100) for n in range(200)])
+    assert isinstance(smoothed["y"], list)
+    assert smoothed["y"][:-1] == pytest.approx(raw["y"])
+
+
+def test_long_curves_are_means_of_neighbours() -> None:
+    steps = [step(n, n % 2) for n in range(10_000)]
+    raw = curves(steps)[0]
+    x, y = raw["x"], raw["y"]
+    assert isinstance(x, list)
+    assert isinstance(y, list)
+    assert len(x) <= plots.MOST_POINTS
+    assert all(0.4 < value < 0.6 for value in y)
+    assert x == sorted(x)
+
+
+def test_a_loss_that_is_not_a_number_leaves_a_gap_of_one_step() -> None:
+    steps = [step(n, math.nan if n == 50 else 2.0) for n in range(100)]
+    raw, smoothed, *_ = curves(steps)
+    assert isinstance(raw["y"], list)
+    assert isinstance(smoothed["y"], list)
+    assert [n for n, value in enumerate(raw["y"]) if math.isnan(value)] == [50]
+    assert set(smoothed["y"][:-1]) == {2.0}
+
+
+def test_the_mixture_sums_to_one_everywhere() -> None:
+    weights = [{"a": Fraction(1, 3), "b": Fraction(2, 3)}, {"a": Fraction(1, 7), "c": Fraction(6, 7)}]
+    rounds = [
+        Round(index=n, stage="s", start=n * 10, sequences=10, weights=w, first={}, reasons=("<b>",))
+        for n, w in enumerate(weights)
+    ]
+    figure = plots.mixture(rounds, 512, 20 * 512, 20 * 512, tones({"a": "gain", "b": "retention", "c": ""}))
+    stacked = [trace for trace in figure["data"] if "stackgroup" in trace]
+    assert len(stacked) == 3
+    for shares in zip(*(trace["y"] for trace in stacked), strict=True):
+        assert sum(shares) == pytest.approx(1, abs=1e-5)
+    assert stacked[0]["x"][-1] == 20 * 512
+    assert "<b>" not in str(figure["data"][-1]["text"])
+
+
+def test_labels_are_text() -> None:
+    assert label("<b>a & b</b>") == "&lt;b&gt;a &amp; b&lt;/b&gt;"
+    assert name_axis(["a-very-long-name-of-a-<source>"])["ticktext"] == ["a-very-long-name-<br>of-a-&lt;source&gt;"]
+
+
+@given(st.lists(st.sampled_from(["gain", "retention", ""]), max_size=40))
+def test_tones_of_one_aim_differ(kinds: list[str]) -> None:
+    found = tones({f"source-{n}": kind for n, kind in enumerate(kinds)})
+    assert list(found) == [f"source-{n}" for n in range(len(kinds))]
+    looks = {(tone.color, tone.hatched) for tone in found.values()}
+    assert len(looks) == len(found)
+    assert all(0 < tone.strength <= 100 for tone in found.values())

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import pytest
+
+from sapwood.evaluation.gate import Finding, Verdict
+from sapwood.evaluation.statistics import Estimate
+from sapwood.report.verdict import HEADINGS, SIGNS, lead, statement, tally
+
+
+def finding(name: str, verdict: Verdict, low: float = -0.43, high: float = -0.37) -> Finding:
+    kind: Literal["gain", "retention"] = "gain" if verdict in ("gained", "no gain shown", "worse") else "retention"
+    change = Estimate((low + high) / 2 if math.isfinite(low) else -0.4, 0.01, 15)
+    return Finding(kind, name, (name,), 16, 1.61, 1.21, change, (low, high), verdict)
+
+
+def test_the_lead_names_every_domain_once_gains_first() -> None:
+    findings = [
+        finding("zh", "gained"),
+        finding("ja", "no gain shown"),
+        finding("ko", "worse"),
+        finding("en", "kept"),
+        finding("de", "improved"),
+        finding("fr", "loss not excluded"),
+        finding("it", "lost"),
+    ]
+    assert lead(findings) == (
+        "zh was gained; en and de were kept; no gain is shown for ja; ko got worse; a loss of fr is not excluded; "
+        "it was lost."
+    )
+    assert tally(findings) == "3 of 7 demands of the recipe are met."
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [("loss not excluded", "A loss of zh is not excluded."), ("no gain shown", "No gain is shown for zh.")],
+)
+def test_a_lead_begins_with_a_capital_unless_with_a_name(verdict: Verdict, expected: str) -> None:
+    assert lead([finding("zh", verdict)]) == expected
+    assert tally([finding("zh", verdict)]) == "0 of 1 demands of the recipe are met."
+
+
+def test_all_met() -> None:
+    assert tally([finding("zh", "gained"), finding("en", "kept")]) == "All 2 demands of the recipe are met."
+
+
+def test_every_verdict_has_words_and_a_sign_of_its_outcome() -> None:
+    assert SIGNS.keys() == HEADINGS.keys()
+    for verdict in SIGNS:
+        assert (SIGNS[verdict] == "✓") == finding("zh", verdict).passed
+
+
+def test_a_statement_has_all_numbers() -> None:
+    said = statement(finding("zh", "gained"), 0.02, 0.95)
+    assert f"{said.heading}: {said.text}" == (
+        "Gained: zh 1.610 → 1.210 bits per byte (−0.400, 95% interval −0.430 to −0.370)."
+    )
+    assert said.passed
+    assert "within the declared margin of 0.02" in statement(finding("en", "kept", -0.01, 0.01), 0.02, 0.95).text
+    assert "no interval" in statement(finding("en", "loss not excluded", -math.inf, math.inf), 0.02, 0.95).text
