@@ -37,10 +37,10 @@ def test_rounds_are_read_back_as_they_were_written(path: Path) -> None:
     again = Ledger(path)
     assert [r.to_json() for r in again.rounds] == [r.to_json() for r in ledger.rounds]
     assert again.rounds[0].weights["a"] == Fraction(1, 3)
-    assert not again.finished
+    assert again.finished_at == 0
     ledger.finish(13)
     ledger.finish(13)
-    assert Ledger(path).finished
+    assert Ledger(path).finished_at == 13
     assert len(read_lines(path)) == 3
 
 

@@ -34,7 +34,7 @@ def test_the_card_says_what_the_run_says(recipe: Recipe, make_run: MakeRun) -> N
     for finding in judge(recipe, before, after):
         numbers = (number(finding.before), number(finding.after), signed(finding.change.value))
         assert f"| {' | '.join(numbers)} | {interval(finding.interval)} |" in body
-    assert "983,040 more tokens" in body
+    assert "trained further on 983,040 tokens" in body
     assert "| manual-zh | manual | zh | 389,120 | 0.94 |" in body
     assert "book-en" in body  # measured, and therefore in the verdict
     assert "| book-en | book |" not in body  # and never trained on

@@ -83,7 +83,7 @@ def test_the_token_account_balances(finished: tuple[Path, RunDirectory]) -> None
     path, run = finished
     stream = stream_of(path, run)
     ledger = stream.ledger
-    assert ledger.finished
+    assert ledger.finished_at == ledger.rounds[-1].stop
     total = ledger.rounds[-1].stop
     trained: Counter[str] = Counter()
     for position in range(total):
@@ -253,6 +253,23 @@ def test_what_does_not_touch_the_training_may_change(finished: tuple[Path, RunDi
     before = weights(run)
     prepare_and_train(path, ("training.checkpoints.keep=5", "evaluation.bytes=1KiB"))
     assert same(weights(run), before)
+
+
+def test_a_finished_run_goes_on_with_another_stage(tiny_recipe: TinyRecipe) -> None:
+    path = tiny_recipe(training=SCHEDULED_BY_STEP)
+    run = prepare_and_train(path)
+    before, rounds = weights(run), Ledger(run.ledger).rounds
+    recipe = json.loads(path.read_text())
+    recipe["stages"].append({"name": "annealing", "tokens": 1000, "mixture": {"en": 1}})
+    path.write_text(json.dumps(recipe))
+    prepare_and_train(path)
+    ledger = Ledger(run.ledger)
+    assert [entry.to_json() for entry in ledger.rounds[:2]] == [entry.to_json() for entry in rounds]
+    assert ledger.finished_at == ledger.rounds[2].stop == 8000 // 64
+    assert not same(weights(run), before)
+
+
+SCHEDULED_BY_STEP = {"batch_tokens": 512, "precision": "fp32", "learning_rate": 1e-3}
 
 
 def test_training_needs_prepared_sources(tiny_recipe: TinyRecipe) -> None:

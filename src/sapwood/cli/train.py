@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse
@@ -55,7 +56,10 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
             run.adopt(recipe)
             write_json(run.plan, plan.to_json())
             write_json(run.environment, describe_environment(ranks.device, ranks.size))
-            Ledger(run.ledger).begin(identity)
+            ledger = Ledger(run.ledger)
+            ledger.begin(identity)
+            if run.model.exists() and ledger.finished_at != plan.sequences:
+                shutil.rmtree(run.model)  # it was grown by fewer stages
         ranks.wait()
         packings = {
             domain.name: Packing(TokenStore(run.tokens(domain.name), "train"), recipe.sequence_length)

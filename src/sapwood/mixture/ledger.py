@@ -105,8 +105,8 @@ class Ledger:
         lines = read_lines(path)
         self.identity: dict[str, str] = next((line["identity"] for line in lines if line["event"] == "begin"), {})
         """What the run was begun with: fingerprints of the model and of every source's tokens."""
-        self.finished = any(line["event"] == "finish" for line in lines)
-        """Whether training reached its end."""
+        self.finished_at: int = max((line["position"] for line in lines if line["event"] == "finish"), default=0)
+        """The position at which training reached its end; 0 before. A run with another stage can go on from there."""
         self.rounds = [Round.from_json(line) for line in lines if line["event"] == "round"]
         position = 0
         for index, entry in enumerate(self.rounds):
@@ -135,9 +135,9 @@ class Ledger:
         self.rounds.append(entry)
 
     def finish(self, position: int) -> None:
-        """Writes, once, that training reached its end."""
-        if not self.finished:
-            self.finished = True
+        """Writes, once, that training reached its end at `position`."""
+        if self.finished_at != position:
+            self.finished_at = position
             self._write({"event": "finish", "position": position})
 
     def at(self, position: int) -> Round | None:

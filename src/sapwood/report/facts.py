@@ -88,7 +88,7 @@ class Facts:
     @property
     def finished(self) -> bool:
         """Whether training reached the end of the plan, to which stages may have been added since."""
-        return self.ledger.finished and (self.plan is None or self.position >= self.plan["sequences"])
+        return self.plan is not None and self.ledger.finished_at == self.plan["sequences"]
 
     @property
     def evaluations(self) -> list[Evaluation]:

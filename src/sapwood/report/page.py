@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import shlex
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -79,7 +80,7 @@ def _render(facts: Facts) -> str:
         .render(
             recipe=facts.recipe,
             started=facts.events[0]["time"] if facts.events else "",
-            ended=facts.events[-1]["time"] if facts.finished else "",
+            ended=facts.events[-1]["time"] if facts.events and facts.events[-1]["event"] == "finish" else "",
             run=shlex.quote(str(facts.run.root)),
             titles=[*((name, title) for name, title, _ in _SECTIONS), ("environment", "Environment")],
             parts=parts,
@@ -90,6 +91,7 @@ def _render(facts: Facts) -> str:
     )
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -98,19 +100,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in (
-        "number",
-        "signed",
-        "count",
-        "short",
-        "rate",
-        "percent",
-        "confidence",
-        "interval",
-        "duration",
-        "size",
-        "listed",
-    ):
+    for name in ("number", "signed", "count", "rate", "confidence", "interval", "duration", "size", "listed"):
         environment.filters[name] = getattr(wording, name)
     environment.filters["figure"] = _figure
     environment.globals["AIMS"] = AIMS
@@ -131,7 +121,7 @@ def _hash(script: str) -> str:
 
 
 def _links(run: Path) -> list[tuple[str, str, int]]:
-    """Name, address and size of the files that the page links to."""
-    found = [path for pattern in _FILES for path in sorted(run.glob(pattern))]
+    """Name, address and size of the files that the page links to; empty ones say nothing."""
+    found = [path for pattern in _FILES for path in sorted(run.glob(pattern)) if path.stat().st_size]
     names = [path.relative_to(run).as_posix() for path in found]
     return [(name, quote(name), path.stat().st_size) for name, path in zip(names, found, strict=True)]
