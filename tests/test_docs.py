@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sapwood.recipe import load_recipe
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -19,6 +21,15 @@ def test_the_recipe_reference_is_up_to_date() -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8") == module.render(), "run `make docs`"
+
+
+def test_the_recipe_in_the_readme_is_valid(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = re.search(r"^    name: my-run\n(?:    .*\n)+", text, re.MULTILINE)
+    assert block is not None
+    path = tmp_path / "recipe.yaml"
+    path.write_text(block.group(), encoding="utf-8")
+    assert load_recipe(path).name == "my-run"
 
 
 PAGES = [path for pattern in ("*.md", "docs/*.md", "examples/**/*.md") for path in ROOT.glob(pattern)]

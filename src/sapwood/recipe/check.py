@@ -13,6 +13,11 @@ Problem = tuple[Path, str]
 
 def problems(recipe: Recipe) -> Iterator[Problem]:
     """Everything in the recipe that contradicts something else in it: where, and what to write instead."""
+    if recipe.holdout.share > 1:
+        yield (
+            ("holdout", "share"),
+            f"{float(recipe.holdout.share):g} is more than all documents; write a share such as 1%",
+        )
     yield from _groups(recipe)
     names: set[str] = set()
     for number, stage in enumerate(recipe.stages):

@@ -4,7 +4,6 @@ DIRECTORY/manifest.json
 DIRECTORY/00000-00000/train/tokens.npy     ids, [tokens]; every document ends with the end-of-text token
                            /offsets.npy    where each document begins, and where the last ends, int64 [documents + 1]
                            /ids.npy        the documents' ids, uint8 [documents, 16]
-                           /bytes.npy      UTF-8 bytes of their texts, int64 [documents]
 DIRECTORY/00000-00000/holdout/…            likewise
 DIRECTORY/00000-00000/account.json         counts of this shard
 """
@@ -154,7 +153,6 @@ class _Split:
     tokens: list[npt.NDArray[Any]] = field(default_factory=list)
     lengths: list[npt.NDArray[np.int64]] = field(default_factory=list)
     ids: list[npt.NDArray[np.uint8]] = field(default_factory=list)
-    bytes: list[npt.NDArray[np.int64]] = field(default_factory=list)
 
     def write(self, directory: Path) -> None:
         if not sum(map(len, self.ids)):
@@ -164,7 +162,6 @@ class _Split:
         np.save(directory / "tokens.npy", np.concatenate(self.tokens))
         np.save(directory / "offsets.npy", np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
         np.save(directory / "ids.npy", np.concatenate(self.ids))
-        np.save(directory / "bytes.npy", np.concatenate(self.bytes))
 
 
 def _encode_shard(path: Path, target: Path, encoder: Encoder, held_out: Hashes) -> None:
@@ -192,7 +189,6 @@ def _encode_shard(path: Path, target: Path, encoder: Encoder, held_out: Hashes) 
                 split.tokens.append(tokens[np.repeat(chosen, lengths)])
                 split.lengths.append(lengths[chosen])
                 split.ids.append(_digits(batch["id"], np.uint8).reshape(-1, 16)[chosen])
-                split.bytes.append(np.array([len(text.encode()) for text in texts], np.int64)[chosen])
         reasons.update({COPY: int(copy.sum()), NO_TOKENS: int(empty.sum())})
     with atomic_directory(target) as temporary:
         for name, split in splits.items():

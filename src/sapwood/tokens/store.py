@@ -54,10 +54,6 @@ class TokenStore:
         """Tokens of every document, `[documents]`."""
         return np.concatenate([np.empty(0, np.int64), *map(np.diff, self._offsets)])
 
-    def text_bytes(self) -> npt.NDArray[np.int64]:
-        """UTF-8 bytes of every document's text, `[documents]`."""
-        return np.concatenate([np.empty(0, np.int64), *(_map(shard / "bytes.npy") for shard in self._shards)])
-
     def read(self, start: int, stop: int) -> npt.NDArray[np.int64]:
         """The ids of tokens `start` to `stop` (not included) of all documents on end, `[stop - start]`."""
         if not 0 <= start <= stop <= self.tokens:

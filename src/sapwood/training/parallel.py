@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
+from sapwood.memory import reuse_freed_memory
+
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
@@ -20,13 +22,14 @@ class Ranks:
 
     @staticmethod
     def join() -> Ranks:
-        """Reads the place from torchrun's environment, and joins the others if there are any."""
+        """Reads the place from torchrun's environment, joins the others if there are any, and readies the device."""
         rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         if torch.cuda.is_available():
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
             torch.cuda.set_device(device)
         else:
             device = torch.device("cpu")
+            reuse_freed_memory()
         if size > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
         return Ranks(rank, size, device)
