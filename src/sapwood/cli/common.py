@@ -20,7 +20,7 @@ RecipeArgument = Annotated[
 ]
 OverridesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[PATH=VALUE]...", help="Fields to set, such as training.batch_tokens=8K or seed=1."),
+    typer.Argument(metavar="PATH=VALUE", help="Fields to set, such as training.batch_tokens=8K or seed=1."),
 ]
 RunsOption = Annotated[Path, typer.Option("--runs", help="Where runs are kept; this one in a directory of its name.")]
 RUNS = Path("runs")

@@ -33,12 +33,13 @@ def print_plan(recipe: Recipe, plan: Plan) -> None:
     console.print(f"[bold]{recipe.name}[/]: {escape(recipe.model)}", soft_wrap=True)
     console.print(
         f"{format_tokens(sum(stage.tokens for stage in plan.stages))} tokens in {plan.sequences:,} sequences of "
-        f"{plan.sequence_length:,}; about {steps:,} steps of {plan.batch_sequences:,} sequences\n"
+        f"{plan.sequence_length:,}; about {steps:,} steps of {plan.batch_sequences:,} sequences\n",
+        soft_wrap=True,
     )
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
     table.add_column("source", no_wrap=True)
     for stage in plan.stages:
-        table.add_column(stage.name, justify="right", overflow="fold")
+        table.add_column(stage.name.replace("-", "-\n"), justify="right", no_wrap=True)
     for title in ("total", "share", "available", "passes"):
         table.add_column(title, justify="right")
     total = Fraction(sum(stage.tokens for stage in plan.stages))
@@ -46,7 +47,7 @@ def print_plan(recipe: Recipe, plan: Plan) -> None:
     def row(name: str, parts: tuple[Fraction, ...], *rest: str, style: str | None = None) -> None:
         whole = sum(parts, Fraction(0))
         table.add_row(
-            name, *(amount(part) for part in parts), amount(whole), f"{float(whole / total):.4%}", *rest, style=style
+            name, *(amount(part) for part in parts), amount(whole), _percent(whole / total), *rest, style=style
         )
 
     for group in recipe.groups:
@@ -61,10 +62,10 @@ def print_plan(recipe: Recipe, plan: Plan) -> None:
         kinds: dict[str, list[DomainPlan]] = defaultdict(list)
         for domain in plan.domains:
             kinds[domain.kind or "other"].append(domain)
-        table = Table(box=None, pad_edge=False, header_style="bold")
+        table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
         table.add_column("kind", no_wrap=True)
         for stage in plan.stages:
-            table.add_column(stage.name, justify="right", overflow="fold")
+            table.add_column(stage.name.replace("-", "-\n"), justify="right", no_wrap=True)
         table.add_column("total", justify="right")
         table.add_column("share", justify="right")
         for kind, members in kinds.items():
@@ -75,6 +76,10 @@ def print_plan(recipe: Recipe, plan: Plan) -> None:
         console.print(f"\n[yellow]Not in this version:[/] {'.'.join(place)}: {message}", soft_wrap=True)
     for remark in plan.remarks:
         console.print(f"\n[yellow]Note:[/] {remark}", soft_wrap=True)
+
+
+def _percent(share: Fraction) -> str:
+    return f"{float(100 * share):.4f}".rstrip("0").rstrip(".") + "%"
 
 
 def _add(domains: list[DomainPlan]) -> tuple[Fraction, ...]:
