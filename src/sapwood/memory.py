@@ -1,9 +1,12 @@
-"""How the process asks the system for memory."""
+"""How much memory the process uses, and how it asks the system for it."""
 
 from __future__ import annotations
 
 import ctypes
+import resource
 import sys
+
+import torch
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 _LARGEST = 2**31 - 1
@@ -24,3 +27,11 @@ def reuse_freed_memory() -> None:
         return
     mallopt(_MMAP_THRESHOLD, 2**30)
     mallopt(_TRIM_THRESHOLD, _LARGEST)
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes of memory used so far, of the GPU or else of the process."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

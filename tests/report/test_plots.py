@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sapwood.metrics import StepMetrics
 from sapwood.mixture.ledger import Round
 from sapwood.report import plots
 from sapwood.report.axes import label, name_axis
-from sapwood.report.facts import Step
 from sapwood.report.tones import tones
 
 
-def step(number: int, loss: float, stage: str = "one") -> Step:
-    return Step(number, number * 4, number * 1000, stage, loss, 1e-4, 1.0, 500.0, number * 2.0, 10)
+def step(number: int, loss: float, stage: str = "one") -> StepMetrics:
+    return StepMetrics(number, number * 4, number * 1000, stage, loss, 1e-4, 1.0, 500.0, number * 2.0, 10)
 
 
-def curves(steps: list[Step]) -> list[dict[str, object]]:
+def curves(steps: list[StepMetrics]) -> list[dict[str, object]]:
     data: list[dict[str, object]] = plots.training_curves(steps, [("one", 0)], 10**6)["data"]
     return data
 

@@ -14,7 +14,8 @@ from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError, closest
 from sapwood.evaluation.gate import judge
 from sapwood.evaluation.result import Evaluation, read_evaluation
-from sapwood.files import hash_file, read_lines
+from sapwood.files import hash_file
+from sapwood.metrics import read_metrics
 from sapwood.progress import console
 from sapwood.recipe import Recipe
 
@@ -58,9 +59,8 @@ def evaluate_grown(recipe: Recipe, run: RunDirectory) -> Evaluation:
 
     if not run.model.exists():
         raise SapwoodError(f"There is no grown model in {run.model}: `sapwood train` makes it.")
-    steps = read_lines(run.metrics)
-    identity = fingerprint_model(run.model)
-    grown = _evaluate(recipe, run, lambda: load_model(run.model), "model", identity, tokens=steps[-1]["tokens"])
+    identity, tokens = fingerprint_model(run.model), read_metrics(run.metrics)[-1].tokens
+    grown = _evaluate(recipe, run, lambda: load_model(run.model), "model", identity, tokens=tokens)
     print_verdict(recipe, read_evaluation(run.evaluation / "base.json"), grown)
     return grown
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,38 +15,13 @@ from sapwood.directory import RunDirectory
 from sapwood.evaluation.result import Evaluation, read_evaluation
 from sapwood.files import read_json, read_lines
 from sapwood.manifest import Manifest, read_manifest
+from sapwood.metrics import StepMetrics, read_metrics
 from sapwood.mixture.ledger import Ledger
 from sapwood.recipe.schema import Recipe
 
 QUARANTINE = "quarantine.jsonl"
 EXAMPLES = 5
 """How many rows of each source's quarantine are read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A logged optimizer step. Units are those of `metrics.jsonl`; what a line does not say is NaN."""
-
-    step: float
-    position: float
-    """Sequences trained on, this step included."""
-    tokens: float
-    """Tokens trained on, this step included."""
-    stage: str
-    loss: float
-    """Nats per predicted token."""
-    learning_rate: float
-    gradient_norm: float
-    tokens_per_second: float
-    seconds: float
-    memory_bytes: float
-
-    @staticmethod
-    def from_json(line: dict[str, Any]) -> Step:
-        """Reads a line of `metrics.jsonl`."""
-        values = {field.name: line.get(field.name) for field in fields(Step)}
-        stage = str(values.pop("stage"))
-        return Step(stage=stage, **{name: math.nan if value is None else value for name, value in values.items()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +35,7 @@ class Facts:
     ledger: Ledger
     events: tuple[dict[str, Any], ...]
     """All lines of the ledger, with their times."""
-    steps: tuple[Step, ...]
+    steps: tuple[StepMetrics, ...]
     corpus: dict[str, Manifest]
     """The manifests of the prepared documents, by source."""
     quarantine: dict[str, tuple[dict[str, Any], ...]]
@@ -111,7 +85,7 @@ def read_facts(recipe: Recipe, run: Path) -> Facts:
         plan=read_json(directory.plan) if directory.plan.exists() else None,
         ledger=Ledger(directory.ledger, writable=False),
         events=tuple(read_lines(directory.ledger)),
-        steps=tuple(Step.from_json(line) for line in read_lines(directory.metrics)),
+        steps=tuple(read_metrics(directory.metrics)),
         corpus=_manifests((name, directory.corpus(name)) for name in recipe.sources),
         quarantine={name: _first_lines(directory.corpus(name) / QUARANTINE) for name in recipe.sources},
         tokens=_manifests((name, directory.tokens(name)) for name in recipe.sources),

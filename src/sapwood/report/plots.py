@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from sapwood.evaluation.gate import Finding
 from sapwood.evaluation.statistics import Estimate
+from sapwood.metrics import StepMetrics
 from sapwood.mixture.ledger import Round
 from sapwood.report import axes
 from sapwood.report.axes import Figure, label
-from sapwood.report.facts import Step
 from sapwood.report.tones import Tone
 from sapwood.report.wording import interval, number, short
 
@@ -198,7 +198,7 @@ def courses(rows: Sequence[Course], colors: Mapping[str, Tone], confidence: floa
     }
 
 
-def training_curves(steps: Sequence[Step], stages: Sequence[tuple[str, int]], total: int) -> Figure:
+def training_curves(steps: Sequence[StepMetrics], stages: Sequence[tuple[str, int]], total: int) -> Figure:
     """Loss, gradient norm and learning rate over tokens; `stages` are names and the tokens at which they begin."""
     panels = ((0.50, 1.0), (0.25, 0.42), (0.0, 0.17))
     titles = ("loss, nats per predicted token", "gradient norm, before clipping", "learning rate")
@@ -350,7 +350,7 @@ def _line(x: Sequence[float | None], y: Sequence[float | None], color: str, widt
     }
 
 
-def _curve(steps: Sequence[Step], name: str) -> tuple[list[float | None], list[float | None]]:
+def _curve(steps: Sequence[StepMetrics], name: str) -> tuple[list[float | None], list[float | None]]:
     """A quantity over tokens, each point the mean of so many steps that there are at most `MOST_POINTS`."""
     tokens = np.array([step.tokens for step in steps], dtype=np.float64)
     values = np.array([getattr(step, name) for step in steps], dtype=np.float64)
@@ -365,7 +365,7 @@ def _thinned(tokens: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[
     return x.round(1).tolist(), [float(f"{value:.6g}") for value in y]
 
 
-def _smoothed(steps: Sequence[Step]) -> tuple[list[float | None], list[float | None]]:
+def _smoothed(steps: Sequence[StepMetrics]) -> tuple[list[float | None], list[float | None]]:
     """The loss as a centred moving mean over a twentieth of the steps, inside each stage by itself."""
     half = max(1, len(steps) // 40)
     x: list[float | None] = []

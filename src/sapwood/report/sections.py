@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sapwood.evaluation.result import Sample
+from sapwood.metrics import StepMetrics
 from sapwood.mixture.ledger import Round
 from sapwood.report import plots
 from sapwood.report.account import Line, aims, source_accounts, stage_accounts
 from sapwood.report.domains import courses, domain_rows
-from sapwood.report.facts import Facts, Step
+from sapwood.report.facts import Facts
 from sapwood.report.tones import tones
 from sapwood.report.verdict import SIGNS, find, lead, statement, tally
 from sapwood.report.wording import count, duration, listed, percent, short, size
@@ -317,7 +318,7 @@ def _stage_losses(facts: Facts, name: str) -> StageLosses:
     )
 
 
-def _mean_loss(steps: Sequence[Step]) -> float:
+def _mean_loss(steps: Sequence[StepMetrics]) -> float:
     return sum(step.loss for step in steps) / len(steps)
 
 

@@ -15,6 +15,8 @@ from transformers import PreTrainedModel
 from sapwood.backbone.load import load_model
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
+from sapwood.memory import peak_memory
+from sapwood.metrics import StepMetrics, forget_after
 from sapwood.mixture.ledger import Ledger, Losses
 from sapwood.mixture.plan import Plan
 from sapwood.mixture.rounds import next_round
@@ -25,7 +27,6 @@ from sapwood.tokens.sequence import Packing
 from sapwood.training.batch import make_batch
 from sapwood.training.checkpoint import State, load_latest, save_checkpoint
 from sapwood.training.loss import next_token_loss
-from sapwood.training.metrics import StepMetrics, forget_after, peak_memory
 from sapwood.training.optimizer import build_optimizer
 from sapwood.training.parallel import Ranks
 from sapwood.training.precision import autocast_type

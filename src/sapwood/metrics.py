@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import resource
-import sys
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import torch
+from typing import Any
 
 from sapwood.files import append_line, read_lines, write_lines
 
@@ -38,17 +36,18 @@ class StepMetrics:
         append_line(path, asdict(self), durable=False)
 
 
+def read_metrics(path: Path) -> list[StepMetrics]:
+    """The steps logged so far. A number that JSON cannot hold, such as an infinite norm, is read as NaN."""
+    steps = []
+    for line in read_lines(path):
+        values: dict[str, Any] = {name: math.nan if value is None else value for name, value in line.items()}
+        steps.append(StepMetrics(**values))
+    return steps
+
+
 def forget_after(path: Path, step: int) -> None:
     """Removes the lines of steps after `step`: a resumed run will do them again."""
     lines = read_lines(path)
     kept = [line for line in lines if line["step"] <= step]
     if len(kept) < len(lines):
         write_lines(path, kept)
-
-
-def peak_memory(device: torch.device) -> int:
-    """The most bytes of memory used so far, of the GPU or else of the process."""
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
