@@ -37,7 +37,7 @@ def evaluate(
     if checkpoint is not None:
         print_verdict(loaded, base, evaluate_checkpoint(loaded, run, checkpoint))
     elif run.model.exists():
-        evaluate_grown(loaded, run)
+        print_verdict(loaded, base, evaluate_grown(loaded, run))
     else:
         console.print("The model is not trained yet: only the backbone was measured.")
 
@@ -53,16 +53,14 @@ def evaluate_base(recipe: Recipe, run: RunDirectory) -> Evaluation:
 
 
 def evaluate_grown(recipe: Recipe, run: RunDirectory) -> Evaluation:
-    """Measures the grown model as it was exported, unless that is done, and prints what was gained and kept."""
+    """Measures the grown model as it was exported, unless that is done."""
     from sapwood.backbone.load import load_model
     from sapwood.backbone.resolve import fingerprint_model
 
     if not run.model.exists():
         raise SapwoodError(f"There is no grown model in {run.model}: `sapwood train` makes it.")
     identity, tokens = fingerprint_model(run.model), read_metrics(run.metrics)[-1].tokens
-    grown = _evaluate(recipe, run, lambda: load_model(run.model), "model", identity, tokens=tokens)
-    print_verdict(recipe, read_evaluation(run.evaluation / "base.json"), grown)
-    return grown
+    return _evaluate(recipe, run, lambda: load_model(run.model), "model", identity, tokens=tokens)
 
 
 def evaluate_checkpoint(recipe: Recipe, run: RunDirectory, name: str) -> Evaluation:
@@ -113,7 +111,7 @@ def _evaluate(
 
 
 def print_verdict(recipe: Recipe, before: Evaluation, after: Evaluation) -> None:
-    """Prints one line for every ability the recipe names."""
+    """Prints what was gained, kept and lost: one line for every ability the recipe names."""
     table = Table(box=None, pad_edge=False, header_style="bold", title="Bits per byte of held-out text")
     for title in ("", "before", "after", "change", f"{recipe.evaluation.confidence:.0%} interval", "verdict"):
         table.add_column(title, justify="left" if title in ("", "verdict") else "right")

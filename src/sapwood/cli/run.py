@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse
-from sapwood.cli.evaluate import evaluate_base, evaluate_grown
+from sapwood.cli.evaluate import evaluate_base, evaluate_grown, print_verdict
 from sapwood.cli.plan import print_plan
 from sapwood.cli.prepare import prepare_run
 from sapwood.cli.report import write_reports
@@ -17,7 +17,7 @@ def run(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsO
     prepare_run(loaded, directory)
     plan = plan_or_refuse(loaded, directory, recipe, to_train=True)
     print_plan(loaded, plan)
-    evaluate_base(loaded, directory)
+    base = evaluate_base(loaded, directory)
     train_run(loaded, plan, directory)
-    evaluate_grown(loaded, directory)
+    print_verdict(loaded, base, evaluate_grown(loaded, directory))
     write_reports(loaded, directory)
