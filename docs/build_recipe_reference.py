@@ -77,7 +77,9 @@ def _default(about: dict[str, Any]) -> str:
     return "see below" if "$ref" in about else f"`{json.dumps(value)}`"
 
 
-def _type(about: dict[str, Any]) -> str:
+def _type(about: dict[str, Any] | bool) -> str:
+    if isinstance(about, bool):
+        return "anything"
     if "$ref" in about:
         name = about["$ref"].rsplit("/", 1)[-1]
         return f"[{name}](#{name.lower()})"

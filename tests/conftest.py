@@ -102,3 +102,30 @@ def tiny_recipe(tmp_path: Path, tiny_backbone: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+TEXT = ["the tree adds a ring of living wood every year", "年轮 记录 树木 的 生长", "def f(x): return x + 1"] * 20
+
+
+@pytest.fixture
+def tokenizer_directory(tmp_path: Path) -> Path:
+    """A model's directory with a byte-level BPE tokenizer of 350 tokens; `<|im_end|>` (2) ends a text."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=350,
+        special_tokens=SPECIAL,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(TEXT, trainer=trainer)
+    directory = tmp_path / "model"
+    directory.mkdir()
+    tokenizer.save(str(directory / "tokenizer.json"))
+    (directory / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<|im_end|>"}))
+    (directory / "config.json").write_text(json.dumps({"vocab_size": 360, "eos_token_id": 0}))
+    return directory

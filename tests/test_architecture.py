@@ -14,6 +14,7 @@ ORDER = [
     "recipe",
     "backbone",
     "likelihood",
+    "generation",
     "corpus",
     "tokens",
     "synthesis",
@@ -23,7 +24,9 @@ ORDER = [
     "report",
     "cli",
 ]
-WITHOUT_TORCH = ["recipe", "synthesis", "corpus", "tokens", "mixture", "report"]
+WITHOUT_TORCH = ["recipe", "generation", "synthesis", "corpus", "tokens", "mixture", "report"]
+SCORING = {"corpus/perplexity.py", "corpus/topics/encoder.py"}
+"""The modules of these packages that run a model. Nothing loads them before there is something to score or to train."""
 
 
 def imported(path: Path) -> set[str]:
@@ -51,6 +54,8 @@ def test_every_package_has_its_place() -> None:
 @pytest.mark.parametrize("package", WITHOUT_TORCH)
 def test_some_packages_never_touch_torch(package: str) -> None:
     for path in (SOURCE / package).glob("**/*.py"):
+        if str(path.relative_to(SOURCE)) in SCORING:
+            continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         names = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
         names += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]

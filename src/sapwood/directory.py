@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from sapwood.corpus.store import SourceStore
 from sapwood.errors import SapwoodError
 from sapwood.files import write_atomic
 from sapwood.mixture.ledger import Ledger
@@ -61,12 +62,21 @@ class RunDirectory:
         """The items made for a source, before they are prepared like any other text."""
         return self.root / "synthesis" / source
 
-    def corpus(self, source: str) -> Path:
-        """The prepared documents of a source."""
-        return self.root / "corpus" / source
+    @property
+    def data_report(self) -> Path:
+        """The page about the documents."""
+        return self.root / "data.html"
 
-    def corpora(self, recipe: Recipe) -> dict[str, Path]:
-        """The prepared documents of every source of a recipe."""
+    def topics(self, taxonomy: str) -> Path:
+        """The labels and the classifier of a taxonomy, given by name or as the path of its file."""
+        return self.root / "topics" / Path(taxonomy).stem
+
+    def corpus(self, source: str) -> SourceStore:
+        """The documents of a source, and what is said of them."""
+        return SourceStore(self.root / "corpus" / source)
+
+    def corpora(self, recipe: Recipe) -> dict[str, SourceStore]:
+        """The documents of every source of a recipe."""
         return {source: self.corpus(source) for source in recipe.sources}
 
     def tokens(self, source: str) -> Path:

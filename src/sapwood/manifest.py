@@ -1,17 +1,21 @@
 """What a finished step leaves beside its files: from what, how, and how much.
 
-A step whose manifest matches is not run again.
+A step whose manifest matches is not run again; one that was stopped goes on, as long as it is the same (`begin`).
 """
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sapwood.files import fingerprint, read_json, write_json
+from sapwood.files import fingerprint, read_json, remove_leftovers, write_json
 
 NAME = "manifest.json"
+ATTEMPT = "attempt.json"
+"""What a directory is being filled with; its `fingerprint` is the one to which every writer there must hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +23,7 @@ class Manifest:
     """The account of one finished step, written last of all its files."""
 
     step: str
-    """What was done, for example `corpus`."""
+    """What was done, for example `documents`."""
     inputs: dict[str, Any]
     """Fingerprints of what was read."""
     settings: dict[str, Any]
@@ -30,6 +34,8 @@ class Manifest:
     """Documents set aside, by reason."""
     versions: dict[str, str] = field(default_factory=dict)
     """Versions of the programs that took part."""
+    seconds: float = field(default=0.0, compare=False)
+    """How long the step took when it last ran, on the clock."""
 
     @property
     def fingerprint(self) -> str:
@@ -45,3 +51,35 @@ def read_manifest(directory: Path) -> Manifest | None:
     """The manifest in `directory`; None if the step there never finished."""
     path = directory / NAME
     return Manifest(**read_json(path)) if path.exists() else None
+
+
+def finished(directory: Path, planned: Manifest) -> Manifest | None:
+    """The manifest in `directory`, if it is that of a finished step equal to the `planned` one."""
+    done = read_manifest(directory)
+    return done if done is not None and done.fingerprint == planned.fingerprint else None
+
+
+def begin(
+    directory: Path, planned: Manifest, outputs: Iterable[str], remember: Mapping[str, Any] | None = None
+) -> None:
+    """Makes `directory` ready to go on with the planned step, or else empties it of `outputs` and starts that step.
+
+    `outputs` are glob patterns of the files and directories that the step writes. `remember` is kept with the mark.
+    """
+    mark = directory / ATTEMPT
+    stopped = mark.exists() and not (directory / NAME).exists()
+    if not stopped or read_json(mark)["fingerprint"] != planned.fingerprint:
+        # The marks go first: a half-emptied directory must not look like a finished or a resumable one.
+        (directory / NAME).unlink(missing_ok=True)
+        mark.unlink(missing_ok=True)
+        for pattern in outputs:
+            for path in directory.glob(pattern):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        write_json(mark, {"fingerprint": planned.fingerprint, **(remember or {})})
+    remove_leftovers(directory)
+
+
+def is_begun(directory: Path, attempt: str) -> bool:
+    """Whether `directory` still serves the step with the fingerprint `attempt`."""
+    mark = directory / ATTEMPT
+    return mark.exists() and bool(read_json(mark)["fingerprint"] == attempt)

@@ -15,21 +15,21 @@ import pytest
 
 PREPARE = """
 import sys
-from fractions import Fraction
 from pathlib import Path
-from sapwood.corpus import engine, prepare
-from sapwood.recipe.schema import Holdout, Source
+from sapwood.corpus import engine, ingest
+from sapwood.corpus.store import SourceStore
+from sapwood.recipe.data import Engine, Normalise, Source
 if __name__ == "__main__":
-    prepare.SHARD_BYTES = 2000
-    engine.WORKER_BYTES = int(sys.argv[3])
+    ingest.SHARD_BYTES = 2000
+    engine.WORKER_BYTES = 1
     source = Source(files=[sys.argv[1] + "/*.jsonl"])
-    prepare.prepare_source("web", source, Holdout(share=Fraction(1, 4)), watched=False, directory=Path(sys.argv[2]))
+    ingest.ingest(SourceStore(Path(sys.argv[2])), source, Normalise(), Engine(workers=int(sys.argv[3])))
 """
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    names = [path for path in directory.iterdir() if path.is_file() and path.name != "attempt.json"]
-    return {path.name: path.read_bytes() for path in names}
+    names = [path for path in (directory / "documents").iterdir() if path.is_file()]
+    return {path.name: path.read_bytes() for path in names if path.name not in ("attempt.json", "manifest.json")}
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -45,13 +45,12 @@ def test_kill_at_random_moments(tmp_path: Path, processes: int) -> None:
     script.write_text(PREPARE)
 
     def start(directory: Path) -> subprocess.Popen[bytes]:
-        worker_bytes = "1" if processes > 1 else str(2**40)
-        command = [sys.executable, str(script), str(data), str(directory), worker_bytes]
+        command = [sys.executable, str(script), str(data), str(directory), str(processes)]
         return subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
 
-    whole, out = tmp_path / "whole", tmp_path / "out"
+    whole, out = tmp_path / "whole" / "web", tmp_path / "out" / "web"
     assert start(whole).wait() == 0
-    total = len(list(whole.glob("documents-*.parquet")))
+    total = len(list(whole.glob("documents/*.parquet")))
     assert total > 30
 
     generator = random.Random(processes)
@@ -59,12 +58,12 @@ def test_kill_at_random_moments(tmp_path: Path, processes: int) -> None:
     for part in (1, 2):
         target = generator.randrange(total * part // 3 - 5, total * part // 3 + 5)
         process = start(out)
-        while process.poll() is None and len(list(out.glob("documents-*.parquet"))) < target:
+        while process.poll() is None and len(list(out.glob("documents/*.parquet"))) < target:
             time.sleep(generator.random() * 0.002)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        assert not (out / "manifest.json").exists()
-        reached.append(len(list(out.glob("documents-*.parquet"))))
+        assert not (out / "documents" / "manifest.json").exists()
+        reached.append(len(list(out.glob("documents/*.parquet"))))
     assert sorted(set(reached)) == reached  # each attempt went on from the one before, and none came to the end
     assert start(out).wait() == 0
     assert contents(out) == contents(whole)

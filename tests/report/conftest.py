@@ -123,22 +123,15 @@ def _write_corpus(recipe: Recipe, run: Path) -> None:
         written = read - quarantined
         held_out = written if not AVAILABLE[name] else written // 12
         directory = run / "corpus" / name
-        Manifest(
-            step="corpus",
-            inputs={},
-            settings={},
-            counts={
-                "documents_read": read,
-                "documents_written": written,
-                "held_out": held_out,
-                "quarantined": quarantined,
-                "bytes": 4 * AVAILABLE[name] + 90_000,
-            },
-            reasons=reasons,
-        ).write(directory)
+        size = 4 * AVAILABLE[name] + 90_000
+        counts = {"documents_read": read, "documents": written, "quarantined": quarantined, "bytes": size}
+        Manifest(step="documents", inputs={}, settings={}, counts=counts, reasons=reasons).write(directory / "documents")
+        counts = {"documents": written, "dropped": 0, "train": written - held_out, "holdout": held_out}
+        counts |= {"bytes": size, "dropped_bytes": 0, "train_bytes": size, "holdout_bytes": 0}
+        Manifest(step="selection", inputs={}, settings={}, counts=counts).write(directory / "selection")
         if reasons:
             row = {"source": name, "file": "data/help-zh.jsonl.zst", "row": 17, "reason": "broken JSON"}
-            write_lines(directory / "quarantine.jsonl", [{**row, "excerpt": '{"text": "打开“工具'}])
+            write_lines(directory / "documents" / "quarantine.jsonl", [{**row, "excerpt": '{"text": "打开“工具'}])
 
 
 def _write_tokens(recipe: Recipe, run: Path) -> None:

@@ -169,10 +169,10 @@ def test_what_data_say_stays_text(recipe: Recipe, make_run: MakeRun) -> None:
         if line["event"] == "round":
             line["reasons"] = [EVIL, "\u2028"]
     write_lines(run / "ledger.jsonl", lines)
-    manifest = read_json(run / "corpus" / "help-zh" / "manifest.json")
-    write_json(run / "corpus" / "help-zh" / "manifest.json", {**manifest, "reasons": {EVIL: 3}})
+    manifest = read_json(run / "corpus" / "help-zh" / "documents" / "manifest.json")
+    write_json(run / "corpus" / "help-zh" / "documents" / "manifest.json", {**manifest, "reasons": {EVIL: 3}})
     quarantined = {"source": EVIL, "file": EVIL, "row": 1, "reason": EVIL, "excerpt": EVIL}
-    append_line(run / "corpus" / "help-zh" / "quarantine.jsonl", quarantined)
+    append_line(run / "corpus" / "help-zh" / "documents" / "quarantine.jsonl", quarantined)
     write_json(run / "environment.json", {EVIL: EVIL})
     plan = read_json(run / "plan.json")
     write_json(run / "plan.json", {**plan, "remarks": [EVIL]})

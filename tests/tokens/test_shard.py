@@ -5,34 +5,36 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow as pa
 import pytest
 
-from sapwood.corpus import prepare
-from sapwood.corpus.document import shards
-from sapwood.corpus.prepare import prepare_source
+from sapwood.backbone.encode import Encoder
+from sapwood.corpus import ingest as ingest_module
+from sapwood.corpus.ingest import ingest
+from sapwood.corpus.selection import HoldoutRule, select
+from sapwood.corpus.store import SourceStore
 from sapwood.errors import SapwoodError
 from sapwood.manifest import Manifest, read_manifest
-from sapwood.recipe.schema import Holdout, Source
+from sapwood.recipe.data import Engine, Normalise, Source
 from sapwood.tokens import shard
-from sapwood.tokens.encode import Encoder
 from sapwood.tokens.shard import encode_source, held_out_hashes
 from sapwood.tokens.store import TokenStore
 
 TEXTS = [f"document {number} <|im_end|> 年轮 " * (1 + number % 4) for number in range(60)]
 
 
-def make_corpus(root: Path, name: str, texts: list[str], *, watched: bool = False) -> Path:
+def make_corpus(root: Path, name: str, texts: list[str], share: Fraction = Fraction(1, 4)) -> SourceStore:
     file = root / f"{name}.jsonl"
     file.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    source = Source(files=[str(file)])
-    prepare_source(name, source, Holdout(share=Fraction(1, 4)), watched=watched, directory=root / name)
-    return root / name
+    store = SourceStore(root / name)
+    ingest(store, Source(files=[str(file)]), Normalise(), Engine())
+    select(store, (), HoldoutRule(share, "sapwood"))
+    return store
 
 
 @pytest.fixture
-def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(prepare, "SHARD_BYTES", 400)
+def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SourceStore:
+    monkeypatch.setattr(ingest_module, "SHARD_BYTES", 400)
     return make_corpus(tmp_path, "web", TEXTS)
 
 
@@ -41,8 +43,10 @@ def encoder(tokenizer_directory: Path) -> Encoder:
     return Encoder.load(tokenizer_directory)
 
 
-def rows(corpus: Path) -> list[dict[str, str]]:
-    return [row for path in shards(corpus) for row in pq.read_table(path).to_pylist()]
+def rows(corpus: SourceStore) -> list[dict[str, str]]:
+    columns = {"documents": ["id", "text"], "selection": ["split"]}
+    found = [row for batch in corpus.read_all(columns) for row in pa.table(batch).to_pylist()]
+    return [{**row, "split": row["selection.split"]} for row in found]
 
 
 def texts(store: TokenStore, encoder: Encoder) -> list[str]:
@@ -50,15 +54,16 @@ def texts(store: TokenStore, encoder: Encoder) -> list[str]:
 
 
 def files(directory: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    found = [path for path in directory.rglob("*") if path.is_file() and path.name != "manifest.json"]
+    return {str(path.relative_to(directory)): path.read_bytes() for path in found}
 
 
-def test_both_splits_hold_what_was_prepared(corpus: Path, encoder: Encoder, tmp_path: Path) -> None:
+def test_both_splits_hold_what_was_prepared(corpus: SourceStore, encoder: Encoder, tmp_path: Path) -> None:
     manifest = encode_source(corpus, tmp_path / "tokens", encoder, held_out_hashes([corpus]))
     assert manifest == read_manifest(tmp_path / "tokens")
     assert manifest.reasons == {}
     assert manifest.versions["fastokens"]
-    assert len(shards(corpus)) > 5
+    assert len(corpus.shards()) > 5
     for split in ("train", "holdout"):
         expected = [row for row in rows(corpus) if row["split"] == split]
         store = TokenStore(tmp_path / "tokens", split)
@@ -73,7 +78,7 @@ def test_both_splits_hold_what_was_prepared(corpus: Path, encoder: Encoder, tmp_
         assert (ids[np.cumsum(store.lengths()) - 1] == encoder.eos).all()
 
 
-def test_the_account_balances(corpus: Path, encoder: Encoder, tmp_path: Path) -> None:
+def test_the_account_balances(corpus: SourceStore, encoder: Encoder, tmp_path: Path) -> None:
     counts = encode_source(corpus, tmp_path / "tokens", encoder, held_out_hashes([corpus])).counts
     for kind in ("documents", "tokens"):
         assert counts[kind] == sum(counts[f"{part}_{kind}"] for part in ("train", "holdout", "dropped"))
@@ -81,10 +86,12 @@ def test_the_account_balances(corpus: Path, encoder: Encoder, tmp_path: Path) ->
     assert counts["tokens"] == len(ids) + len(TEXTS)
 
 
-def test_copies_of_held_out_documents_of_any_source_are_dropped(corpus: Path, encoder: Encoder, tmp_path: Path) -> None:
+def test_copies_of_held_out_documents_of_any_source_are_dropped(
+    corpus: SourceStore, encoder: Encoder, tmp_path: Path
+) -> None:
     for_training = [row["text"] for row in rows(corpus) if row["split"] == "train"]
     wrapped = [text.replace(" ", " \n ") for text in for_training[:7]]
-    watched = make_corpus(tmp_path, "watched", wrapped, watched=True)
+    watched = make_corpus(tmp_path, "watched", wrapped, Fraction(1))
     held_out = held_out_hashes([corpus, watched])
     assert (np.diff(held_out.astype(np.float64)) > 0).all()
     manifest = encode_source(corpus, tmp_path / "tokens", encoder, held_out)
@@ -97,7 +104,7 @@ def test_copies_of_held_out_documents_of_any_source_are_dropped(corpus: Path, en
 
 
 def test_documents_without_tokens_are_dropped(
-    corpus: Path, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: SourceStore, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = Encoder.encode_batch
 
@@ -111,11 +118,13 @@ def test_documents_without_tokens_are_dropped(
 
 
 def test_is_not_done_again_unless_something_changed(
-    corpus: Path, encoder: Encoder, tokenizer_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: SourceStore, encoder: Encoder, tokenizer_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[Path] = []
     original = shard._encode_shard
-    monkeypatch.setattr(shard, "_encode_shard", lambda path, *rest: (done.append(path), original(path, *rest)))
+    monkeypatch.setattr(
+        shard, "_encode_shard", lambda rows, target, *rest: (done.append(target), original(rows, target, *rest))
+    )
     held_out, directory = held_out_hashes([corpus]), tmp_path / "tokens"
     first = encode_source(corpus, directory, encoder, held_out)
     number = len(done)
@@ -129,7 +138,7 @@ def test_is_not_done_again_unless_something_changed(
 
 
 def test_stopped_work_goes_on_after_its_last_shard(
-    corpus: Path, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: SourceStore, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held_out = held_out_hashes([corpus])
     whole = encode_source(corpus, tmp_path / "whole", encoder, held_out)
@@ -164,5 +173,5 @@ def test_stopped_work_goes_on_after_its_last_shard(
 
 
 def test_an_unprepared_source_is_refused(tmp_path: Path, encoder: Encoder) -> None:
-    with pytest.raises(SapwoodError, match="not completely prepared"):
-        encode_source(tmp_path / "none", tmp_path / "tokens", encoder, held_out_hashes([]))
+    with pytest.raises(SapwoodError, match="not complete"):
+        encode_source(SourceStore(tmp_path / "none"), tmp_path / "tokens", encoder, held_out_hashes([]))

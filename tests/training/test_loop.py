@@ -23,7 +23,6 @@ from safetensors.torch import load_file
 from sapwood.cli.common import open_run, plan_or_refuse
 from sapwood.cli.prepare import prepare_run
 from sapwood.cli.train import train_run
-from sapwood.corpus.document import shards
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.files import read_lines
@@ -94,21 +93,22 @@ def test_the_token_account_balances(finished: tuple[Path, RunDirectory]) -> None
     assert total == 7000 // 64
     for source in ("web-zh", "book-zh", "web-en", "news-en"):
         counts = json.loads((run.tokens(source) / "manifest.json").read_text())["counts"]
-        read = json.loads((run.corpus(source) / "manifest.json").read_text())["counts"]
-        assert read["documents_read"] == read["quarantined"] + counts["documents"]
+        read, selected = (run.corpus(source).manifest(step).counts for step in ("documents", "selection"))
+        assert read["documents_read"] == read["quarantined"] + read["documents"]
+        assert read["documents"] == selected["dropped"] + counts["documents"]
         assert counts["documents"] == sum(counts[f"{part}_documents"] for part in ("train", "holdout", "dropped"))
 
 
 def test_held_out_documents_are_never_trained_on(finished: tuple[Path, RunDirectory]) -> None:
-    import pyarrow.parquet as pq
+    import pyarrow as pa
 
     path, run = finished
     held_out, texts = set(), {}
     for source in ("web-zh", "book-zh", "web-en", "news-en"):
-        for shard in shards(run.corpus(source)):
-            for row in pq.read_table(shard, columns=["id", "text", "split"]).to_pylist():
+        for batch in run.corpus(source).read_all({"documents": ["id", "text"], "selection": ["split"]}):
+            for row in pa.table(batch).to_pylist():
                 texts[row["id"]] = row["text"]
-                if row["split"] == "holdout":
+                if row["selection.split"] == "holdout":
                     held_out.add(row["id"])
     assert held_out
     stream = stream_of(path, run)

@@ -91,8 +91,8 @@ def _evaluate(
 ) -> Evaluation:
     from sapwood.backbone.resolve import default_cache, resolve
     from sapwood.evaluation.yardstick import Yardstick
+    from sapwood.likelihood.precision import autocast_type
     from sapwood.training.parallel import Ranks
-    from sapwood.training.precision import autocast_type
 
     ranks = Ranks.join()
     autocast = autocast_type(recipe.training.precision, ranks.device)

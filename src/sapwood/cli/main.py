@@ -7,7 +7,7 @@ import sys
 import typer
 
 from sapwood import __version__
-from sapwood.cli import evaluate, init, plan, prepare, report, run, schema, train
+from sapwood.cli import evaluate, init, plan, prepare, report, run, schema, score, topics, train
 from sapwood.errors import SapwoodError
 from sapwood.progress import console
 
@@ -22,12 +22,14 @@ for verb in (
     schema.schema,
     plan.plan,
     prepare.prepare,
+    score.score,
     train.train,
     evaluate.evaluate,
     report.report,
     run.run,
 ):
     app.command()(verb)
+app.add_typer(topics.topics, name="topics", no_args_is_help=True)
 
 
 def _print_version(wanted: bool) -> None:

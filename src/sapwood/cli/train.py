@@ -32,13 +32,13 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
     from sapwood.backbone.resolve import default_cache, fingerprint_model, resolve
     from sapwood.environment import describe_environment
     from sapwood.evaluation.yardstick import Yardstick
+    from sapwood.likelihood.precision import autocast_type
     from sapwood.mixture.ledger import Ledger, Losses
     from sapwood.tokens.sequence import Packing
     from sapwood.tokens.store import TokenStore
     from sapwood.training.checkpoint import State, unshared_weights
     from sapwood.training.loop import train as train_loop
     from sapwood.training.parallel import Ranks
-    from sapwood.training.precision import autocast_type
 
     identity = {}
     for domain in plan.domains:

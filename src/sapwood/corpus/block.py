@@ -9,18 +9,18 @@ from typing import Any, ClassVar
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
+from sapwood.corpus.quarantine import is_set_aside
+
 
 class Block(PipelineStep):  # type: ignore[misc]
     """A datatrove step that keeps three promises, on which exact accounts and resumption rest.
 
     It yields every document that it receives, in the order received: what is not wanted is marked with
-    `quarantine.set_aside` and passed on, and what was set aside before is passed on untouched. What it adds to a
-    document follows from the document and the block's settings alone. New columns are declared in `columns`.
+    `quarantine.set_aside` and passed on, and what was set aside before is passed on untouched. What it does to a
+    document follows from the document and the block's settings alone.
     """
 
     type = "Sapwood"
-    columns: ClassVar[Mapping[str, Any]] = {}
-    """Columns that the block adds: a name among the document's metadata, and its pyarrow type."""
 
     @property
     def name(self) -> str:
@@ -30,3 +30,21 @@ class Block(PipelineStep):  # type: ignore[misc]
     @abstractmethod
     def run(self, data: Iterable[Document] | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         """Documents in, documents out; `rank` is the number of the task among `world_size`."""
+
+
+class Annotator(Block):
+    """A block that looks at one document at a time, says something about it in columns, and may set it aside."""
+
+    columns: ClassVar[Mapping[str, Any]] = {}
+    """What it says: names among the document's metadata, and their pyarrow types. Null for documents that were set
+    aside before."""
+
+    @abstractmethod
+    def annotate(self, document: Document) -> None:
+        """Writes the columns into `document.metadata`, and calls `set_aside` if the document is not wanted."""
+
+    def run(self, data: Iterable[Document] | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        for document in data or ():
+            if not is_set_aside(document):
+                self.annotate(document)
+            yield document

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,16 @@ import fsspec
 from fsspec.core import has_magic, url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from sapwood.corpus.rows import FORMATS
+from sapwood.corpus.formats import FORMATS, JSON_LINES, PARQUET, WEB, format_of
+from sapwood.corpus.formats.page import require_extraction
+from sapwood.corpus.formats.parquet import row_groups
 from sapwood.errors import SapwoodError
 from sapwood.files import fingerprint, hash_file
+
+_COUNTED_BYTES = 1 << 22
+
+PART_BYTES = 256 * 2**20
+"""Larger files are read in parts, where their format allows it."""
 
 Known = Mapping[str, Mapping[str, Any]]
 """Earlier fingerprints by file name, as `InputFile.describe` gives them, with `modified` beside them."""
@@ -28,6 +35,21 @@ class InputFile:
     """How the file is called in the origins of its documents."""
     url: str
     """What to open: a local path, or a URL that fsspec knows."""
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file, or what one task reads of it."""
+
+    file: InputFile
+    start: int
+    """The first byte in JSONL, the first row group in Parquet; else 0."""
+    stop: int
+    """The byte, or the row group, after the last."""
+    row: int
+    """The number of the first row, counted in the file."""
     size: int
     """Bytes."""
 
@@ -78,12 +100,66 @@ def _matches(source: str, pattern: str) -> list[InputFile]:
         if detail["type"] == "directory":
             continue
         url = detail["name"] if local else system.unstrip_protocol(detail["name"])
-        if not url.endswith(FORMATS):
-            raise SapwoodError(f"Source '{source}': {url} is in no format that can be read: {', '.join(FORMATS)}")
+        kind = format_of(url)
+        if kind is None:
+            raise SapwoodError(
+                f"Source '{source}': {url} is in no format that can be read: {', '.join(FORMATS)}; "
+                f"all but {PARQUET} also as .gz or .zst"
+            )
+        if kind in WEB:
+            require_extraction()
         files.append(InputFile(name=url, url=url, size=int(detail["size"])))
     if not files:
         raise SapwoodError(f"Source '{source}': no file matches {pattern}")
     return files
+
+
+def split_files(files: Iterable[InputFile]) -> list[Part]:
+    """What is read at a time: files, and parts of about `PART_BYTES` of those that are larger.
+
+    Parquet is split by row groups; JSON Lines on local disks, where no archive, by bytes, at the ends of lines. Where
+    that is follows from the file alone. To know the number of a part's first row, such a file is read through once.
+    """
+    return [part for file in files for part in _split(file)]
+
+
+def _split(file: InputFile) -> Iterable[Part]:
+    if file.size > PART_BYTES and format_of(file.name) == PARQUET:
+        with open_file(file) as stream:
+            groups = row_groups(stream)
+        if groups:
+            return _by_groups(file, groups)
+    local = isinstance(url_to_fs(file.url)[0], LocalFileSystem)
+    if file.size > PART_BYTES and local and file.name.lower().endswith(JSON_LINES):
+        return _by_lines(file)
+    return [Part(file, 0, file.size, 0, file.size)]
+
+
+def _by_groups(file: InputFile, groups: list[tuple[int, int]]) -> Iterator[Part]:
+    start = rows = first = size = 0
+    for number, (count, length) in enumerate(groups, 1):
+        size += length
+        rows += count
+        if size >= PART_BYTES or number == len(groups):
+            yield Part(file, start, number, first, size)
+            start, first, size = number, rows, 0
+
+
+def _by_lines(file: InputFile) -> Iterator[Part]:
+    start = row = lines = place = 0
+    with Path(file.url).open("rb") as stream:
+        while block := stream.read(_COUNTED_BYTES):
+            end = block.rfind(b"\n") + 1
+            while end and place + end - start >= PART_BYTES:
+                cut = block.find(b"\n", max(0, start + PART_BYTES - place - 1)) + 1
+                lines += block.count(b"\n", 0, cut)
+                yield Part(file, start, place + cut, row, place + cut - start)
+                start, row = place + cut, row + lines
+                place, block, end, lines = place + cut, block[cut:], end - cut, 0
+            lines += block.count(b"\n")
+            place += len(block)
+    if start < file.size:
+        yield Part(file, start, file.size, row, file.size - start)
 
 
 def take_fingerprints(source: str, files: Iterable[InputFile], known: Known) -> dict[str, Fingerprint]:

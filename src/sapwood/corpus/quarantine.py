@@ -26,6 +26,11 @@ class Reason(StrEnum):
     NOT_UTF8 = "not UTF-8"
     SURROGATE = "lone surrogate"
     TOO_LONG = "text too long"
+    OTHER_WIDTH = "not as many fields as the header"
+    BROKEN_PAGE = "page cannot be read"
+    NO_ARTICLE = "page without a text"
+    NOT_HTML = "not a web page"
+    NOT_FOUND = "page was not found"
     BROKEN_FILE = "broken or truncated file"
 
 

@@ -4,47 +4,63 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from datatrove.data import Document
 
 from sapwood.corpus.block import Block
 from sapwood.corpus.document import Position, new_document
-from sapwood.corpus.inputs import InputFile, open_file
+from sapwood.corpus.formats import JSON_LINES, PARQUET, Fields, Rejected, Row, format_of, read_rows, until_break
+from sapwood.corpus.formats.jsonl import json_rows
+from sapwood.corpus.formats.parquet import parquet_rows
+from sapwood.corpus.inputs import Part, open_file
 from sapwood.corpus.quarantine import Reason, rejected_row
-from sapwood.corpus.rows import Rejected, Row, read_rows
 from sapwood.corpus.write import resume_point
 
 
 class ReadDocuments(Block):
-    """Reads every file whose number leaves the task's rank when divided by the number of tasks.
+    """Reads every part whose number leaves the task's rank when divided by the number of tasks.
 
     Starts after the last document that `WriteDocuments` has put into a shard in `directory`. A row that is no document
     becomes a document that is set aside.
     """
 
-    def __init__(self, source: str, files: list[InputFile], column: str, directory: Path) -> None:
+    def __init__(self, parts: list[Part], fields: Fields, directory: Path) -> None:
         super().__init__()
-        self.source = source
-        self.files = files
-        self.column = column
+        self.parts = parts
+        self.fields = fields
         self.directory = directory
 
     def run(self, data: Iterable[Document] | None = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        files = self.files[rank::world_size]
+        parts = self.parts[rank::world_size]
         _, start = resume_point(self.directory, rank)
-        before = sum(file.size for file in files[: start.file])
-        for number, file in enumerate(files[start.file :], start=start.file):
-            with open_file(file) as stream:
-                first = start.row if number == start.file else 0
-                for row in read_rows(stream, file.url, file.size, self.column, first):
-                    yield self._document(file, row, Position(number, row.number + 1, before + row.bytes))
-            before += file.size
+        before = sum(part.size for part in parts[: start.part])
+        for number, part in enumerate(parts[start.part :], start=start.part):
+            with open_file(part.file) as stream:
+                first = start.row if number == start.part else part.row
+                for row in read_part(stream, part, self.fields, first):
+                    yield _document(part, row, Position(number, row.number + 1, before + row.bytes))
+            before += part.size
 
-    def _document(self, file: InputFile, row: Row, position: Position) -> Document:
-        origin = f"{file.name}#{row.number}"
-        if not isinstance(row.text, Rejected):
-            return new_document(self.source, row.text, origin, position)
-        if row.text.reason is Reason.BROKEN_FILE:
-            # Nothing follows a break, so nothing may be read again for it.
-            position = Position(position.file + 1, 0, position.bytes)
-        return rejected_row(origin, row.text.reason, row.text.shown, position)
+
+def read_part(stream: BinaryIO, part: Part, fields: Fields, start: int) -> Iterator[Row]:
+    """The rows of a part from number `start` on, counted in the file. `stream` is the file, just opened."""
+    kind = format_of(part.file.name)
+    if kind == PARQUET and part.size < part.file.size:
+        groups = range(part.start, part.stop)
+        return until_break(parquet_rows(stream, part.file.size, fields, start, groups), start)
+    if kind in JSON_LINES and part.size < part.file.size:
+        stream.seek(part.start)
+        rows = json_rows(stream, part.file.name, fields, start, part.row, part.stop - part.start)
+        return until_break(rows, start)
+    return read_rows(stream, part.file.name, part.file.size, fields, start)
+
+
+def _document(part: Part, row: Row, position: Position) -> Document:
+    origin = f"{part.file.name}#{row.number}"
+    if not isinstance(row.text, Rejected):
+        return new_document(row.text, origin, position, row.url)
+    if row.text.reason is Reason.BROKEN_FILE:
+        # Nothing follows a break, so nothing may be read again for it.
+        position = Position(position.part + 1, 0, position.bytes)
+    return rejected_row(origin, row.text.reason, row.text.shown, position)

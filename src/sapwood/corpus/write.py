@@ -1,154 +1,106 @@
-"""The last block: writes documents into Parquet shards, and what was set aside beside them, exactly once."""
+"""The last block of the first step: writes documents into Parquet shards, and what was set aside beside them.
+
+Exactly once: a shard appears whole, after the quarantine entries that belong to it, and says how far its task has got.
+"""
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 from datatrove.data import Document
 
 from sapwood.corpus.block import Block
-from sapwood.corpus.document import SCHEMA, START, Position
-from sapwood.corpus.holdout import HOLDOUT
+from sapwood.corpus.document import SCHEMA, START, Position, identify
 from sapwood.corpus.quarantine import entry, is_set_aside
+from sapwood.corpus.store import read_account, write_shard
 from sapwood.errors import SapwoodError
-from sapwood.files import read_json, write_atomic
+from sapwood.files import write_atomic
+from sapwood.manifest import is_begun
 
-ATTEMPT = "attempt.json"
-"""What a directory is being filled with; its `fingerprint` is the one to which every writer there must hold."""
-
-_METADATA = b"sapwood"
-_ROW_GROUP = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class ShardAccount:
-    """What a shard says about itself, in the metadata of its Parquet file."""
-
-    position: Position
-    """How far the task had got when the shard was complete."""
-    counts: dict[str, int]
-    """`documents_read`, `documents_written`, `held_out`, `quarantined` and `bytes` of text, of this shard."""
-    reasons: dict[str, int]
-    """Rows set aside since the shard before, by reason."""
-
-
-def shard_path(directory: Path, task: int, number: int) -> Path:
-    """The shard with this number of this task."""
-    return directory / f"documents-{task:05d}-{number:05d}.parquet"
-
-
-def quarantine_part(shard: Path) -> Path:
-    """The entries of the quarantine that belong to a shard."""
-    return shard.with_name(shard.name.replace("documents-", "quarantine-").replace(".parquet", ".jsonl"))
-
-
-def read_account(shard: Path) -> ShardAccount:
-    """The account of a complete shard."""
-    content = orjson.loads(pq.read_metadata(shard).metadata[_METADATA])
-    return ShardAccount(Position(*content["position"]), content["counts"], content["reasons"])
+QUARANTINE_PARTS = "[0-9]*-[0-9]*.quarantine.jsonl"
 
 
 def resume_point(directory: Path, task: int) -> tuple[int, Position]:
-    """The number of the task's next shard, and where its documents start."""
-    number = len(list(directory.glob(shard_path(directory, task, 0).name.replace("00000.parquet", "*.parquet"))))
+    """The number of the task's next shard in `directory`, and where its documents start."""
+    number = len(list(directory.glob(f"{task:05d}-*.parquet")))
     if number == 0:
         return 0, START
-    return number, read_account(shard_path(directory, task, number - 1)).position
+    return number, reached(_path(directory, task, number - 1))
 
 
-@dataclass(slots=True)
-class _Shard:
-    """A shard in the making."""
-
-    columns: dict[str, list[Any]]
-    entries: list[bytes] = field(default_factory=list)
-    reasons: Counter[str] = field(default_factory=Counter)
-    text_bytes: int = 0
-    entry_bytes: int = 0
-    held_out: int = 0
-    position: Position = START
-
-    @property
-    def account(self) -> dict[str, Any]:
-        written, quarantined = len(self.columns["id"]), len(self.entries)
-        return {
-            "position": list(self.position),
-            "counts": {
-                "documents_read": written + quarantined,
-                "documents_written": written,
-                "held_out": self.held_out,
-                "quarantined": quarantined,
-                "bytes": self.text_bytes,
-            },
-            "reasons": dict(self.reasons),
-        }
+def reached(shard: Path) -> Position:
+    """How far its task had got when the shard was complete."""
+    return Position(*read_account(shard)["position"])
 
 
 class WriteDocuments(Block):
-    """Writes a shard whenever `shard_bytes` of text have come together.
+    """Gives every document its `id`, and writes a shard whenever `shard_bytes` of text have come together.
 
-    A shard appears whole, after the quarantine entries that belong to it, and says how far its task has got. So a task
-    that was killed goes on after its last shard, and writes what it would have written.
+    A task that was killed goes on after its last shard, and writes what it would have written.
     """
 
-    def __init__(self, source: str, directory: Path, schema: pa.Schema, shard_bytes: int, attempt: str) -> None:
+    def __init__(self, source: str, directory: Path, shard_bytes: int, attempt: str) -> None:
         super().__init__()
         self.source = source
         self.directory = directory
-        self.schema = schema
         self.shard_bytes = shard_bytes
         self.attempt = attempt
 
     def run(self, data: Iterable[Document] | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         number, _ = resume_point(self.directory, rank)
-        shard = self._new()
+        shard = _Shard()
         for document in data or ():
-            self._add(shard, document)
-            if shard.text_bytes + shard.entry_bytes >= self.shard_bytes:
-                self._commit(shard, shard_path(self.directory, rank, number))
-                number, shard = number + 1, self._new()
+            shard.add(document, self.source)
+            if shard.bytes >= self.shard_bytes:
+                self._commit(shard, _path(self.directory, rank, number))
+                number, shard = number + 1, _Shard()
             yield document
-        if shard.columns["id"] or shard.entries:
-            self._commit(shard, shard_path(self.directory, rank, number))
-
-    def _new(self) -> _Shard:
-        return _Shard(columns={name: [] for name in self.schema.names})
-
-    def _add(self, shard: _Shard, document: Document) -> None:
-        shard.position = document.metadata["position"]
-        if is_set_aside(document):
-            shard.entries.append(entry(self.source, document))
-            shard.entry_bytes += len(shard.entries[-1])
-            shard.reasons[str(document.metadata["reason"])] += 1
-            return
-        row = {**document.metadata, "id": document.id, "text": document.text}
-        for name, values in shard.columns.items():
-            values.append(row[name])
-        shard.text_bytes += len(document.text.encode())
-        shard.held_out += row["split"] == HOLDOUT
+        if shard.counts:
+            self._commit(shard, _path(self.directory, rank, number))
 
     def _commit(self, shard: _Shard, path: Path) -> None:
-        attempt = self.directory / ATTEMPT
-        if not attempt.exists() or read_json(attempt)["fingerprint"] != self.attempt:
+        if not is_begun(self.directory, self.attempt):
             raise SapwoodError(f"{self.directory} now serves another run with other settings; this one stops.")
         if shard.entries:
-            write_atomic(quarantine_part(path), b"".join(shard.entries))
-        metadata = {_METADATA: orjson.dumps(shard.account)}
-        table = pa.table(shard.columns, schema=self.schema.with_metadata(metadata))
-        content = io.BytesIO()
-        pq.write_table(table, content, compression="zstd", row_group_size=_ROW_GROUP)
-        write_atomic(path, content.getvalue())
+            write_atomic(path.with_suffix(".quarantine.jsonl"), b"".join(shard.entries))
+        write_shard(path, pa.table(shard.columns, schema=SCHEMA), shard.account())
 
 
-def document_schema(blocks: Iterable[Block]) -> pa.Schema:
-    """The columns of prepared documents: those that all have, and those that the blocks add."""
-    added = [pa.field(name, kind) for block in blocks for name, kind in block.columns.items()]
-    return pa.schema([*SCHEMA, *added])
+class _Shard:
+    """A shard in the making."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
+        self.entries: list[bytes] = []
+        self.counts: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.bytes = 0
+        self.position = START
+
+    def add(self, document: Document, source: str) -> None:
+        self.position = document.metadata["position"]
+        self.counts["documents_read"] += 1
+        if is_set_aside(document):
+            self.entries.append(entry(source, document))
+            self.bytes += len(self.entries[-1])
+            self.counts["quarantined"] += 1
+            self.reasons[str(document.metadata["reason"])] += 1
+            return
+        identify(document, source)
+        row = {**document.metadata, "id": document.id, "text": document.text}
+        for name, values in self.columns.items():
+            values.append(row[name])
+        size = len(document.text.encode())
+        self.bytes += size
+        self.counts.update(documents=1, bytes=size)
+
+    def account(self) -> dict[str, Any]:
+        return {"position": list(self.position), "counts": dict(self.counts), "reasons": dict(self.reasons)}
+
+
+def _path(directory: Path, task: int, number: int) -> Path:
+    return directory / f"{task:05d}-{number:05d}.parquet"

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from transformers import PreTrainedModel
 
+from sapwood.backbone.encode import Encoder
 from sapwood.evaluation.held_out import HeldOutText
 from sapwood.evaluation.result import DocumentScore, DomainScore
 from sapwood.likelihood.score import rolling_windows, score
 from sapwood.progress import track
-from sapwood.tokens.encode import Encoder
 
 Texts = Mapping[str, Sequence[HeldOutText]]
 """The held-out texts of every source."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
-from pathlib import Path
 
-import pyarrow.dataset as ds
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from sapwood.corpus.selection import HOLDOUT
+from sapwood.corpus.store import DOCUMENTS, SELECTION, SourceStore
 from sapwood.errors import SapwoodError
 
 
@@ -23,29 +26,32 @@ class HeldOutText:
         return len(self.text.encode())
 
 
-def held_out_texts(corpus: Path, total_bytes: int, document_bytes: int | None) -> list[HeldOutText]:
-    """Held-out documents from the prepared source in `corpus`, in the order of their ids, which are hashes.
+def held_out_texts(store: SourceStore, total_bytes: int, document_bytes: int | None) -> list[HeldOutText]:
+    """Held-out documents of a prepared source, in the order of their ids, which are hashes.
 
     Takes whole documents, or their first `document_bytes` (cut between characters), until `total_bytes` are reached.
     Raises SapwoodError when the source holds none out.
     """
-    table = ds.dataset(sorted(str(path) for path in corpus.glob("*.parquet")), format="parquet").to_table(
-        columns=["id", "text"], filter=ds.field("split") == "holdout"
-    )
-    if not table.num_rows:
+    chosen: list[HeldOutText] = []
+    for rows in store.read_all({DOCUMENTS: ["id", "text"], SELECTION: ["split"]}):
+        table = pa.table(rows)
+        table = table.filter(pc.equal(table[f"{SELECTION}.split"], HOLDOUT))
+        found = zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True)
+        texts = [HeldOutText(name, _beginning(text, document_bytes)) for name, text in found]
+        chosen = _first([*chosen, *texts], total_bytes)
+    if not chosen:
         raise SapwoodError(
-            f"'{corpus.name}' has no held-out document to measure with. Raise holdout.share in the recipe, "
+            f"'{store.name}' has no held-out document to measure with. Raise holdout.share in the recipe, "
             "or give the source more documents."
         )
-    chosen: list[HeldOutText] = []
-    reached = 0
-    for row in sorted(range(table.num_rows), key=table["id"].to_pylist().__getitem__):
-        if reached >= total_bytes:
-            break
-        text = _beginning(table["text"][row].as_py(), document_bytes)
-        chosen.append(HeldOutText(table["id"][row].as_py(), text))
-        reached += chosen[-1].bytes
     return chosen
+
+
+def _first(texts: list[HeldOutText], total_bytes: int) -> list[HeldOutText]:
+    """The texts with the lowest ids, as many as it takes to reach `total_bytes`."""
+    ordered = sorted(texts, key=lambda text: text.id)
+    sizes = itertools.accumulate((text.bytes for text in ordered), initial=0)
+    return [text for text, before in zip(ordered, sizes, strict=False) if before < total_bytes]
 
 
 def _beginning(text: str, limit: int | None) -> str:

@@ -11,14 +11,15 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from sapwood.backbone.encode import Encoder
 from sapwood.backbone.load import load_tokenizer
+from sapwood.corpus.store import SourceStore
 from sapwood.evaluation.bits import Texts, score_texts
 from sapwood.evaluation.held_out import held_out_texts
 from sapwood.evaluation.result import Evaluation
 from sapwood.evaluation.samples import generate_samples
 from sapwood.files import fingerprint
 from sapwood.recipe.schema import Recipe
-from sapwood.tokens.encode import Encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +34,15 @@ class Yardstick:
 
     @staticmethod
     def open(
-        recipe: Recipe, corpora: Mapping[str, Path], model_directory: Path, autocast: torch.dtype | None
+        recipe: Recipe, corpora: Mapping[str, SourceStore], model_directory: Path, autocast: torch.dtype | None
     ) -> Yardstick:
         """Chooses the held-out texts of every prepared source, and takes the tokenizer of `model_directory`."""
         evaluation = recipe.evaluation
         return Yardstick(
             recipe=recipe,
             texts={
-                source: held_out_texts(corpus, evaluation.bytes, evaluation.document_bytes)
-                for source, corpus in corpora.items()
+                source: held_out_texts(store, evaluation.bytes, evaluation.document_bytes)
+                for source, store in corpora.items()
             },
             tokenizer=load_tokenizer(model_directory),
             encoder=Encoder.load(model_directory),

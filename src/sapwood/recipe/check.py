@@ -26,6 +26,7 @@ def problems(recipe: Recipe) -> Iterator[Problem]:
             yield (*path, "name"), f"'{stage.name}' names two stages; give each its own name"
         names.add(stage.name)
         yield from _stage(recipe, stage, path)
+    yield from _corpus(recipe)
     yield from _training(recipe)
     yield from _evaluation(recipe)
 
@@ -39,6 +40,16 @@ def watched(recipe: Recipe) -> list[str]:
     """The sources that no group contains: measured, and never trained on."""
     grouped = {source for group in recipe.groups.values() for source in group}
     return [source for source in recipe.sources if source not in grouped]
+
+
+def scored(recipe: Recipe) -> list[str]:
+    """The sources whose documents `corpus.perplexity` scores, in the order of the recipe."""
+    perplexity = recipe.corpus.perplexity
+    if perplexity is None:
+        return []
+    named = recipe.groups if perplexity.sources is None else perplexity.sources
+    chosen = {source for name in named for source in members(recipe, name)}
+    return [source for source in recipe.sources if source in chosen]
 
 
 def _groups(recipe: Recipe) -> Iterator[Problem]:
@@ -74,6 +85,38 @@ def _stage(recipe: Recipe, stage: Stage, path: Path) -> Iterator[Problem]:
         yield (*path, "controller", "every"), "a round has a length in tokens or steps, not a time"
     if stage.learning_rate is not None:
         yield from _schedule((*path, "learning_rate"), stage.learning_rate)
+
+
+def _corpus(recipe: Recipe) -> Iterator[Problem]:
+    corpus, path = recipe.corpus, ("corpus",)
+    taxonomies = sorted({source.topics for source in recipe.sources.values() if source.topics is not None})
+    if corpus.duplicates is not None:
+        for number, name in enumerate(corpus.duplicates.priority):
+            if name not in recipe.sources:
+                here: Path = (*path, "duplicates", "priority", number)
+                yield here, f"there is no source '{name}'. {closest(name, recipe.sources)}"
+    for name in corpus.topics.labels:
+        if name not in taxonomies:
+            yield (
+                (*path, "topics", "labels", name),
+                f"no source has `topics: {name}`. {closest(name, taxonomies)}",
+            )
+    if corpus.perplexity is not None:
+        known = [*recipe.groups, *recipe.sources]
+        for number, name in enumerate(corpus.perplexity.sources or ()):
+            if name not in known:
+                yield (
+                    (*path, "perplexity", "sources", number),
+                    f"there is no group or source '{name}'. {closest(name, known)}",
+                )
+        trim = corpus.perplexity.trim
+        if trim.head + trim.tail >= 1:
+            yield (*path, "perplexity", "trim"), "head and tail together are all documents; write shares such as 1%"
+        if trim.within == "topic" and not taxonomies:
+            yield (
+                (*path, "perplexity", "trim", "within"),
+                "no source has topics; write `topics: syne-zh` or the like under a source, or `within: source`",
+            )
 
 
 def _training(recipe: Recipe) -> Iterator[Problem]:

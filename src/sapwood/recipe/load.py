@@ -14,7 +14,9 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from sapwood.errors import SapwoodError, closest
 from sapwood.recipe.check import problems
-from sapwood.recipe.schema import MUTABLE, Recipe
+from sapwood.recipe.data import Corpus
+from sapwood.recipe.fields import MUTABLE
+from sapwood.recipe.schema import Recipe
 
 Location = tuple[str | int, ...]
 
@@ -147,12 +149,51 @@ def _validate(document: CommentedMap, path: Path) -> Recipe:
         raise RecipeError(_report(path, document, found)) from None
     if conflicts := list(problems(recipe)):
         raise RecipeError(_report(path, document, conflicts))
+    return _located(recipe, path.parent)
+
+
+def _located(recipe: Recipe, here: Path) -> Recipe:
+    """The same with file names that do not depend on where they are read."""
     sources = {
-        name: source.model_copy(update={"files": [_absolute(file, path.parent) for file in source.files]})
+        name: source.model_copy(
+            update={
+                "files": [_absolute(file, here) for file in source.files],
+                "topics": source.topics and _located_taxonomy(source.topics, here),
+            }
+        )
         for name, source in recipe.sources.items()
     }
-    model = _absolute(recipe.model, path.parent) if recipe.model.startswith((".", "~")) else recipe.model
-    return recipe.model_copy(update={"sources": sources, "model": model})
+    return recipe.model_copy(
+        update={
+            "sources": sources,
+            "corpus": _located_corpus(recipe.corpus, here),
+            "model": _located_model(recipe.model, here),
+        }
+    )
+
+
+def _located_corpus(corpus: Corpus, here: Path) -> Corpus:
+    topics, gate, perplexity = corpus.topics, corpus.decontamination, corpus.perplexity
+    labels = {_located_taxonomy(name, here): _absolute(file, here) for name, file in topics.labels.items()}
+    encoder = topics.encoder and _located_model(topics.encoder, here)
+    return corpus.model_copy(
+        update={
+            "topics": topics.model_copy(update={"labels": labels, "encoder": encoder}),
+            "decontamination": gate
+            and gate.model_copy(update={"benchmarks": [_absolute(file, here) for file in gate.benchmarks]}),
+            "perplexity": perplexity
+            and perplexity.model_copy(update={"model": perplexity.model and _located_model(perplexity.model, here)}),
+        }
+    )
+
+
+def _located_taxonomy(taxonomy: str, here: Path) -> str:
+    """A taxonomy is a file, or the name of one that comes with Sapwood."""
+    return _absolute(taxonomy, here) if taxonomy.endswith((".yaml", ".yml")) else taxonomy
+
+
+def _located_model(model: str, here: Path) -> str:
+    return _absolute(model, here) if model.startswith((".", "~")) else model
 
 
 def _absolute(file: str, directory: Path) -> str:

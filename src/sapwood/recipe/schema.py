@@ -3,106 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field
 
-from sapwood.recipe.units import Interval, format_share, format_tokens, parse_bytes, parse_share, parse_tokens
-
-_QUANTITY: dict[str, Any] = {"type": ["number", "string"]}
-
-
-def _positive(value: int) -> int:
-    if value <= 0:
-        raise ValueError("expected more than 0")
-    return value
-
-
-Tokens = Annotated[
-    int,
-    PlainValidator(parse_tokens),
-    AfterValidator(_positive),
-    PlainSerializer(format_tokens),
-    WithJsonSchema({**_QUANTITY, "examples": ["20M", "92.5B"]}),
-]
-Bytes = Annotated[int, PlainValidator(parse_bytes), WithJsonSchema({**_QUANTITY, "examples": ["4MiB"]})]
-Share = Annotated[
-    Fraction,
-    PlainValidator(parse_share),
-    PlainSerializer(format_share),
-    WithJsonSchema({**_QUANTITY, "examples": [7, 0.25, "20%", "1/3"]}),
-]
-Stretch = Annotated[
-    Interval,
-    PlainValidator(Interval.parse),
-    PlainSerializer(str),
-    WithJsonSchema({**_QUANTITY, "examples": ["10B", "200 steps", "30min"]}),
-]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-
-MUTABLE = {"mutable": True}
-"""Marks fields that may change between the start of a run and its resumption: they do not touch the training."""
-
-
-class Strict(BaseModel):
-    """A part of the recipe: unknown fields are errors, nothing is converted silently, nothing changes later."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True, use_attribute_docstrings=True
-    )
-
-
-def _one_or_more(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-class Source(Strict):
-    """A named set of documents."""
-
-    files: Annotated[list[str], BeforeValidator(_one_or_more), Field(json_schema_extra=MUTABLE)] = []
-    """Paths or globs, relative to the recipe, or URLs that fsspec knows: JSONL (plain, .gz, .zst) or Parquet. They may
-    move after a run has begun; what is in them may not change."""
-    programs: dict[str, Annotated[int, Field(gt=0)]] = {}
-    """Instead of files: items with exact answers made by programs, reasoning-gym generator names to item counts."""
-    tokens: Tokens | None = None
-    """The expected size. Enough for `sapwood plan` where the documents are not there yet; never used to train."""
-    text: str = "text"
-    """The column, or JSON key, that holds the text."""
-    kind: str | None = None
-    """What kind of text it is, such as `web` or `book`. The plan also gives totals by kind."""
-    language: str | None = None
-    """The language the documents are in, as an ISO 639-1 code."""
-    topics: str | None = None
-    """The taxonomy by which the documents are labelled. Documents are not labelled yet."""
-    max_epochs: Annotated[Share | None, Field(json_schema_extra={"examples": [4]})] = None
-    """How often the source may be gone through at most. A plan that needs more is refused."""
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> Source:
-        if self.files and self.programs:
-            raise ValueError("has both 'files' and 'programs'; a source is one or the other")
-        if not self.files and not self.programs and self.tokens is None:
-            raise ValueError("names no 'files', no 'programs' and no 'tokens' to plan with")
-        return self
-
-
-class Holdout(Strict):
-    """The documents that are never trained on. Chosen by a hash of their text, so that copies share their fate."""
-
-    share: Share = Fraction(1, 100)
-    """The share of every source's documents that is held out. Sources outside all groups are held out whole."""
-    salt: str = "sapwood"
-    """Another word gives another choice."""
+from sapwood.recipe.data import Corpus, Engine, Holdout, Source
+from sapwood.recipe.fields import MUTABLE, Bytes, Name, Share, Stretch, Strict, Tokens
+from sapwood.recipe.units import Interval
 
 
 class Order(Strict):
@@ -278,6 +185,10 @@ class Recipe(Strict):
     """Sources by language or purpose, with their shares inside the group."""
     stages: Annotated[list[Stage], Field(min_length=1)]
     """The stages, in order."""
+    corpus: Corpus = Corpus()
+    """What is done to documents before they are trained on."""
+    engine: Annotated[Engine, Field(json_schema_extra=MUTABLE)] = Engine()
+    """Where the documents are worked on."""
     holdout: Holdout = Holdout()
     """What is never trained on."""
     training: Training

@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 
+from sapwood.corpus.quarantine import QUARANTINE
+from sapwood.corpus.store import DOCUMENTS, SELECTION
 from sapwood.directory import RunDirectory
 from sapwood.evaluation.result import Evaluation, read_evaluation
 from sapwood.files import read_json, read_lines
@@ -19,7 +21,6 @@ from sapwood.metrics import StepMetrics, read_metrics
 from sapwood.mixture.ledger import Ledger
 from sapwood.recipe.schema import Recipe
 
-QUARANTINE = "quarantine.jsonl"
 EXAMPLES = 5
 """How many rows of each source's quarantine are read."""
 
@@ -36,8 +37,10 @@ class Facts:
     events: tuple[dict[str, Any], ...]
     """All lines of the ledger, with their times."""
     steps: tuple[StepMetrics, ...]
-    corpus: dict[str, Manifest]
-    """The manifests of the prepared documents, by source."""
+    documents: dict[str, Manifest]
+    """What was read of every source."""
+    selection: dict[str, Manifest]
+    """What became of every source's documents."""
     quarantine: dict[str, tuple[dict[str, Any], ...]]
     """The first rows that could not be used, by source."""
     tokens: dict[str, Manifest]
@@ -76,6 +79,7 @@ def read_facts(recipe: Recipe, run: Path) -> Facts:
     Raises SapwoodError when its ledger was changed by hand.
     """
     directory = RunDirectory(run)
+    stores = directory.corpora(recipe)
     between = sorted(
         (read_evaluation(path) for path in directory.evaluation.glob("step-*.json")), key=lambda item: item.tokens
     )
@@ -86,8 +90,9 @@ def read_facts(recipe: Recipe, run: Path) -> Facts:
         ledger=Ledger(directory.ledger, writable=False),
         events=tuple(read_lines(directory.ledger)),
         steps=tuple(read_metrics(directory.metrics)),
-        corpus=_manifests((name, directory.corpus(name)) for name in recipe.sources),
-        quarantine={name: _first_lines(directory.corpus(name) / QUARANTINE) for name in recipe.sources},
+        documents=_manifests((name, store.step(DOCUMENTS)) for name, store in stores.items()),
+        selection=_manifests((name, store.step(SELECTION)) for name, store in stores.items()),
+        quarantine={name: _first_lines(store.step(DOCUMENTS) / QUARANTINE) for name, store in stores.items()},
         tokens=_manifests((name, directory.tokens(name)) for name in recipe.sources),
         base=_evaluation(directory.evaluation / "base.json"),
         model=_evaluation(directory.evaluation / "model.json"),

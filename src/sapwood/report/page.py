@@ -32,8 +32,9 @@ _FILES = (
     "metrics.jsonl",
     "environment.json",
     "evaluation/*.json",
-    "corpus/*/manifest.json",
-    "corpus/*/quarantine.jsonl",
+    "data.html",
+    "corpus/*/*/manifest.json",
+    "corpus/*/documents/quarantine.jsonl",
     "tokens/*/manifest.json",
     "model/README.md",
 )

@@ -228,14 +228,19 @@ def account_section(facts: Facts) -> dict[str, Any]:
     reasons = [
         (name, stage, reason, documents)
         for name in facts.recipe.sources
-        for stage, manifests in (("reading", facts.corpus), ("encoding", facts.tokens))
+        for stage, manifests in (
+            ("reading", facts.documents),
+            ("preparing", facts.selection),
+            ("encoding", facts.tokens),
+        )
         if name in manifests
         for reason, documents in manifests[name].reasons.items()
     ]
     return {
         "missing": [Missing(f"Not prepared yet: {listed(unprepared)}.", "prepare")] if unprepared else [],
         "sources": sources,
-        "corpus": facts.corpus,
+        "documents": facts.documents,
+        "selection": facts.selection,
         "tokens": facts.tokens,
         "reasons": reasons,
         "quarantine": {name: lines for name, lines in facts.quarantine.items() if lines},

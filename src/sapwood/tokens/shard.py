@@ -10,7 +10,7 @@ DIRECTORY/00000-00000/account.json         counts of this shard
 
 from __future__ import annotations
 
-import shutil
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -22,85 +22,87 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 
 from sapwood import __version__
-from sapwood.corpus.document import read_batches, shards
-from sapwood.corpus.holdout import HOLDOUT, TRAIN
-from sapwood.errors import SapwoodError
-from sapwood.files import atomic_directory, read_json, remove_leftovers, write_json
-from sapwood.manifest import NAME as MANIFEST
-from sapwood.manifest import Manifest, read_manifest
+from sapwood.backbone.encode import Encoder
+from sapwood.corpus.contamination import apply_cuts
+from sapwood.corpus.selection import HOLDOUT, SPLITS
+from sapwood.corpus.store import CONTAMINATION, DOCUMENTS, SELECTION, SourceStore
+from sapwood.files import atomic_directory, read_json, write_json
+from sapwood.manifest import Manifest, begin, finished
 from sapwood.progress import track
-from sapwood.tokens.encode import Encoder
 
-SPLITS = (TRAIN, HOLDOUT)
-FORMAT = 1
+FORMAT = 2
 """Counts the changes after which token shards of before are no longer what would be made now."""
 COPY = "copy of a held-out document"
 NO_TOKENS = "no tokens"
 
-_ATTEMPT = "attempt.json"
 _ACCOUNT = "account.json"
 _SHARDS = "[0-9]*-[0-9]*"
+_SPLIT, _CUTS = f"{SELECTION}.split", f"{CONTAMINATION}.cuts"
+_ENCODED_DOCUMENTS = 1024
 _VERIFIED_DOCUMENTS = 256
 _VERIFIED_CHARACTERS = 1 << 19
 
 Hashes = npt.NDArray[np.uint64]
 
 
-def held_out_hashes(corpus_directories: Iterable[Path]) -> Hashes:
+def held_out_hashes(stores: Iterable[SourceStore]) -> Hashes:
     """The text hashes of all held-out documents of these prepared sources: sorted, each once."""
     found = [np.empty(0, np.uint64)]
-    for directory in corpus_directories:
-        for path in shards(directory):
-            for batch in read_batches(path, ["text_hash", "split"]):
-                found.append(_hashes(batch)[_is_held_out(batch)])
+    for store in stores:
+        for batch in store.read_all({DOCUMENTS: ["text_hash"], SELECTION: ["split"]}):
+            found.append(_hashes(batch["text_hash"])[_is(batch[_SPLIT], HOLDOUT)])
     return np.unique(np.concatenate(found))
 
 
-def encode_source(corpus: Path, directory: Path, encoder: Encoder, held_out: Hashes) -> Manifest:
-    """Encodes the prepared source in `corpus` into `directory`, unless that was done before with the same inputs.
+def encode_source(store: SourceStore, directory: Path, encoder: Encoder, held_out: Hashes) -> Manifest:
+    """Encodes the selected documents of a source into `directory`, unless that was done before with the same inputs.
 
     `held_out` are the text hashes of the held-out documents of all sources (`held_out_hashes`): a document for training
     whose text is among them is dropped. Work that was stopped goes on after its last complete shard.
 
     In the manifest, `counts` has `documents` and `tokens` (end-of-text tokens among them), which are the sums of
-    `train_…`, `holdout_…` and `dropped_…`; `reasons` counts the dropped documents by reason.
+    `train_…`, `holdout_…` and `dropped_…`; `reasons` counts the dropped documents by reason. Documents that the corpus
+    steps set aside are not among them.
 
-    Raises SapwoodError where `corpus` is not completely prepared.
+    Raises SapwoodError where the source is not completely prepared.
     """
-    prepared = read_manifest(corpus)
-    if prepared is None:
-        raise SapwoodError(f"The documents in {corpus} are not completely prepared. Run `sapwood prepare` first.")
+    selected = store.manifest(SELECTION)
     planned = Manifest(
         step="tokens",
-        inputs={"corpus": prepared.fingerprint, "held_out": xxhash.xxh3_64_hexdigest(held_out.tobytes())},
+        inputs={SELECTION: selected.fingerprint, "held_out": xxhash.xxh3_64_hexdigest(held_out.tobytes())},
         settings={"tokenizer": encoder.fingerprint, "eos": encoder.eos, "type": encoder.dtype.name, "format": FORMAT},
     )
-    done = read_manifest(directory)
-    if done is not None and done.fingerprint == planned.fingerprint:
+    done = finished(directory, planned)
+    if done is not None:
         return done
-    _begin(directory, planned.fingerprint)
-    paths = shards(corpus)
-    _verify(encoder, paths)
-    total = prepared.counts["documents_written"]
+    begin(directory, planned, [_SHARDS])
+    started = time.monotonic()
+    columns = {DOCUMENTS: ["id", "text", "text_hash"], SELECTION: ["split"]}
+    if CONTAMINATION in selected.inputs:
+        columns[CONTAMINATION] = ["cuts"]
+    _verify(encoder, store)
+    total = selected.counts["documents"]
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    with track(f"encoding {corpus.name}", total) as advance:
-        for path in paths:
-            target = directory / path.stem.removeprefix("documents-")
+    with track(f"{store.name}: tokens", total) as advance:
+        for shard in store.shards():
+            target = directory / shard
             if not target.exists():
-                _encode_shard(path, target, encoder, held_out)
+                _encode_shard(store.read(shard, columns), target, encoder, held_out)
             account = read_json(target / _ACCOUNT)
             counts.update(account["counts"])
             reasons.update(account["reasons"])
-            advance(account["counts"]["documents"])
+            advance(account["read"])
     manifest = replace(
         planned,
         counts={name: counts[name] for name in _count_names()},
         reasons=dict(reasons),
         versions={"sapwood": __version__, encoder.backend: version(encoder.backend)},
+        seconds=round(time.monotonic() - started, 3),
     )
     manifest.write(directory)
     return manifest
@@ -115,24 +117,11 @@ def _count_names() -> list[str]:
     return [f"{part}{kind}" for part in ("", "train_", "holdout_", "dropped_") for kind in ("documents", "tokens")]
 
 
-def _begin(directory: Path, attempt: str) -> None:
-    """Makes `directory` ready to go on with the same attempt, or else empties it and starts this one."""
-    mark = directory / _ATTEMPT
-    if not mark.exists() or (directory / MANIFEST).exists() or read_json(mark) != attempt:
-        # The marks go first: a half-emptied directory must not look like a finished or a resumable one.
-        (directory / MANIFEST).unlink(missing_ok=True)
-        mark.unlink(missing_ok=True)
-        for path in directory.glob(_SHARDS):
-            shutil.rmtree(path)
-        write_json(mark, attempt)
-    remove_leftovers(directory)
-
-
-def _verify(encoder: Encoder, paths: list[Path]) -> None:
+def _verify(encoder: Encoder, store: SourceStore) -> None:
     """Compares the encoder's libraries on the first documents of the source."""
     texts: list[str] = []
     characters = 0
-    for text in islice(_texts(paths), _VERIFIED_DOCUMENTS):
+    for text in islice(_texts(store), _VERIFIED_DOCUMENTS):
         texts.append(text[: _VERIFIED_CHARACTERS - characters])
         characters += len(texts[-1])
         if characters == _VERIFIED_CHARACTERS:
@@ -140,10 +129,10 @@ def _verify(encoder: Encoder, paths: list[Path]) -> None:
     encoder.verify(texts)
 
 
-def _texts(paths: list[Path]) -> Iterator[str]:
-    for path in paths:
-        for batch in read_batches(path, ["text"], rows=32):
-            yield from batch["text"].to_pylist()
+def _texts(store: SourceStore) -> Iterator[str]:
+    for batch in store.read_all({DOCUMENTS: ["text"]}):
+        for text in batch["text"]:
+            yield text.as_py()
 
 
 @dataclass(slots=True)
@@ -164,46 +153,66 @@ class _Split:
         np.save(directory / "ids.npy", np.concatenate(self.ids))
 
 
-def _encode_shard(path: Path, target: Path, encoder: Encoder, held_out: Hashes) -> None:
+def _encode_shard(
+    batches: Iterable[dict[str, pa.ChunkedArray]], target: Path, encoder: Encoder, held_out: Hashes
+) -> None:
     splits = {split: _Split() for split in SPLITS}
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    for batch in read_batches(path, ["id", "text", "text_hash", "split"]):
-        texts = batch["text"].to_pylist()
-        ids, offsets = encoder.encode_batch(texts)
-        lengths = np.diff(offsets) + 1
-        tokens = np.insert(ids, offsets[1:], encoder.eos).astype(encoder.dtype)
-        empty = lengths == 1
-        held = _is_held_out(batch)
-        copy = ~held & ~empty & np.isin(_hashes(batch), held_out)
-        for name, chosen in (
-            ("", np.ones(len(texts), bool)),
-            ("dropped_", empty | copy),
-            ("train_", ~held & ~empty & ~copy),
-            ("holdout_", held & ~empty),
-        ):
-            counts[f"{name}documents"] += int(chosen.sum())
-            counts[f"{name}tokens"] += int(lengths[chosen].sum())
-            split = splits.get(name.removesuffix("_"))
-            if split is not None:
-                split.tokens.append(tokens[np.repeat(chosen, lengths)])
-                split.lengths.append(lengths[chosen])
-                split.ids.append(_digits(batch["id"], np.uint8).reshape(-1, 16)[chosen])
-        reasons.update({COPY: int(copy.sum()), NO_TOKENS: int(empty.sum())})
+    read = 0
+    for rows in batches:
+        read += len(rows["id"])
+        for part in _selected(rows):
+            ids, offsets = encoder.encode_batch(_final_texts(part))
+            lengths = np.diff(offsets) + 1
+            tokens = np.insert(ids, offsets[1:], encoder.eos).astype(encoder.dtype)
+            empty = lengths == 1
+            held = _is(part[_SPLIT], HOLDOUT)
+            copy = ~held & ~empty & np.isin(_hashes(part["text_hash"]), held_out)
+            for name, chosen in (
+                ("", np.ones(len(lengths), bool)),
+                ("dropped_", empty | copy),
+                ("train_", ~held & ~empty & ~copy),
+                ("holdout_", held & ~empty),
+            ):
+                counts[f"{name}documents"] += int(chosen.sum())
+                counts[f"{name}tokens"] += int(lengths[chosen].sum())
+                split = splits.get(name.removesuffix("_"))
+                if split is not None:
+                    split.tokens.append(tokens[np.repeat(chosen, lengths)])
+                    split.lengths.append(lengths[chosen])
+                    split.ids.append(_digits(part["id"], np.uint8).reshape(-1, 16)[chosen])
+            reasons.update({COPY: int(copy.sum()), NO_TOKENS: int(empty.sum())})
     with atomic_directory(target) as temporary:
         for name, split in splits.items():
             split.write(temporary / name)
-        write_json(temporary / _ACCOUNT, {"counts": dict(counts), "reasons": {k: n for k, n in reasons.items() if n}})
+        account = {"read": read, "counts": dict(counts), "reasons": {k: n for k, n in reasons.items() if n}}
+        write_json(temporary / _ACCOUNT, account)
 
 
-def _is_held_out(batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
-    return np.array([split == HOLDOUT for split in batch["split"].to_pylist()], bool)
+def _selected(rows: dict[str, pa.ChunkedArray]) -> Iterator[pa.Table]:
+    """The documents that are trained on or held out, a few hundred at a time."""
+    table = pa.table(rows)
+    table = table.filter(pc.is_valid(table[_SPLIT]))
+    for start in range(0, len(table), _ENCODED_DOCUMENTS):
+        yield table.slice(start, _ENCODED_DOCUMENTS)
 
 
-def _hashes(batch: pa.RecordBatch) -> Hashes:
-    return _digits(batch["text_hash"], ">u8").astype(np.uint64)
+def _final_texts(part: pa.Table) -> list[str]:
+    texts: list[str] = part["text"].to_pylist()
+    if _CUTS not in part.column_names:
+        return texts
+    return [apply_cuts(text, cuts or []) for text, cuts in zip(texts, part[_CUTS].to_pylist(), strict=True)]
 
 
-def _digits(column: pa.Array, kind: npt.DTypeLike) -> npt.NDArray[Any]:
+def _is(column: pa.ChunkedArray, split: str) -> npt.NDArray[np.bool_]:
+    return np.array([value == split for value in column.to_pylist()], bool)
+
+
+def _hashes(column: pa.ChunkedArray) -> Hashes:
+    return _digits(column, ">u8").astype(np.uint64)
+
+
+def _digits(column: pa.ChunkedArray, kind: npt.DTypeLike) -> npt.NDArray[Any]:
     """A column of hexadecimal digits as numbers."""
     return np.frombuffer(bytes.fromhex("".join(column.to_pylist())), kind)

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from sapwood.backbone.load import load_model
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
+from sapwood.likelihood.precision import autocast_type
 from sapwood.memory import peak_memory
 from sapwood.metrics import StepMetrics, forget_after
 from sapwood.mixture.ledger import Ledger, Losses
@@ -29,7 +30,6 @@ from sapwood.training.checkpoint import State, load_latest, save_checkpoint
 from sapwood.training.loss import next_token_loss
 from sapwood.training.optimizer import build_optimizer
 from sapwood.training.parallel import Ranks
-from sapwood.training.precision import autocast_type
 from sapwood.training.schedule import learning_rate
 from sapwood.training.stop import StopRequest
 

@@ -2,37 +2,37 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from fractions import Fraction
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from datatrove.data import Document
 
-from sapwood.corpus import engine, prepare
-from sapwood.corpus.block import Block
-from sapwood.corpus.document import find_documents, shards
-from sapwood.corpus.prepare import prepare_source, source_fingerprint
-from sapwood.corpus.quarantine import is_set_aside, read_quarantine, set_aside
-from sapwood.corpus.write import quarantine_part, read_account
+from sapwood.corpus import ingest as module
+from sapwood.corpus.ingest import blocks, ingest, ingested
+from sapwood.corpus.inputs import list_files, split_files
+from sapwood.corpus.quarantine import read_quarantine
+from sapwood.corpus.store import SourceStore, read_account
 from sapwood.errors import SapwoodError
 from sapwood.manifest import Manifest, read_manifest
-from sapwood.recipe.schema import Holdout, Source
+from sapwood.recipe.data import Engine, Normalise, Source
 
-HALF = Holdout(share=Fraction(1, 2))
+LOCAL = Engine(workers=1)
 
 
 def write_rows(path: Path, texts: Iterable[str]) -> None:
     path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
 
 
-def prepared(source: Source, directory: Path, holdout: Holdout = HALF, *, watched: bool = False) -> Manifest:
-    return prepare_source("web", source, holdout, watched=watched, directory=directory)
+def prepared(source: Source, directory: Path, engine: Engine = LOCAL, **normalise: Any) -> Manifest:
+    return ingest(SourceStore(directory / "web"), source, Normalise(**normalise), engine)
+
+
+def shards(directory: Path) -> list[Path]:
+    return sorted((directory / "web" / "documents").glob("*.parquet"))
 
 
 def documents(directory: Path) -> list[dict[str, Any]]:
@@ -43,7 +43,7 @@ def contents(directory: Path) -> dict[str, bytes]:
     """What a prepared source consists of, but for logs and times."""
     return {
         path.name: path.read_bytes()
-        for path in directory.iterdir()
+        for path in (directory / "web" / "documents").iterdir()
         if path.is_file() and path.name not in ("attempt.json", "manifest.json")
     }
 
@@ -64,25 +64,22 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare, "SHARD_BYTES", 500)
+    monkeypatch.setattr(module, "SHARD_BYTES", 500)
 
 
 def test_every_row_is_accounted_for(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     manifest = prepared(Source(files=[str(data / "*.jsonl")]), out)
-    assert manifest == read_manifest(out)
+    assert manifest == read_manifest(out / "web" / "documents")
     found = documents(out)
-    quarantined = list(read_quarantine(out))
-    held_out = [row for row in found if row["split"] == "holdout"]
+    quarantined = list(read_quarantine(out / "web" / "documents"))
     assert manifest.counts == {
         "documents_read": 120,
-        "documents_written": len(found),
-        "held_out": len(held_out),
+        "documents": len(found),
         "quarantined": len(quarantined),
         "bytes": sum(len(row["text"].encode()) for row in found),
     }
     assert manifest.reasons == {"broken JSON": 15}
-    assert 20 < len(held_out) < 85
     origins = [row["origin"] for row in found] + [f"{entry['file']}#{entry['row']}" for entry in quarantined]
     assert sorted(origins) == sorted(f"{number}.jsonl#{row}" for number in range(3) for row in range(40))
     assert quarantined[0] == {
@@ -99,19 +96,25 @@ def test_columns_and_ids(tmp_path: Path) -> None:
     out = tmp_path / "out"
     prepared(Source(files=[str(tmp_path / "a.jsonl")]), out)
     first, second, third = documents(out)
-    assert list(first) == ["id", "text", "origin", "text_hash", "split"]
+    assert list(first) == ["id", "text", "origin", "url", "text_hash"]
     assert len(first["id"]) == 32
     assert len(first["text_hash"]) == 16
     assert first["text_hash"] == second["text_hash"]
     assert first["id"] != second["id"] == third["id"]
-    prepare_source("other", Source(files=[str(tmp_path / "a.jsonl")]), HALF, watched=False, directory=tmp_path / "2")
-    assert documents(tmp_path / "2")[0]["id"] != first["id"]
-    assert documents(tmp_path / "2")[0]["text_hash"] == first["text_hash"]
+    other = SourceStore(tmp_path / "other")
+    ingest(other, Source(files=[str(tmp_path / "a.jsonl")]), Normalise(), LOCAL)
+    batch = next(other.read_all({"documents": ["id", "text_hash"]}))
+    assert batch["id"][0].as_py() != first["id"]
+    assert batch["text_hash"][0].as_py() == first["text_hash"]
 
 
-def test_watched_sources_are_held_out_whole(data: Path, tmp_path: Path) -> None:
-    manifest = prepared(Source(files=[str(data / "*.jsonl")]), tmp_path / "out", watched=True)
-    assert manifest.counts["held_out"] == manifest.counts["documents_written"] > 0
+def test_texts_are_normalised_before_they_are_named(tmp_path: Path) -> None:
+    write_rows(tmp_path / "a.jsonl", ["caf\u00e9\n", "cafe\u0301\r\n", "\u200b\x00"])
+    manifest = prepared(Source(files=[str(tmp_path / "a.jsonl")]), tmp_path / "out")
+    first, second = documents(tmp_path / "out")
+    assert first["text"] == second["text"] == "caf\u00e9\n"
+    assert first["id"] == second["id"]
+    assert manifest.reasons == {"empty text": 1}
 
 
 def test_formats_give_the_same_documents(tmp_path: Path) -> None:
@@ -132,39 +135,33 @@ def test_is_not_done_again_unless_something_changed(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs: list[str] = []
-    monkeypatch.setattr(prepare, "run", lambda *a, run=prepare.run: (runs.append(a[3]), run(*a)))
+    monkeypatch.setattr(
+        module, "run", lambda blocks, run=module.run, **options: (runs.append(options["title"]), run(blocks, **options))
+    )
     out, source = tmp_path / "out", Source(files=[str(data / "*.jsonl")])
+    store = SourceStore(out / "web")
+    assert not ingested(store, source, Normalise())
     first = prepared(source, out)
     assert prepared(source, out) == first
+    assert ingested(store, source, Normalise())
     assert len(runs) == 1
     os.utime(data / "0.jsonl", ns=(1, 1))
     assert prepared(source, out) == first
     assert len(runs) == 1
-    assert prepared(source, out, Holdout(share=Fraction(1, 3))) != first
+    assert not ingested(store, source, Normalise(mojibake=True))
+    assert prepared(source, out, mojibake=True) != first
     assert len(runs) == 2
     write_rows(data / "0.jsonl", ["new"])
+    assert not ingested(store, source, Normalise(mojibake=True))
     assert prepared(source, out).counts["documents_read"] == 81
     assert len(runs) == 3
-    assert prepared(source, out, watched=True).counts["held_out"] > 60
-    assert len(runs) == 4
-
-
-def test_the_fingerprint_is_known_beforehand(data: Path, tmp_path: Path) -> None:
-    source = Source(files=[str(data / "*.jsonl")])
-    before = source_fingerprint("web", source, HALF, watched=False, directory=tmp_path / "out")
-    manifest = prepared(source, tmp_path / "out")
-    assert before == (manifest.inputs, manifest.settings)
-    assert before == source_fingerprint("web", source, HALF, watched=False, directory=tmp_path / "out")
-    after = read_manifest(tmp_path / "out")
-    assert after is not None
-    assert before == (after.inputs, after.settings)
 
 
 def test_a_missing_column_is_explained(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"content": "a", "url": "b"}\n' * 3)
     with pytest.raises(SapwoodError, match=r"columns: content, url. Write `text: COLUMN` under the source"):
         prepared(Source(files=[str(tmp_path / "a.jsonl")]), tmp_path / "out")
-    assert read_manifest(tmp_path / "out") is None
+    assert read_manifest(tmp_path / "out" / "web" / "documents") is None
     assert prepared(Source(files=[str(tmp_path / "a.jsonl")], text="content"), tmp_path / "out").counts["bytes"] == 3
 
 
@@ -192,11 +189,12 @@ def test_no_files_and_missing_files_are_refused_before_anything_is_written(tmp_p
 def test_shards_do_not_depend_on_the_number_of_processes(
     data: Path, tmp_path: Path, small_shards: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from sapwood.corpus import engine
+
     source = Source(files=[str(data / "*.jsonl")])
     prepared(source, tmp_path / "one")
     monkeypatch.setattr(engine, "WORKER_BYTES", 1)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    prepared(source, tmp_path / "two")
+    prepared(source, tmp_path / "two", Engine(workers=2))
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
@@ -207,70 +205,20 @@ def test_a_shard_has_the_account_of_its_rows(data: Path, tmp_path: Path, small_s
     for path in paths:
         rows = pq.read_table(path).to_pylist()
         account = read_account(path)
-        assert account.counts["documents_written"] == len(rows)
-        assert account.counts["documents_read"] == len(rows) + sum(account.reasons.values())
-        assert not quarantine_part(path).exists()
-
-
-def test_finds_documents(data: Path, tmp_path: Path, small_shards: None) -> None:
-    prepared(Source(files=[str(data / "*.jsonl")]), tmp_path / "out")
-    wanted = documents(tmp_path / "out")[::9]
-    found = find_documents(tmp_path / "out", [*(row["id"] for row in wanted), "0" * 32])
-    assert found == {row["id"]: (row["origin"], row["text"]) for row in wanted}
-
-
-class AheadBlock(Block):
-    """Reads eight documents ahead, adds a column and sets some documents aside, as later blocks will."""
-
-    columns: ClassVar[dict[str, pa.DataType]] = {"length": pa.int64()}
-
-    def run(self, data: Iterable[Document] | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        batch: list[Document] = []
-        for document in data or ():
-            batch.append(document)
-            if len(batch) == 8:
-                yield from self._finish(batch)
-                batch = []
-        yield from self._finish(batch)
-
-    def _finish(self, batch: list[Document]) -> list[Document]:
-        for document in batch:
-            document.metadata["length"] = len(document.text)
-            if "row 2" in document.text and not is_set_aside(document):
-                set_aside(document, "has a two")
-        return batch
+        assert account["counts"].get("documents", 0) == len(rows)
+        assert account["counts"]["documents_read"] == len(rows) + sum(account["reasons"].values())
+        assert not path.with_suffix(".quarantine.jsonl").exists()
 
 
 class StopError(Exception):
     pass
 
 
-@pytest.fixture
-def more_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = prepare.block_list
-
-    def block_list(*arguments: Any, **options: Any) -> list[Block]:
-        read, hold_out, write = original(*arguments, **options)
-        ahead = AheadBlock()
-        write.schema = prepare.document_schema([read, ahead, hold_out])
-        return [read, ahead, hold_out, write]
-
-    monkeypatch.setattr(prepare, "block_list", block_list)
-
-
-def test_further_blocks_fit_in(data: Path, tmp_path: Path, more_blocks: None) -> None:
-    manifest = prepared(Source(files=[str(data / "*.jsonl")]), tmp_path / "out")
-    assert manifest.reasons == {"broken JSON": 15, "has a two": 27}
-    assert all(row["length"] == len(row["text"]) for row in documents(tmp_path / "out"))
-    reasons = Counter(entry["reason"] for entry in read_quarantine(tmp_path / "out"))
-    assert reasons == manifest.reasons
-
-
 @pytest.mark.parametrize("stop_after", [1, 2, 5, 11])
 def test_a_stopped_attempt_goes_on_where_it_was(
-    data: Path, tmp_path: Path, small_shards: None, more_blocks: None, monkeypatch: pytest.MonkeyPatch, stop_after: int
+    data: Path, tmp_path: Path, small_shards: None, monkeypatch: pytest.MonkeyPatch, stop_after: int
 ) -> None:
-    from sapwood.corpus import write
+    from sapwood.corpus import store, write
 
     source = Source(files=[str(data / "*.jsonl")])
     whole = prepared(source, tmp_path / "whole")
@@ -288,11 +236,12 @@ def test_a_stopped_attempt_goes_on_where_it_was(
         written.clear()
         with monkeypatch.context() as patch:
             patch.setattr(write, "write_atomic", stopping)
+            patch.setattr(store, "write_atomic", stopping)
             try:
                 resumed = prepared(source, tmp_path / "out")
                 break
             except StopError:
-                assert read_manifest(tmp_path / "out") is None
+                assert read_manifest(tmp_path / "out" / "web" / "documents") is None
         if stop_after == 1:
             stopping = original  # one write an attempt never gets past a shard with a quarantine
     assert resumed == whole
@@ -302,19 +251,19 @@ def test_a_stopped_attempt_goes_on_where_it_was(
 def test_an_attempt_with_other_settings_starts_anew(
     data: Path, tmp_path: Path, small_shards: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sapwood.corpus import write
+    from sapwood.corpus import store
 
     def stop(path: Path, content: bytes) -> None:
         if "00003" in path.name:
             raise StopError
         original(path, content)
 
-    original = write.write_atomic
+    original = store.write_atomic
     source = Source(files=[str(data / "*.jsonl")])
     with monkeypatch.context() as patch:
-        patch.setattr(write, "write_atomic", stop)
+        patch.setattr(store, "write_atomic", stop)
         with pytest.raises(StopError):
-            prepared(source, tmp_path / "out", Holdout(share=Fraction(1, 3)))
+            prepared(source, tmp_path / "out", mojibake=True)
     assert shards(tmp_path / "out")
     prepared(source, tmp_path / "out")
     prepared(source, tmp_path / "whole")
@@ -324,8 +273,8 @@ def test_an_attempt_with_other_settings_starts_anew(
 def test_a_writer_left_over_from_another_attempt_stops(data: Path, tmp_path: Path) -> None:
     source, out = Source(files=[str(data / "*.jsonl")]), tmp_path / "out"
     prepared(source, out)
-    files = prepare.list_files("web", source.files)
-    stale = prepare.block_list("web", source, HALF, files, out, "another", watched=False)
+    parts = split_files(list_files("web", source.files))
+    stale = blocks(SourceStore(out / "web"), source, Normalise(), parts, "another")
     for path in shards(out):
         path.unlink()
     stream: Any = None

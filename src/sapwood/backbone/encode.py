@@ -12,9 +12,9 @@ import orjson
 from fastokens import Tokenizer as FastTokenizer
 from tokenizers import Tokenizer
 
+from sapwood.backbone.probe import probe_texts
 from sapwood.errors import SapwoodError
 from sapwood.files import fingerprint, hash_file
-from sapwood.tokens.probe import probe_texts
 
 REFERENCE, FAST = "tokenizers", "fastokens"
 _REFUSALS = 4

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+from sapwood.backbone import encode
+from sapwood.backbone.encode import Encoder
+from sapwood.backbone.probe import probe_texts
 from sapwood.errors import SapwoodError
-from sapwood.tokens import encode
-from sapwood.tokens.encode import Encoder
-from sapwood.tokens.probe import probe_texts
 
 
 def save(tokenizer: Tokenizer, directory: Path, **config: object) -> Path:

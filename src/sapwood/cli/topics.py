@@ -1,0 +1,189 @@
+"""`sapwood topics`: label some documents, train a classifier on the labels, give all documents their topic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sapwood.backbone.resolve import default_cache, resolve
+from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run
+from sapwood.directory import RunDirectory
+from sapwood.errors import SapwoodError
+from sapwood.progress import console
+from sapwood.recipe import Recipe
+
+if TYPE_CHECKING:
+    from sapwood.corpus.topics.label import Label
+    from sapwood.corpus.topics.taxonomy import Taxonomy
+
+topics = typer.Typer(help="Label documents with topics: a sample by a language model, all by a classifier.")
+
+
+@topics.command()
+def label(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS) -> None:
+    """Have a language model name the topic of a sample of documents. Asked before, it is not asked again."""
+    from sapwood.corpus.prepare import verdicts
+    from sapwood.corpus.store import TRIM
+    from sapwood.corpus.topics.label import label_documents, sample
+    from sapwood.corpus.topics.taxonomy import load_taxonomy
+
+    loaded, run = open_run(recipe, overrides, runs)
+    labeller = loaded.corpus.topics.labeller
+    if labeller is None:
+        raise SapwoodError(
+            "The recipe names no model to label with. Write under `corpus:`\n"
+            "  topics: {labeller: {url: http://localhost:8000/v1, model: NAME}}"
+        )
+    for reference, sources in taxonomies(loaded).items():
+        stores = {name: run.corpus(name) for name in sources}
+        after = {name: verdicts(loaded, name, before=TRIM) for name in sources}
+        documents = sample(stores, after, labeller.sample)
+        found = label_documents(documents, load_taxonomy(reference), labeller, run.topics(reference))
+        console.print(
+            f"{reference}: {found.labels:,} labels, {found.unclear:,} answers without a topic, {found.failed:,} "
+            f"documents without an answer; {found.tokens:,} tokens. They are in {run.topics(reference)}"
+        )
+
+
+@topics.command()
+def train(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS) -> None:
+    """Train a classifier for every taxonomy on its labels, and say what it is worth."""
+    from sapwood.corpus.topics.taxonomy import load_taxonomy
+
+    loaded, run = open_run(recipe, overrides, runs)
+    for reference in taxonomies(loaded):
+        taxonomy = load_taxonomy(reference)
+        labels = gather_labels(loaded, run, reference, taxonomy)
+        if not labels:
+            raise SapwoodError(
+                f"There are no labels for {reference}. `sapwood topics label` makes them, or name a file in the "
+                f"recipe: `corpus: {{topics: {{labels: {{{reference}: FILE}}}}}}`"
+            )
+        print_worth(train_taxonomy(loaded, run, reference, taxonomy, labels))
+
+
+@topics.command()
+def apply(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS) -> None:
+    """Give every document its topic with the classifiers that are trained."""
+    from sapwood.corpus.annotate import annotate
+    from sapwood.corpus.prepare import verdicts
+    from sapwood.corpus.store import TRIM
+    from sapwood.corpus.topics.apply import topics_step
+    from sapwood.corpus.topics.train import CLASSIFIER
+
+    loaded, run = open_run(recipe, overrides, runs)
+    for reference, sources in taxonomies(loaded).items():
+        for name in sources:
+            classifier = run.topics(reference) / CLASSIFIER
+            step = topics_step(classifier, loaded.corpus.topics.confidence, verdicts(loaded, name, before=TRIM))
+            annotate(run.corpus(name), step, loaded.engine)
+    print_topics(loaded, run)
+
+
+def taxonomies(recipe: Recipe) -> dict[str, list[str]]:
+    """The sources of every taxonomy. Raises SapwoodError where no source has one."""
+    found: dict[str, list[str]] = {}
+    for name, source in recipe.sources.items():
+        if source.topics is not None:
+            found.setdefault(source.topics, []).append(name)
+    if not found:
+        raise SapwoodError("No source has a taxonomy. Write `topics: syne-en` or the like under a source.")
+    return found
+
+
+def trained_classifiers(recipe: Recipe, run: RunDirectory) -> dict[str, Path]:
+    """The classifiers of the recipe's taxonomies, by taxonomy, trained anew where the labels changed.
+
+    A taxonomy without labels is left out, with a word on the console.
+    """
+    from sapwood.corpus.topics.taxonomy import load_taxonomy
+    from sapwood.corpus.topics.train import CLASSIFIER, DESCRIPTION, describe, training_fingerprint
+
+    found: dict[str, Path] = {}
+    for reference in dict.fromkeys(source.topics for source in recipe.sources.values() if source.topics is not None):
+        taxonomy = load_taxonomy(reference)
+        labels = gather_labels(recipe, run, reference, taxonomy)
+        directory = run.topics(reference) / CLASSIFIER
+        if not labels:
+            console.print(f"No labels for {reference} yet, so no topics: `sapwood topics label` and `train` make them.")
+            continue
+        known = describe(directory)["trained_on"] if (directory / DESCRIPTION).exists() else None
+        if known != training_fingerprint(labels, taxonomy, _encoder(recipe)):
+            print_worth(train_taxonomy(recipe, run, reference, taxonomy, labels))
+        found[reference] = directory
+    return found
+
+
+def gather_labels(recipe: Recipe, run: RunDirectory, reference: str, taxonomy: Taxonomy) -> list[Label]:
+    """All labels there are: those of the recipe's file, and those that a language model gave."""
+    from sapwood.corpus.topics.label import LABELS, read_labels
+
+    labels: list[Label] = []
+    if reference in recipe.corpus.topics.labels:
+        labels += read_labels(Path(recipe.corpus.topics.labels[reference]), taxonomy)
+    made = run.topics(reference) / LABELS
+    if made.exists():
+        labels += read_labels(made, taxonomy)
+    return labels
+
+
+def train_taxonomy(
+    recipe: Recipe, run: RunDirectory, reference: str, taxonomy: Taxonomy, labels: list[Label]
+) -> dict[str, Any]:
+    """Trains the classifier of a taxonomy where `sapwood topics apply` looks for it, and returns its report."""
+    from sapwood.corpus.topics.train import CLASSIFIER, train_classifier
+
+    settings = recipe.corpus.topics
+    return train_classifier(
+        labels,
+        taxonomy,
+        run.topics(reference) / CLASSIFIER,
+        confidence=settings.confidence,
+        encoder=_encoder(recipe),
+    )
+
+
+def print_worth(report: dict[str, Any]) -> None:
+    """Prints how well a classifier does on labels that it has not seen."""
+    low, high = report["accuracy_interval"]
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    table.title = (
+        f"{report['taxonomy']}: {report['accuracy']:.1%} right of {report['held_out']} held-out labels "
+        f"({low:.1%} to {high:.1%}), {report['unsure']:.1%} below {report['confidence']:g}, "
+        f"{1000 * report['seconds_per_document']:.2f} ms a document"
+    )
+    for title in ("topic", "precision", "recall", "F1", "labels"):
+        table.add_column(title, justify="left" if title == "topic" else "right")
+    for line in report["topics"]:
+        shares = (f"{line[name]:.2f}" if line["support"] else "–" for name in ("precision", "recall", "f1"))
+        table.add_row(line["topic"], *shares, str(line["support"]))
+    Console(stderr=True, highlight=False).print(table)
+
+
+def print_topics(recipe: Recipe, run: RunDirectory) -> None:
+    """Prints how many documents of every source have each topic."""
+    from collections import Counter
+
+    from sapwood.corpus.store import TOPICS
+
+    for reference, sources in taxonomies(recipe).items():
+        counts = {name: Counter[str]() for name in sources}
+        for name in sources:
+            for batch in run.corpus(name).read_all({TOPICS: ["topic"]}):
+                counts[name].update(topic for topic in batch[f"{TOPICS}.topic"].to_pylist() if topic is not None)
+        table = Table(box=None, pad_edge=False, header_style="bold", title=reference, title_justify="left")
+        table.add_column("topic")
+        for name in sources:
+            table.add_column(name, justify="right")
+        for topic in sorted({topic for found in counts.values() for topic in found}):
+            table.add_row(topic, *(f"{counts[name][topic]:,}" for name in sources))
+        Console(stderr=True, highlight=False).print(table)
+
+
+def _encoder(recipe: Recipe) -> Path | None:
+    named = recipe.corpus.topics.encoder
+    return None if named is None else resolve(named, default_cache())

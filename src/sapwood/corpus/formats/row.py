@@ -1,0 +1,76 @@
+"""A row of a file, and why it may be none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sapwood.corpus.document import excerpt
+from sapwood.corpus.quarantine import Reason
+
+TEXT_BYTES = 64 * 2**20
+"""The longest text that is taken, in UTF-8."""
+
+
+class Fields(NamedTuple):
+    """Which columns, or JSON keys, are read."""
+
+    text: str = "text"
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Why a row gives no text, and what to show of it."""
+
+    reason: Reason
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a file."""
+
+    number: int
+    """Which row, counted from 0 in the whole file; in JSONL, the line."""
+    text: str | Rejected
+    """What it says."""
+    bytes: int
+    """Bytes of the file, or of the part of it, that were read up to here."""
+    url: str | None = None
+    """The address it was found at."""
+
+
+class BrokenFileError(Exception):
+    """The file ends too early, or its inner form is damaged, after the last row that was yielded."""
+
+
+def examine(value: object) -> str | Rejected:
+    """The text, if it is one that can be used."""
+    if not isinstance(value, str):
+        return Rejected(Reason.NOT_A_STRING, excerpt(repr(value)))
+    if not value or value.isspace():
+        return Rejected(Reason.EMPTY, "")
+    try:
+        length = len(value.encode())
+    except UnicodeEncodeError:
+        return Rejected(Reason.SURROGATE, excerpt(value))
+    return value if length <= TEXT_BYTES else Rejected(Reason.TOO_LONG, excerpt(value))
+
+
+def address(value: object) -> str | None:
+    """An address, if it is a text that can be stored."""
+    if not isinstance(value, str) or not value:
+        return None
+    return value.encode("utf-8", "replace").decode()
+
+
+def shown_bytes(content: bytes) -> str:
+    """The beginning of bytes that may be no text."""
+    return excerpt(content[:800].decode("utf-8", "backslashreplace"))
+
+
+def shown_columns(names: Iterable[str]) -> str:
+    """Which columns there are instead of the one that was asked for."""
+    return excerpt("columns: " + ", ".join(names))

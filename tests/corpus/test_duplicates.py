@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from sapwood.corpus.annotate import annotate
+from sapwood.corpus.duplicates import RECALL, band_rows, find_copies, find_duplicates
+from sapwood.corpus.signatures import VALUES, Sign, shingle_hashes, sign, signatures_step
+from sapwood.corpus.store import SourceStore, write_shard
+from sapwood.manifest import Manifest
+from sapwood.recipe.data import Duplicates, Engine
+
+CHANCE = random.Random(0)
+WORDS = ["".join(CHANCE.choices("abcdefghijklmnopqrstuvwxyz", k=CHANCE.randint(2, 9))) for _ in range(3000)]
+HAN = [chr(CHANCE.randrange(0x4E00, 0x9FA5)) for _ in range(2000)]
+
+
+def english(words: int = 300) -> str:
+    return " ".join(CHANCE.choices(WORDS, k=words))
+
+
+def chinese(characters: int = 300) -> str:
+    return "".join(CHANCE.choices(HAN, k=characters))
+
+
+def edited(text: str, count: int) -> str:
+    """The text with so many words, or characters, replaced."""
+    joiner = " " if " " in text else ""
+    parts = text.split(" ") if joiner else list(text)
+    for place in CHANCE.sample(range(len(parts)), count):
+        parts[place] = CHANCE.choice(WORDS if joiner else HAN)
+    return joiner.join(parts)
+
+
+def jaccard(one: str, two: str) -> float:
+    a, b = (set(shingle_hashes(text).tolist()) for text in (one, two))
+    return len(a & b) / len(a | b)
+
+
+def copies(texts: list[str], similarity: float = 0.8) -> np.ndarray:
+    hashes = np.array([hash(text) & (2**63 - 1) for text in texts], np.uint64)
+    return find_copies(hashes, sign(texts), similarity).keepers
+
+
+@pytest.mark.parametrize("make", [english, chinese])
+def test_signatures_estimate_similarity(make: Callable[[], str]) -> None:
+    pairs = [(text, edited(text, count)) for count in (0, 2, 5, 15, 60) for text in (make() for _ in range(20))]
+    ones, twos = (sign([pair[side] for pair in pairs]) for side in (0, 1))
+    errors = (ones == twos).mean(axis=1) - [jaccard(*pair) for pair in pairs]
+    assert abs(errors.mean()) < 0.01
+    assert np.abs(errors).max() < 0.16  # four standard deviations
+
+
+def test_signatures_are_always_the_same() -> None:
+    """Guards what is on disks: another version of the library must not change them unnoticed."""
+    assert sign(["the sapwood carries water", "年轮记录气候"])[:, :3].tolist() == [
+        [3361430573, 3311150694, 4118339659],
+        [3243065617, 3853902671, 3666846960],
+    ]
+    assert np.array_equal(sign(["x", "", "y"])[1], sign([""])[0])
+
+
+@pytest.mark.parametrize("similarity", [0.5, 0.6, 0.7, 0.8, 0.9])
+def test_bands_find_what_is_as_similar_as_asked_for(similarity: float) -> None:
+    rows = band_rows(similarity)
+    assert 1 - (1 - similarity**rows) ** (VALUES // rows) >= RECALL
+    assert 1 - (1 - similarity ** (rows + 1)) ** (VALUES // (rows + 1)) < RECALL
+
+
+@pytest.mark.parametrize("make", [english, chinese])
+def test_planted_copies_are_found_and_nothing_else(make: Callable[[], str]) -> None:
+    originals = [make() for _ in range(150)]
+    planted = [(number, edited(text, count)) for count in (1, 3, 5) for number, text in enumerate(originals[:50])]
+    others = [edited(text, 40) for text in originals[50:100]]
+    keepers = copies([*originals, *others, *(text for _, text in planted)])
+    assert keepers[:200].tolist() == list(range(200))
+    wanted = [number for number, _ in planted]
+    for place, (keeper, number) in enumerate(zip(keepers[200:], wanted, strict=True)):
+        assert keeper in (number, 200 + place)
+    found = sum(keeper == number for keeper, number in zip(keepers[200:], wanted, strict=True))
+    similar = sum(jaccard(originals[number], text) >= 0.85 for number, text in planted)
+    assert found >= 0.97 * similar > 90
+
+
+def test_a_chain_of_similar_texts_does_not_drop_what_is_unlike_the_first() -> None:
+    chain = [english(200)]
+    for _ in range(8):
+        chain.append(edited(chain[-1], 3))
+    keepers = copies(chain)
+    for number, keeper in enumerate(keepers.tolist()):
+        assert keeper == number or jaccard(chain[number], chain[keeper]) > 0.65
+    assert keepers[0] == 0
+    assert keepers[8] != 0
+
+
+def test_many_equal_bands_stay_quick_and_right() -> None:
+    text = english(60)
+    keepers = copies([text + f" {number}" for number in range(3000)])
+    assert (keepers == 0).sum() > 2900
+
+
+Say = Callable[[SourceStore, str, list[str | None]], None]
+
+
+@pytest.fixture
+def stores(make_store: Callable[..., SourceStore]) -> list[SourceStore]:
+    one, two = english(), english()
+    texts = {
+        "web": [one, chinese(), english(), edited(one, 2), one.replace(" ", "\n")],
+        "book": [english(), one, two, two],
+        "news": [two, edited(two, 1)],
+    }
+    return [make_store(found, name=name, shard_documents=2) for name, found in texts.items()]
+
+
+def run(stores: list[SourceStore], watched: list[str] | None = None, **settings: Any) -> dict[str, Manifest]:
+    after = {store.name: () for store in stores}
+    for store in stores:
+        annotate(store, signatures_step(()), Engine(workers=1))
+    return find_duplicates(stores, after, Duplicates(**settings), watched or [])
+
+
+def said(store: SourceStore, name: str) -> list[Any]:
+    return [
+        value for batch in store.read_all({"duplicates": [name]}) for value in batch[f"duplicates.{name}"].to_pylist()
+    ]
+
+
+def ids(store: SourceStore) -> list[str]:
+    return [value for batch in store.read_all({"documents": ["id"]}) for value in batch["id"].to_pylist()]
+
+
+def test_the_first_source_keeps_its_copy(stores: list[SourceStore]) -> None:
+    manifests = run(stores)
+    web, book, news = stores
+    assert said(web, "reason") == [None, None, None, "near copy", "exact copy"]
+    assert said(book, "reason") == [None, "exact copy of a document in web", None, "exact copy"]
+    assert said(news, "reason") == ["exact copy of a document in book", "near copy of a document in book"]
+    assert said(book, "copy_of") == [None, ids(web)[0], None, ids(book)[2]]
+    assert said(web, "cluster_size")[:3] == [4, 1, 1]
+    assert said(news, "similarity")[0] == 1
+    assert 0.8 <= said(news, "similarity")[1] < 1
+    assert manifests["book"].counts["dropped"] == 2
+    assert manifests["book"].reasons == {"exact copy of a document in web": 1, "exact copy": 1}
+    assert run(stores) == manifests
+
+
+def test_priority_and_watched_sources_come_first(stores: list[SourceStore]) -> None:
+    run(stores, priority=["book"])
+    assert said(stores[1], "reason") == [None, None, None, "exact copy"]
+    assert said(stores[0], "reason")[0] == "exact copy of a document in book"
+    run(stores, watched=["news"])
+    assert said(stores[2], "reason") == [None, "near copy"]
+    assert said(stores[1], "reason")[2:] == ["exact copy of a document in news"] * 2
+
+
+def test_exact_copies_alone(stores: list[SourceStore]) -> None:
+    run(stores, near=False)
+    assert said(stores[0], "reason") == [None, None, None, None, "exact copy"]
+    assert said(stores[2], "reason") == ["exact copy of a document in book", None]
+
+
+def test_what_was_set_aside_takes_no_part(stores: list[SourceStore]) -> None:
+    web = stores[0]
+    rows = iter(["foreign"] + [None] * 4)
+    for shard in web.shards():
+        table = pa.table(
+            {"reason": pa.array([next(rows) for _ in range(2 if shard < "00000-00002" else 1)], pa.string())}
+        )
+        write_shard(web.step("language") / f"{shard}.parquet", table, {})
+    Manifest(step="language", inputs={}, settings={}).write(web.step("language"))
+    after = {"web": ("language",), "book": (), "news": ()}
+    for store in stores:
+        annotate(store, signatures_step(after[store.name]), Engine(workers=1))
+    find_duplicates(stores, after, Duplicates(), [])
+    assert said(web, "reason") == [None, None, None, None, "near copy"]
+    assert said(web, "cluster_size")[0] is None
+    assert said(stores[1], "reason")[1] == "near copy of a document in web"
+
+
+def test_the_block_signs_in_batches_as_it_does_one_by_one(make_store: Callable[..., SourceStore]) -> None:
+    texts = [english(20) for _ in range(300)]
+    store = make_store(texts, shard_documents=300)
+    annotate(store, signatures_step(()), Engine(workers=1))
+    found = [
+        value for batch in store.read_all({"signatures": ["signature"]}) for value in batch["signatures.signature"]
+    ]
+    assert b"".join(value.as_py() for value in found) == sign(texts).tobytes()
+    assert Sign().columns["signature"] == pa.binary(4 * VALUES)
