@@ -125,7 +125,9 @@ def _write_corpus(recipe: Recipe, run: Path) -> None:
         directory = run / "corpus" / name
         size = 4 * AVAILABLE[name] + 90_000
         counts = {"documents_read": read, "documents": written, "quarantined": quarantined, "bytes": size}
-        Manifest(step="documents", inputs={}, settings={}, counts=counts, reasons=reasons).write(directory / "documents")
+        Manifest(step="documents", inputs={}, settings={}, counts=counts, reasons=reasons).write(
+            directory / "documents"
+        )
         counts = {"documents": written, "dropped": 0, "train": written - held_out, "holdout": held_out}
         counts |= {"bytes": size, "dropped_bytes": 0, "train_bytes": size, "holdout_bytes": 0}
         Manifest(step="selection", inputs={}, settings={}, counts=counts).write(directory / "selection")

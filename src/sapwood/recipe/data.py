@@ -80,14 +80,14 @@ class Duplicates(Strict):
 
 
 class Decontamination(Strict):
-    """Looks for benchmark items among the documents. The defaults are those of `docs/data.md`."""
+    """Looks for benchmark items among the documents. Why the defaults are what they are is in `docs/data.md`."""
 
     benchmarks: Paths
     """JSONL files (plain, .gz, .zst) of benchmark items, as paths, globs or URLs. Every text in an item counts."""
-    ngram: Annotated[int, Field(ge=2)] = 13
+    ngram: Annotated[int, Field(ge=2)] = 8
     """Tokens in a row that must be equal: words, or single Han characters."""
-    overlap: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """The share of an item's n-grams that a document must hold for the item to count as leaked."""
+    overlap: Annotated[float, Field(gt=0, le=1)] = 0.3
+    """The share of an item's n-grams that must stand in one place of a document for the item to count as leaked."""
     action: Literal["drop", "cut"] = "drop"
     """Whether a document with a leaked item is dropped, or loses the lines in which the item stands."""
 

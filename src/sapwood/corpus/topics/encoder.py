@@ -44,7 +44,7 @@ class EncoderClassifier:
             with quiet_progress():
                 tokenizer = AutoTokenizer.from_pretrained(directory, **LOCAL)
                 model = AutoModelForSequenceClassification.from_pretrained(
-                    directory, num_labels=count, use_safetensors=True, **LOCAL
+                    directory, num_labels=count, ignore_mismatched_sizes=True, use_safetensors=True, **LOCAL
                 )
         except Exception as error:  # of many kinds, none of them documented
             raise SapwoodError(f"The encoder in {directory} cannot be loaded: {error}") from None

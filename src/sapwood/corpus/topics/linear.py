@@ -45,16 +45,18 @@ class LinearClassifier:
         starts = np.cumsum([0, *(len(found) for found, _ in features)])
         in_texts = np.bincount(columns, minlength=1 << BITS)
         rarity = np.log((1 + len(texts)) / (1 + in_texts)).astype(np.float32) + 1
-        matrix = csr_matrix((values * rarity[columns], columns, starts), shape=(len(texts), 1 << BITS))
+        # Features that no label has need no weight, and would make the solver's vectors many times longer.
+        seen, inside = np.unique(columns, return_inverse=True)
+        matrix = csr_matrix((values * rarity[columns], inside, starts), shape=(len(texts), len(seen)))
         norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
         matrix = csr_matrix(matrix.multiply((1 / np.maximum(norms, 1e-12))[:, None]))
         model = LogisticRegression(C=_INVERSE_REGULARISATION, max_iter=300).fit(matrix, topics)
         weights, bias = np.zeros((1 << BITS, count), np.float32), np.full(count, -30.0, np.float32)
         if len(model.classes_) == 2:  # one row of coefficients stands for both
-            weights[:, model.classes_] = np.stack([-model.coef_[0], model.coef_[0]], axis=1) / 2
+            weights[np.ix_(seen, model.classes_)] = np.stack([-model.coef_[0], model.coef_[0]], axis=1) / 2
             bias[model.classes_] = np.array([-model.intercept_[0], model.intercept_[0]]) / 2
         else:
-            weights[:, model.classes_] = model.coef_.T
+            weights[np.ix_(seen, model.classes_)] = model.coef_.T
             bias[model.classes_] = model.intercept_
         return LinearClassifier(weights, bias, rarity)
 

@@ -24,6 +24,9 @@ REPORT = "report.json"
 HELD_OUT = 0.2
 """The share of the labels by which a classifier is judged."""
 
+_LOG_TEMPERATURES = (np.log(0.25), np.log(20))
+"""Where few labels are all guessed rightly, any sharpening looks good; this is the most that is believed."""
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -162,7 +165,7 @@ def _fit_temperature(logits: npt.NDArray[np.float32], topics: npt.NDArray[np.int
     def surprise(log_temperature: float) -> float:
         return float(-np.log(_softmax(logits / np.exp(log_temperature))[rows, topics] + 1e-12).mean())
 
-    return float(np.exp(minimize_scalar(surprise, bounds=(-3, 3), method="bounded").x))
+    return float(np.exp(minimize_scalar(surprise, bounds=_LOG_TEMPERATURES, method="bounded").x))
 
 
 def _measured(

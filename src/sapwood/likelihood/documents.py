@@ -1,0 +1,88 @@
+"""Documents scored one by one, as they come out of the batches they share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from sapwood.backbone.load import load_config, load_model, load_tokenizer
+from sapwood.likelihood.batch import plan_batches
+from sapwood.likelihood.precision import autocast_type
+from sapwood.likelihood.score import rolling_windows, score
+from sapwood.memory import reuse_freed_memory
+
+WINDOW = 8192
+"""The most tokens that are predicted at a time, even if the model can read more: what a batch of one may need."""
+BATCH_TOKENS = {"cpu": 4096, "cuda": 16384}
+BATCH_LOGITS = {"cpu": 1 << 28, "cuda": 1 << 30}
+"""A padded batch has at most so many tokens, and so many logits (1 GiB in fp32, 2 GiB in bf16)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentModel:
+    """A model on the device of this process, and how it reads documents."""
+
+    model: PreTrainedModel
+    prefix: int
+    """The token from which the first one of a document is predicted: the one that begins a text, or else ends one."""
+    window: int
+    """Tokens that are predicted at a time."""
+    batch_tokens: int
+    autocast: torch.dtype | None
+
+    @staticmethod
+    def open(directory: Path) -> DocumentModel:
+        """Loads the model in a directory, on the GPU that torchrun gives this process, on the CPU where there is none.
+
+        The arithmetic is bf16 where the hardware is fast at it.
+        """
+        if torch.cuda.is_available():
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        else:
+            device = torch.device("cpu")
+            reuse_freed_memory()
+        config, tokenizer = load_config(directory).get_text_config(), load_tokenizer(directory)
+        begin = tokenizer.bos_token_id
+        return DocumentModel(
+            model=load_model(directory).to(device),
+            prefix=tokenizer.eos_token_id if begin is None else begin,
+            window=min(getattr(config, "max_position_embeddings", None) or WINDOW, WINDOW),
+            batch_tokens=min(BATCH_TOKENS[device.type], BATCH_LOGITS[device.type] // config.vocab_size),
+            autocast=autocast_type("auto", device),
+        )
+
+    def score(self, documents: Sequence[np.ndarray]) -> Iterator[dict[int, float]]:
+        """Scores token ids of documents, and gives the nats of some after the other, by their numbers in `documents`.
+
+        Every token of a document is predicted once, in windows that do not overlap, the first from `prefix`. Answers
+        come whenever no document is half done. So of documents that fit into one window, those without an answer yet
+        would now be batched as they were from the beginning: who stops here and goes on later gets the same numbers.
+        """
+        owners: list[int] = []
+        windows: list[np.ndarray] = []
+        for number, tokens in enumerate(documents):
+            for window, _ in rolling_windows(tokens, self.prefix, self.window):
+                owners.append(number)
+                windows.append(window)
+        waiting = np.bincount(np.array(owners, np.int64), minlength=len(documents))
+        nats = {number: 0.0 for number in range(len(documents)) if not waiting[number]}
+        half_done: set[int] = set()
+        for batch in plan_batches([len(window) - 1 for window in windows], self.batch_tokens):
+            rows = [windows[index] for index in batch]
+            scored = score(self.model, rows, max_tokens=self.batch_tokens, autocast=self.autocast)
+            for index, answer in zip(batch, scored, strict=True):
+                owner = owners[index]
+                nats[owner] = nats.get(owner, 0.0) + answer.nats
+                waiting[owner] -= 1
+                (half_done.add if waiting[owner] else half_done.discard)(owner)
+            if not half_done:
+                yield nats
+                nats = {}
+        if nats:
+            yield nats
