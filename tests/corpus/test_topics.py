@@ -193,7 +193,9 @@ def test_few_labels_and_two_topics(tmp_path: Path) -> None:
     )
     assert report["labels"] == 41
     train_classifier(labels(40, topics=["Plants", "Stars"]), TAXONOMY, tmp_path / "two", confidence=0)
-    assert Classifier.load(tmp_path / "two").probabilities(["tree leaf root sap bark ring branch seed"])[0].argmax() == 0
+    assert (
+        Classifier.load(tmp_path / "two").probabilities(["tree leaf root sap bark ring branch seed"])[0].argmax() == 0
+    )
     with pytest.raises(SapwoodError, match="two are the least"):
         train_classifier(labels(9, topics=["Law"]), TAXONOMY, tmp_path / "one", confidence=0)
 

@@ -1,16 +1,15 @@
 """How likely a model finds each document.
 
 A document's score depends on its text, the model and the number of tokens alone, so it is made once: scores are written
-down as they come, by document, in files named after the scorer, and whatever changes before this step (other rules,
-other copies) finds them there. Several processes share the work by chunks of documents, each with a file of its own;
-they need not know of each other.
+down as they come, by document, in a directory named after the scorer, and whatever changes before this step (other
+rules, other copies) finds them there (`scores`). Several processes share the work by chunks of documents; they need not
+know of each other.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-import os
+import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,119 +18,86 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
 from datatrove.data import Document
 
 from sapwood.backbone.encode import Encoder
-from sapwood.corpus.annotate import Step, annotate, plan, read_documents
+from sapwood.backbone.resolve import fingerprint_model
+from sapwood.corpus.annotate import Step, annotate, plan
 from sapwood.corpus.block import Annotator
 from sapwood.corpus.contamination import apply_cuts
-from sapwood.corpus.quarantine import is_set_aside
-from sapwood.corpus.store import CONTAMINATION, DOCUMENTS, PERPLEXITY, SourceStore
-from sapwood.files import append_line, fingerprint, read_lines
+from sapwood.corpus.scores import Score, Scores, write_scores
+from sapwood.corpus.store import CONTAMINATION, DOCUMENTS, PERPLEXITY, REASON, SIGNALS, SourceStore
+from sapwood.errors import SapwoodError
+from sapwood.files import fingerprint
+from sapwood.likelihood.spelling import spelt_bytes
 from sapwood.manifest import Manifest, finished
-from sapwood.progress import track
+from sapwood.progress import Advance, track
 from sapwood.recipe.data import Engine
 
 if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedModel
+    from sapwood.likelihood.documents import DocumentModel
 
-_WINDOW = 8192
-"""The longest window, where the model knows no limit or a higher one."""
-_LONGEST_CHARACTER = 4
+CHUNK_TOKENS = 1 << 17
+"""Documents whose tokens are at most so many together are batched together, by one process."""
+WRITE_SECONDS = 10.0
+"""How often scores are written down at least, where documents fit into a window: what a kill costs."""
+TURNS = 16
+"""How often each process takes a run of chunks of a large source: often enough for all to end at about the same time,
+and so seldom that each reads little more than its own part."""
 
-CHUNK_BYTES = 1 << 18
-"""Text that is scored together, and written down together: what a kill costs."""
-
-
-class Score(NamedTuple):
-    """What the model makes of one document."""
-
-    nats: float
-    """The sum over the scored tokens."""
-    tokens: int
-    bytes: int
+_CHARACTERS = 16
+"""Of a document of which n tokens are scored, at most so many times n characters are looked at."""
 
 
 class Scorer:
     """What scores, and how."""
 
     def __init__(self, model: Path, tokens: int | None) -> None:
-        """Scores with the model and the tokenizer in the directory `model`, which is read when there is work.
+        """Scores with the model and the tokenizer in the directory `model`, which is loaded when there is work.
 
-        Of every document, the first `tokens` tokens are scored; None scores all. On a GPU the one that torchrun gives
-        this process is used.
+        Of every document, the first `tokens` tokens are scored; None scores all.
         """
-        from sapwood.backbone.resolve import fingerprint_model
-
         self.model = model
         self.tokens = tokens
         self.encoder = Encoder.load(model)
-        self.settings = {"model": fingerprint_model(model), "tokenizer": self.encoder.fingerprint, "tokens": tokens}
-        """Everything that decides a document's score, beside its text."""
+        self.settings = {
+            "model": fingerprint_model(model),
+            "tokenizer": self.encoder.fingerprint,
+            "tokens": tokens,
+        }
+        """Everything that decides a document's score, beside its text and the precision of the arithmetic."""
 
-    def score(self, texts: Sequence[str]) -> list[Score]:
-        """The score of every text."""
-        from sapwood.likelihood.score import rolling_windows, score
+    def score(self, texts: Sequence[str]) -> Iterator[dict[int, Score]]:
+        """Scores texts, and gives the scores of some after the other, by their numbers in `texts`."""
+        taken = [text if self.tokens is None else text[: _CHARACTERS * self.tokens] for text in texts]
+        ids, offsets = self.encoder.encode_batch(taken)
+        spelt = np.concatenate([[0], np.cumsum(self._spelt[ids])])
+        stops = offsets[1:] if self.tokens is None else np.minimum(offsets[1:], offsets[:-1] + self.tokens)
+        documents = [ids[start:stop] for start, stop in zip(offsets[:-1], stops, strict=True)]
+        for answer in self._loaded.score(documents):
+            scores = {}
+            for number, nats in answer.items():
+                # Of a tokenizer that drops or adds something, the bytes count in proportion.
+                start, stop, end = spelt[offsets[number]], spelt[stops[number]], spelt[offsets[number + 1]]
+                size = len(taken[number].encode()) * int(stop - start) // max(1, int(end - start))
+                scores[number] = Score(nats, len(documents[number]), size)
+            yield scores
 
-        ids, offsets = self.encoder.encode_batch(texts)
-        documents = [ids[start:stop] for start, stop in itertools.pairwise(offsets.tolist())]
-        taken = [self._beginning(text, tokens) for text, tokens in zip(texts, documents, strict=True)]
-        owners, windows = [], []
-        for number, (tokens, _) in enumerate(taken):
-            for window, _ in rolling_windows(tokens, self._loaded.prefix, self._loaded.window):
-                owners.append(number)
-                windows.append(window)
-        nats = [0.0] * len(texts)
-        for number, scored in zip(
-            owners, score(self._loaded.model, windows, autocast=self._loaded.autocast), strict=True
-        ):
-            nats[number] += scored.nats
-        return [Score(value, len(tokens), size) for value, (tokens, size) in zip(nats, taken, strict=True)]
-
-    def _beginning(self, text: str, tokens: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.uint32], int]:
-        """The tokens of a text that are scored, and the bytes that these spell.
-
-        Where the last of them ends inside a character, it is left out, and so on; a tokenizer that does not spell its
-        tokens as they stood in the text has its bytes counted in proportion.
-        """
-        if self.tokens is None or len(tokens) <= self.tokens:
-            return tokens, len(text.encode())
-        for count in range(self.tokens, max(0, self.tokens - _LONGEST_CHARACTER), -1):
-            spelt = self.encoder.decode(tokens[:count].tolist())
-            if text.startswith(spelt):
-                return tokens[:count], len(spelt.encode())
-        return tokens[: self.tokens], len(text.encode()) * self.tokens // len(tokens)
+    def load(self) -> None:
+        """Loads the model, if that was not done."""
+        _ = self._loaded
 
     @cached_property
-    def _loaded(self) -> _Loaded:
-        import torch
+    def _loaded(self) -> DocumentModel:
+        from sapwood.likelihood.documents import DocumentModel  # it imports torch and transformers
 
-        from sapwood.backbone.load import load_config, load_model, load_tokenizer
-        from sapwood.likelihood.precision import autocast_type
+        return DocumentModel.open(self.model)
 
-        cuda = torch.cuda.is_available()
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
-        tokenizer = load_tokenizer(self.model)
-        begin = tokenizer.bos_token_id
-        longest = getattr(load_config(self.model).get_text_config(), "max_position_embeddings", None) or _WINDOW
-        return _Loaded(
-            model=load_model(self.model).to(device),
-            prefix=tokenizer.eos_token_id if begin is None else begin,
-            window=min(longest, self.tokens or _WINDOW),
-            autocast=autocast_type("auto", device),
-        )
-
-
-class _Loaded(NamedTuple):
-    """What it takes to score, once it is in memory."""
-
-    model: PreTrainedModel
-    prefix: int
-    """The token from which the first one of a window is predicted."""
-    window: int
-    """Tokens that are predicted at a time."""
-    autocast: torch.dtype | None
+    @cached_property
+    def _spelt(self) -> npt.NDArray[np.int64]:
+        return spelt_bytes(self.model / "tokenizer.json")
 
 
 def score_source(store: SourceStore, scorer: Scorer, after: tuple[str, ...]) -> Manifest:
@@ -140,31 +106,44 @@ def score_source(store: SourceStore, scorer: Scorer, after: tuple[str, ...]) -> 
     A document is scored as it will be trained on, without what the contamination step cuts out of it. Its first token
     is predicted from the token that begins a text, or else ends one; further windows are predicted without overlap.
 
-    In the manifest, `counts` and `reasons` are as in `annotate`.
+    In the manifest, `counts` and `reasons` are as in `annotate`. Raises SapwoodError where the signals or a step in
+    `after` are missing.
     """
     step = _step(store, scorer, after)
-    if finished(store.step(PERPLEXITY), plan(store, step)) is None:
-        score_part(store, scorer, after)
+    done = finished(store.step(PERPLEXITY), plan(store, step))
+    if done is not None:
+        return done
+    score_part(store, scorer, after)
     return annotate(store, step, Engine(workers=1))
 
 
 def score_part(store: SourceStore, scorer: Scorer, after: tuple[str, ...], rank: int = 0, ranks: int = 1) -> None:
-    """Scores every chunk whose number leaves `rank` when divided by `ranks`, and writes the scores down.
+    """Scores the part of a source that belongs to process `rank` of `ranks`, and writes the scores down.
 
-    Documents whose score was written down before, by whichever process, are not scored again. Rank 0 shows progress.
+    Documents whose score was written down before, by whichever process, are not scored again. What is batched together
+    does not depend on `ranks`. Rank 0 shows progress.
     """
-    notes, step = _notes(store, scorer), _step(store, scorer, after)
-    scores = read_notes(notes)
-    total = store.manifest(DOCUMENTS).counts["bytes"]
-    with track(f"{store.name}: perplexity", total if rank == 0 else 0) as advance:
-        for number, chunk in enumerate(_chunks(store, step, scorer.tokens)):
-            missing = [document for document in chunk if document.id not in scores]
-            if missing and number % ranks == rank:
-                found = scorer.score([_final_text(document) for document in missing])
-                record = {document.id: list(score) for document, score in zip(missing, found, strict=True)}
-                append_line(notes / f"{rank:05d}.jsonl", record)
-            if rank == 0:
-                advance(sum(len(document.text.encode()) for document in chunk))
+    for name in {SIGNALS, *after}:
+        store.manifest(name)
+    notes = _notes(store, scorer)
+    path = notes / f"{rank:05d}-of-{ranks:05d}.jsonl"
+    known = Scores.read(notes)
+    chunks = sum(1 for _ in _chunks(store, after, scorer.tokens))
+    run = max(1, chunks // (TURNS * ranks))
+    mine = [chunk for chunk in _chunks(store, after, scorer.tokens) if chunk.number // run % ranks == rank]
+    group: tuple[str, int] | None = None
+    with track(f"{store.name}: {PERPLEXITY}", sum(chunk.tokens for chunk in mine)) as advance:
+        speed = _Speed(advance, ranks)
+        for chunk in mine:
+            speed.begin(chunk.tokens)
+            if (chunk.shard, chunk.group) != group:
+                group = chunk.shard, chunk.group
+                documents = _read_group(store, *group, cuts=CONTAMINATION in after)
+            keys, texts = zip(*(_final(*documents[row]) for row in chunk.rows), strict=True)
+            missing = np.flatnonzero(known.lacks(keys))
+            if len(missing):
+                _score_chunk(scorer, [keys[n] for n in missing], [texts[n] for n in missing], path, speed)
+        speed.begin(0)
 
 
 class PerplexityScores(Annotator):
@@ -180,28 +159,76 @@ class PerplexityScores(Annotator):
     def __init__(self, notes: Path) -> None:
         super().__init__()
         self.notes = notes
-        self.scores: dict[str, Score] = {}
 
     def annotate(self, document: Document) -> None:
-        if not self.scores:
-            self.scores = read_notes(self.notes)
-        score = self.scores[document.id]
+        key, _ = _final(document.id, document.text, document.metadata.get("cuts"))
+        score = self._scores.get(key)
+        if score is None:
+            raise SapwoodError(f"{self.notes} lacks the score of document {document.id}. Run `sapwood score` again.")
         document.metadata |= {
             "nll": score.nats / score.tokens if score.tokens else None,
-            "bits_per_byte": score.nats / math.log(2) / score.bytes if score.tokens else None,
+            "bits_per_byte": score.nats / math.log(2) / score.bytes if score.bytes else None,
             "scored_tokens": score.tokens,
             "scored_bytes": score.bytes,
         }
 
+    @cached_property
+    def _scores(self) -> Scores:
+        return Scores.read(self.notes)
 
-def read_notes(directory: Path) -> dict[str, Score]:
-    """The scores that processes have written down, by document."""
-    return {
-        name: Score(*score)
-        for path in sorted(directory.glob("*.jsonl"))
-        for line in read_lines(path)
-        for name, score in line.items()
-    }
+
+class _Chunk(NamedTuple):
+    """Documents that are scored together."""
+
+    number: int
+    shard: str
+    group: int
+    """The row group."""
+    rows: npt.NDArray[np.int64]
+    """The documents, by their place in the row group."""
+    tokens: int
+    """About how many are scored: counted with the backbone's tokenizer."""
+
+
+class _Speed:
+    """Shows how far the work is, and how fast it goes on all processes together."""
+
+    def __init__(self, advance: Advance, ranks: int) -> None:
+        self.advance = advance
+        self.ranks = ranks
+        self.seconds = 0.0
+        self.scored = 0
+        self.left = 0
+        """Tokens of the chunk under way that were not shown as done."""
+
+    def begin(self, tokens: int) -> None:
+        """A chunk of about so many tokens comes, and what came before is done."""
+        self.advance(self.left)
+        self.left = tokens
+
+    def add(self, tokens: int, seconds: float) -> None:
+        """So many tokens were scored in so many seconds."""
+        self.scored += tokens
+        self.seconds += seconds
+        shown = min(tokens, self.left)
+        self.left -= shown
+        self.advance(shown, f"{self.scored * self.ranks / max(self.seconds, 1e-9):,.0f} tokens/s")
+
+
+def _score_chunk(scorer: Scorer, keys: list[str], texts: list[str], path: Path, speed: _Speed) -> None:
+    scorer.load()
+    waiting: dict[str, Score] = {}
+    written = then = time.monotonic()
+    for answer in scorer.score(texts):
+        waiting |= {keys[number]: score for number, score in answer.items()}
+        now = time.monotonic()
+        speed.add(sum(score.tokens for score in answer.values()), now - then)
+        then = now
+        if now - written > WRITE_SECONDS:
+            write_scores(path, waiting)
+            waiting, written = {}, now
+    if waiting:
+        write_scores(path, waiting)
 
 
 def _notes(store: SourceStore, scorer: Scorer) -> Path:
@@ -218,24 +245,42 @@ def _step(store: SourceStore, scorer: Scorer, after: tuple[str, ...]) -> Step:
     )
 
 
-def _chunks(store: SourceStore, step: Step, tokens: int | None) -> Iterator[list[Document]]:
+def _chunks(store: SourceStore, after: tuple[str, ...], limit: int | None) -> Iterator[_Chunk]:
     """The documents to be scored, in order, in chunks that depend on nothing but these documents."""
-    chunk: list[Document] = []
-    size = 0
+    number = 0
     for shard in store.shards():
-        for document in read_documents(store, shard, step):
-            if is_set_aside(document):
-                continue
-            chunk.append(document)
-            # Bytes stand for tokens, of which there are never more.
-            length = len(document.text.encode())
-            size += length if tokens is None else min(length, 4 * tokens)
-            if size >= CHUNK_BYTES:
-                yield chunk
-                chunk, size = [], 0
-    if chunk:
-        yield chunk
+        columns = {SIGNALS: ["tokens"], **{step: [REASON] for step in after}}
+        for group, batch in enumerate(store.read(shard, columns)):
+            tokens = batch[f"{SIGNALS}.tokens"].to_numpy()
+            wanted = np.ones(len(tokens), bool)
+            for step in after:
+                wanted &= batch[f"{step}.{REASON}"].is_null().to_numpy()
+            rows = np.flatnonzero(wanted)
+            tokens = tokens[rows] if limit is None else np.minimum(tokens[rows], limit)
+            place = np.cumsum(tokens) // CHUNK_TOKENS
+            cuts = np.flatnonzero(np.diff(place)) + 1
+            for part, counts in zip(np.split(rows, cuts), np.split(tokens, cuts), strict=True):
+                if len(part):
+                    yield _Chunk(number, shard, group, part, int(counts.sum()))
+                    number += 1
 
 
-def _final_text(document: Document) -> str:
-    return apply_cuts(document.text, document.metadata.get("cuts") or [])
+def _read_group(
+    store: SourceStore, shard: str, group: int, *, cuts: bool
+) -> list[tuple[str, str, list[dict[str, int]] | None]]:
+    """Id, text and cuts of the documents of one row group."""
+    with pq.ParquetFile(store.step(DOCUMENTS) / f"{shard}.parquet") as file:
+        table = file.read_row_group(group, columns=["id", "text"])
+    spans = [None] * len(table)
+    if cuts:
+        with pq.ParquetFile(store.step(CONTAMINATION) / f"{shard}.parquet") as file:
+            spans = file.read_row_group(group, columns=["cuts"])["cuts"].to_pylist()
+    return list(zip(table["id"].to_pylist(), table["text"].to_pylist(), spans, strict=True))
+
+
+def _final(name: str, text: str, cuts: Sequence[dict[str, int]] | None) -> tuple[str, str]:
+    """The text of a document without what is cut out of it, and the key of its score."""
+    if not cuts:
+        return name, text
+    left = apply_cuts(text, cuts)
+    return xxhash.xxh3_128_hexdigest(f"{name}\0{left}".encode()), left

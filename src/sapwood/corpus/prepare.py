@@ -21,7 +21,21 @@ from sapwood.corpus.quality import QualityCheck
 from sapwood.corpus.selection import HoldoutRule, select
 from sapwood.corpus.signals import signals_step
 from sapwood.corpus.signatures import signatures_step
-from sapwood.corpus.store import CONTAMINATION, DUPLICATES, LANGUAGE, QUALITY, TRIM, SourceStore
+from sapwood.corpus.store import (
+    CONTAMINATION,
+    DOCUMENTS,
+    DUPLICATES,
+    LANGUAGE,
+    PERPLEXITY,
+    QUALITY,
+    SELECTION,
+    SIGNALS,
+    SIGNATURES,
+    STEPS,
+    TOPICS,
+    TRIM,
+    SourceStore,
+)
 from sapwood.corpus.topics.apply import topics_step
 from sapwood.corpus.trim import trim_step
 from sapwood.recipe import Recipe
@@ -99,6 +113,18 @@ def verdicts(recipe: Recipe, source: str, before: str | None = None) -> tuple[st
     }
     steps = VERDICTS if before is None else VERDICTS[: VERDICTS.index(before)]
     return tuple(step for step in steps if active[step])
+
+
+def steps_of(recipe: Recipe, source: str) -> tuple[str, ...]:
+    """All steps that the recipe asks for of a source, in order."""
+    corpus = recipe.corpus
+    also = {
+        SIGNATURES: corpus.duplicates is not None and corpus.duplicates.near,
+        TOPICS: recipe.sources[source].topics is not None,
+        PERPLEXITY: source in scored(recipe),
+    }
+    asked = {DOCUMENTS, SIGNALS, SELECTION, *verdicts(recipe, source), *(step for step, on in also.items() if on)}
+    return tuple(step for step in STEPS if step in asked)
 
 
 def rule_sets(recipe: Recipe, source: str) -> list[RuleSet]:

@@ -6,15 +6,16 @@ in a curriculum (arXiv 2506.11300).
 
 from __future__ import annotations
 
-import itertools
+import io
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 import zstandard
 from datatrove.data import Document
 
@@ -23,16 +24,16 @@ from sapwood.corpus.annotate import Step
 from sapwood.corpus.block import Annotator
 from sapwood.corpus.quarantine import is_set_aside
 from sapwood.corpus.store import DOCUMENTS, SIGNALS, SourceStore
+from sapwood.files import fingerprint, write_atomic
 
 COMPRESSED_BYTES = 64 * 1024
 """How much of a text's beginning is compressed. Longer texts compress better for their length alone."""
-SAMPLED_SHARDS = 64
-SAMPLED_DOCUMENTS = 256
-"""The documents at the beginning of each sampled shard by which it is judged how common a token is in the source."""
+SAMPLED_GROUPS, SAMPLED_DOCUMENTS, SAMPLED_CHARACTERS = 64, 1 << 14, 20_000
+"""How common a token is in a source is judged by the beginnings of about so many documents, evenly spread over so many
+places in the source."""
 
 _LEVEL = 3
-_BATCH = 256
-_SAMPLED_CHARACTERS = 20_000
+_BATCH_DOCUMENTS, _BATCH_CHARACTERS = 256, 1 << 22
 
 
 class Signals(Annotator):
@@ -46,34 +47,47 @@ class Signals(Annotator):
         "token_rarity": pa.float32(),
     }
 
-    def __init__(self, model: Path, rarity: npt.NDArray[np.float32]) -> None:
-        """`model` is the directory of the tokenizer; `rarity` is the rarity of every token, in bits, `[vocabulary]`."""
+    def __init__(self, model: Path, rarities: Path) -> None:
+        """`model` is the directory of the tokenizer, `rarities` what `write_rarities` wrote."""
         super().__init__()
         self.model = model
-        self.rarity = rarity
+        self.rarities = rarities
 
     def run(self, data: Iterable[Document] | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        documents = iter(data or ())
-        while batch := list(itertools.islice(documents, _BATCH)):
-            self._measure([document for document in batch if not is_set_aside(document)])
-            yield from batch
+        batch: list[Document] = []
+        characters = 0
+        for document in data or ():
+            batch.append(document)
+            characters += len(document.text)
+            if len(batch) == _BATCH_DOCUMENTS or characters >= _BATCH_CHARACTERS:
+                yield from self._measured(batch)
+                batch, characters = [], 0
+        yield from self._measured(batch)
 
     def annotate(self, document: Document) -> None:
-        self._measure([document])
+        self._measured([document])
 
-    def _measure(self, documents: list[Document]) -> None:
+    def _measured(self, batch: list[Document]) -> list[Document]:
+        documents = [document for document in batch if not is_set_aside(document)]
         ids, offsets = encoder_of(self.model).encode_batch([document.text for document in documents])
-        sums = np.concatenate([[0.0], np.cumsum(self.rarity[ids], dtype=np.float64)])
-        for number, document in enumerate(documents):
+        sums = np.concatenate([[0.0], np.cumsum(self._rarity[ids], dtype=np.float64)])
+        tokens = np.diff(offsets)
+        rarity = np.diff(sums[offsets]) / np.maximum(1, tokens)
+        for document, count, rare in zip(documents, tokens.tolist(), rarity.tolist(), strict=True):
             content = document.text.encode()
-            start, stop = int(offsets[number]), int(offsets[number + 1])
             document.metadata |= {
                 "bytes": len(content),
                 "characters": len(document.text),
-                "tokens": stop - start,
+                "tokens": count,
                 "compression_ratio": compression_ratio(content),
-                "token_rarity": float(sums[stop] - sums[start]) / max(1, stop - start),
+                "token_rarity": rare,
             }
+        return batch
+
+    @cached_property
+    def _rarity(self) -> npt.NDArray[np.float32]:
+        rarities: npt.NDArray[np.float32] = np.load(self.rarities)
+        return rarities
 
 
 def compression_ratio(content: bytes) -> float:
@@ -82,29 +96,57 @@ def compression_ratio(content: bytes) -> float:
     return len(_compressor().compress(beginning)) / len(beginning) if beginning else 1.0
 
 
+def signals_step(store: SourceStore, model: Path) -> Step:
+    """The step that measures all documents of a source, with the tokenizer in the directory `model`.
+
+    A document's `token_rarity` is the mean rarity of its tokens in the source (`token_rarities`): the cross entropy of
+    its tokens, in bits, under a model that knows nothing but how common each token is.
+    """
+    encoder = encoder_of(model)
+    settings: dict[str, Any] = {
+        "tokenizer": encoder.fingerprint,
+        "compressed_bytes": COMPRESSED_BYTES,
+        "level": _LEVEL,
+        "sample": [SAMPLED_GROUPS, SAMPLED_DOCUMENTS, SAMPLED_CHARACTERS],
+    }
+    return Step(name=SIGNALS, annotator=Signals(model, write_rarities(store, encoder, settings)), settings=settings)
+
+
+def write_rarities(store: SourceStore, encoder: Encoder, settings: dict[str, Any]) -> Path:
+    """Writes `token_rarities` beside the step's columns, unless they are there, and gives the file's path."""
+    directory = store.step(SIGNALS)
+    path = directory / f"rarities-{fingerprint([store.manifest(DOCUMENTS).fingerprint, settings])}.npy"
+    if not path.exists():
+        content = io.BytesIO()
+        np.save(content, token_rarities(store, encoder))
+        write_atomic(path, content.getvalue())
+    for other in set(directory.glob("rarities-*.npy")) - {path}:
+        other.unlink()
+    return path
+
+
 def token_rarities(store: SourceStore, encoder: Encoder) -> npt.NDArray[np.float32]:
     """How rare every token of the vocabulary is in a source: -log2 of its share of a sample's tokens, in bits.
 
-    Every token counts once more than it was seen, so that none is impossible. The sample is the beginning of the
-    documents at the beginning of up to `SAMPLED_SHARDS` shards, evenly spread.
+    Every token counts once more than it was seen, so that none is impossible.
     """
     counts = np.ones(encoder.vocabulary_size, np.int64)
-    shards = store.shards()
-    for shard in shards[:: max(1, -(-len(shards) // SAMPLED_SHARDS))]:
-        for batch in store.read(shard, {DOCUMENTS: ["text"]}):
-            texts = batch["text"].slice(0, SAMPLED_DOCUMENTS).to_pylist()
-            ids, _ = encoder.encode_batch([text[:_SAMPLED_CHARACTERS] for text in texts])
-            counts += np.bincount(ids, minlength=len(counts))
-            break
+    for texts in _sample(store):
+        counts += np.bincount(encoder.encode_batch(texts)[0], minlength=len(counts))
     rarities: npt.NDArray[np.float32] = -np.log2(counts / counts.sum()).astype(np.float32)
     return rarities
 
 
-def signals_step(store: SourceStore, model: Path) -> Step:
-    """The step that measures all documents of a source, with the tokenizer in the directory `model`."""
-    encoder = encoder_of(model)
-    settings: dict[str, Any] = {"tokenizer": encoder.fingerprint, "compressed_bytes": COMPRESSED_BYTES, "level": _LEVEL}
-    return Step(name=SIGNALS, annotator=Signals(model, token_rarities(store, encoder)), settings=settings)
+def _sample(store: SourceStore) -> Iterator[list[str]]:
+    paths = [store.step(DOCUMENTS) / f"{shard}.parquet" for shard in store.shards()]
+    files = paths[:: -(-len(paths) // SAMPLED_GROUPS) or 1]
+    groups = [(path, group) for path in files for group in range(pq.read_metadata(path).num_row_groups)]
+    chosen = groups[:: -(-len(groups) // SAMPLED_GROUPS) or 1]
+    for path, group in chosen:
+        with pq.ParquetFile(path) as file:
+            texts = file.read_row_group(group, columns=["text"])["text"]
+        stride = -(-len(texts) * len(chosen) // SAMPLED_DOCUMENTS)
+        yield [text[:SAMPLED_CHARACTERS] for text in texts.take(np.arange(0, len(texts), stride)).to_pylist()]
 
 
 @cache

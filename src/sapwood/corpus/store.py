@@ -31,7 +31,21 @@ DOCUMENTS = "documents"
 """The step that reads the texts; all others stand beside it."""
 SIGNALS, LANGUAGE, QUALITY, SIGNATURES, DUPLICATES = "signals", "language", "quality", "signatures", "duplicates"
 CONTAMINATION, TOPICS, PERPLEXITY, TRIM, SELECTION = "contamination", "topics", "perplexity", "trim", "selection"
-"""The other steps, in order."""
+"""The other steps."""
+STEPS = (
+    DOCUMENTS,
+    SIGNALS,
+    LANGUAGE,
+    QUALITY,
+    SIGNATURES,
+    DUPLICATES,
+    CONTAMINATION,
+    TOPICS,
+    PERPLEXITY,
+    TRIM,
+    SELECTION,
+)
+"""All of them, in order."""
 REASON = "reason"
 SHARDS = "[0-9]*-[0-9]*.parquet"
 """The shards of a step; the order of their names is the order of the documents."""

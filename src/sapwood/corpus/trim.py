@@ -1,93 +1,114 @@
 """Drops the ends of the perplexity distribution of a source, or of each topic in it.
 
-Of Chinese web text the lowest perplexities are templates and lists, which would come first in a curriculum that goes
+The lowest perplexities of web text are templates, lists and licences, which would come first in a curriculum that goes
 from easy to hard; the highest are garbage. Perplexities are compared inside a source or a topic alone: across them they
-tell kinds of text apart, and not good from bad.
+tell languages and kinds of text apart, and not good from bad.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 from datatrove.data import Document
 
 from sapwood.corpus.annotate import Step
 from sapwood.corpus.block import Annotator
 from sapwood.corpus.quarantine import set_aside
-from sapwood.corpus.store import PERPLEXITY, REASON, TOPICS, TRIM, SourceStore
+from sapwood.corpus.store import DOCUMENTS, PERPLEXITY, REASON, TOPICS, TRIM, SourceStore
 from sapwood.recipe.data import Trim
+
+Place = tuple[float, str]
+"""Where a document stands in the order: by nats per token, and by id among equals."""
 
 
 class Ends(NamedTuple):
-    """Between which values a document stays, in nats per token."""
+    """The first and the last place that stay."""
 
-    low: float
-    high: float
+    first: Place
+    last: Place
 
 
-def ends_of(values: Iterable[float], settings: Trim) -> Ends:
-    """What cuts off the shares `head` and `tail` of the values, rounded down: of few values none is cut off.
+def ends_of(values: npt.NDArray[np.float64], ids: npt.NDArray[np.str_], settings: Trim) -> Ends:
+    """What cuts off the shares `head` and `tail` of the documents, to the document, rounded down: of few none.
 
-    Values equal to the ends stay.
+    `values` are nats per token, `[documents]`. Among equal values those with the smaller ids come first.
 
-    >>> ends_of([1.0, 2.0, 2.0, 9.0], Trim(head="25%", tail="25%"))
-    Ends(low=2.0, high=2.0)
+    >>> ends_of(np.array([2.0, 9.0, 2.0, 1.0]), np.array(["d", "c", "b", "a"]), Trim(head="50%", tail="25%"))
+    Ends(first=(2.0, 'd'), last=(2.0, 'd'))
     """
-    ordered = sorted(values)
-    if not ordered:
-        return Ends(-math.inf, math.inf)
-    head, tail = (math.floor(share * len(ordered)) for share in (settings.head, settings.tail))
-    return Ends(ordered[head], ordered[len(ordered) - 1 - tail])
+    head, tail = (math.floor(share * len(values)) for share in (settings.head, settings.tail))
+    order = np.lexsort((ids, values))
+    first, last = order[head], order[len(values) - 1 - tail]
+    return Ends((float(values[first]), str(ids[first])), (float(values[last]), str(ids[last])))
 
 
 class TrimCheck(Annotator):
     """Sets aside what lies outside the ends of its group."""
 
-    def __init__(self, ends: Mapping[str | None, Ends], settings: Trim) -> None:
-        """`ends` are by topic, or stand under None for the whole source."""
+    def __init__(self, ends: Mapping[str | None, Ends], settings: Trim, within: str) -> None:
+        """`ends` are by topic, or stand under None for the whole source; `within` is what the groups are called."""
         super().__init__()
         self.ends = dict(ends)
         self.settings = settings
+        self.within = within
 
     def annotate(self, document: Document) -> None:
         value = document.metadata["nll"]
         if value is None:
             return
-        ends = self.ends[document.metadata["topic"] if self.settings.within == "topic" else None]
-        for outside, share, name in (
-            (value < ends.low, self.settings.head, "lowest"),
-            (value > ends.high, self.settings.tail, "highest"),
-        ):
-            if outside:
-                set_aside(document, f"perplexity among the {name} {float(share):.3g} of its {self.settings.within}")
+        ends, place = self.ends[document.metadata.get("topic")], (value, document.id)
+        if place < ends.first:
+            set_aside(document, f"perplexity among the lowest {_percent(self.settings.head)} of its {self.within}")
+        elif place > ends.last:
+            set_aside(document, f"perplexity among the highest {_percent(self.settings.tail)} of its {self.within}")
 
 
 def trim_step(store: SourceStore, settings: Trim, after: tuple[str, ...]) -> Step:
-    """The step that trims a source. Documents that the steps in `after` set aside do not count.
+    """The step that trims a source. Documents that the steps in `after` set aside, or that have no score, do not count.
 
-    Raises SapwoodError where the scores or the topics are missing.
+    A source whose documents have no topics is trimmed as a whole. Raises SapwoodError where the scores are missing.
     """
-    reads: dict[str, list[str]] = {PERPLEXITY: ["nll"]}
-    if settings.within == "topic":
-        store.manifest(TOPICS)
-        reads[TOPICS] = ["topic"]
     store.manifest(PERPLEXITY)
-    values: dict[str | None, list[float]] = defaultdict(list)
-    for batch in store.read_all({**reads, **{step: [REASON] for step in after}}):
-        scores = batch[f"{PERPLEXITY}.nll"].to_pylist()
-        topics: list[Any] = batch[f"{TOPICS}.topic"].to_pylist() if TOPICS in reads else [None] * len(scores)
-        earlier = [batch[f"{step}.{REASON}"].is_valid().to_pylist() for step in after]
-        for number, (value, topic) in enumerate(zip(scores, topics, strict=True)):
-            if value is not None and not any(said[number] for said in earlier):
-                values[topic].append(value)
-    ends = {topic: ends_of(found, settings) for topic, found in values.items()}
+    by_topic = settings.within == "topic" and store.has(TOPICS)
+    reads = {PERPLEXITY: ["nll"], **({TOPICS: ["topic"]} if by_topic else {})}
+    scores = _read(store, after, by_topic=by_topic)
+    ends = {}
+    for topic in scores["topic"].unique().to_pylist():
+        group = scores.filter(pc.is_in(scores["topic"], pa.array([topic], pa.string())))
+        ids = np.array(group["id"].to_pylist(), np.str_)
+        ends[topic] = ends_of(group["nll"].to_numpy(), ids, settings)
     return Step(
         name=TRIM,
-        annotator=TrimCheck(ends, settings),
+        annotator=TrimCheck(ends, settings, "topic" if by_topic else "source"),
         settings=settings.model_dump(mode="json"),
         after=after,
         reads=reads,
     )
+
+
+def _read(store: SourceStore, after: tuple[str, ...], *, by_topic: bool) -> pa.Table:
+    """Id, score and topic of the documents that count; the topic is null where it is not asked for."""
+    columns = {DOCUMENTS: ["id"], PERPLEXITY: ["nll"], **{step: [REASON] for step in after}}
+    if by_topic:
+        columns[TOPICS] = ["topic"]
+    schema = pa.schema([("id", pa.string()), ("nll", pa.float64()), ("topic", pa.string())])
+    tables = [schema.empty_table()]
+    for batch in store.read_all(columns):
+        counts = batch[f"{PERPLEXITY}.nll"].is_valid()
+        for step in after:
+            counts = pc.and_(counts, batch[f"{step}.{REASON}"].is_null())
+        topic = batch[f"{TOPICS}.topic"] if by_topic else pa.nulls(len(counts), pa.string())
+        table = pa.table([batch["id"], batch[f"{PERPLEXITY}.nll"], topic], schema=schema)
+        tables.append(table.filter(counts))
+    return pa.concat_tables(tables)
+
+
+def _percent(share: Fraction) -> str:
+    return f"{float(100 * share):.4g}%"

@@ -13,7 +13,7 @@ from sapwood.recipe.schema import Recipe
 from sapwood.report import wording
 from sapwood.report.account import AIMS, source_accounts
 from sapwood.report.facts import read_facts
-from sapwood.report.page import TEMPLATES
+from sapwood.report.html import TEMPLATES
 from sapwood.report.verdict import SIGNS, find, lead
 
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/(?!.*\.gguf)[\w-][\w.-]*(@[\w./-]+)?")

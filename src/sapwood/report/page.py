@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import shlex
-from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import orjson
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
-
 from sapwood.files import write_atomic
 from sapwood.recipe.load import dump_recipe
 from sapwood.recipe.schema import Recipe
-from sapwood.report import sections, wording
+from sapwood.report import sections
 from sapwood.report.account import AIMS
-from sapwood.report.axes import Figure
 from sapwood.report.facts import Facts, read_facts
-
-TEMPLATES = Path(__file__).with_name("templates")
+from sapwood.report.html import render
 
 _FILES = (
     "recipe.yaml",
@@ -39,9 +29,6 @@ _FILES = (
     "model/README.md",
 )
 """What the page links to, beside which it lies."""
-
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-"""Nothing may be loaded; the scripts that may run are added by their hashes."""
 
 _SECTIONS = (
     ("verdict", "Verdict", sections.verdict_section),
@@ -67,58 +54,23 @@ def write_report(recipe: Recipe, run: Path) -> Path:
 
 
 def _render(facts: Facts) -> str:
-    plotly = get_plotlyjs()
-    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     parts: dict[str, Any] = {name: build(facts) for name, _, build in _SECTIONS}
     parts["environment"] = {
         "versions": facts.environment,
         "recipe": dump_recipe(facts.recipe),
         "files": _links(facts.run.root),
     }
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            recipe=facts.recipe,
-            started=facts.events[0]["time"] if facts.events else "",
-            ended=facts.events[-1]["time"] if facts.events and facts.events[-1]["event"] == "finish" else "",
-            run=shlex.quote(str(facts.run.root)),
-            titles=[*((name, title) for name, title, _ in _SECTIONS), ("environment", "Environment")],
-            parts=parts,
-            plotly=Markup(plotly),
-            script=Markup(script),
-            policy=f"{_POLICY}; script-src {_hash(plotly)} {_hash(script)}",
-        )
+    return render(
+        "page.html.j2",
+        [*((name, title) for name, title, _ in _SECTIONS), ("environment", "Environment")],
+        recipe=facts.recipe,
+        started=facts.events[0]["time"] if facts.events else "",
+        ended=facts.events[-1]["time"] if facts.events and facts.events[-1]["event"] == "finish" else "",
+        run=shlex.quote(str(facts.run.root)),
+        parts=parts,
+        folder="",
+        AIMS=AIMS,
     )
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    for name in ("number", "signed", "count", "rate", "confidence", "interval", "duration", "size", "listed"):
-        environment.filters[name] = getattr(wording, name)
-    environment.filters["figure"] = _figure
-    environment.globals["AIMS"] = AIMS
-    return environment
-
-
-def _figure(figure: Figure) -> Markup:
-    """A figure as JSON that nothing can end early inside a script element."""
-    text = orjson.dumps(figure, option=orjson.OPT_SERIALIZE_NUMPY).decode()
-    for sign in "<>&\u2028\u2029":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return Markup(text)
-
-
-def _hash(script: str) -> str:
-    """How the page's content security policy names the two scripts that may run, and no other."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def _links(run: Path) -> list[tuple[str, str, int]]:
