@@ -5,7 +5,7 @@
 Three ways over the same documents (JSONL with a key `text`), in turn, and the best time of each counts:
 
 - Sapwood: the step `perplexity` from the Parquet documents to its columns: reading, tokenising, scoring, writing down;
-- bare: documents tokenised and sorted beforehand, in batches padded to their longest, forward pass and log-softmax alone;
+- bare: documents tokenised and sorted beforehand, in padded batches, forward pass and log-softmax alone;
 - one at a time: the tokenizer and the model of `transformers`, a document after the other, with the loss it returns.
 
 The model is loaded before. Prints a Markdown table, the largest difference between the scores, and one line of JSON.

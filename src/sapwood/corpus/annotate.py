@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -84,6 +85,8 @@ def finish_step(store: SourceStore, planned: Manifest, seconds: float) -> Manife
     """Adds up the accounts of a step's shards and writes its manifest. Raises SapwoodError where one is missing."""
     target = store.step(planned.step)
     if shard_names(target) != store.shards():
+        # A task that is marked as complete would not be run again for a shard that somebody removed.
+        shutil.rmtree(target / LOGS / "completions", ignore_errors=True)
         raise SapwoodError(
             f"{target} is not complete; the same command continues. What went wrong is in {target / LOGS}"
         )

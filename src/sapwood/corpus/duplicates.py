@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from sapwood.corpus.annotate import OUTPUTS, finish_step
 from sapwood.corpus.signatures import VALUES, Signatures
-from sapwood.corpus.store import DOCUMENTS, DUPLICATES, REASON, SIGNATURES, SourceStore, write_shard
+from sapwood.corpus.store import DOCUMENTS, DUPLICATES, REASON, SIGNATURES, SourceStore, from_hexadecimal, write_shard
 from sapwood.manifest import Manifest, begin, finished
 from sapwood.progress import track
 from sapwood.recipe.data import Duplicates
@@ -175,8 +175,8 @@ def _load(stores: Sequence[SourceStore], after: Mapping[str, tuple[str, ...]], *
                     alive &= batch[f"{step}.{REASON}"].is_null().to_numpy(zero_copy_only=False)
                 parts.append(alive)
                 chosen = pa.table(batch).filter(pa.array(alive))
-                hashes.append(_digits(chosen["text_hash"], ">u8").astype(np.uint64))
-                ids.append(_digits(chosen["id"], np.uint8).reshape(-1, 16))
+                hashes.append(from_hexadecimal(chosen["text_hash"], ">u8").astype(np.uint64))
+                ids.append(from_hexadecimal(chosen["id"], np.uint8).reshape(-1, 16))
                 if near:
                     values = b"".join(chosen[f"{SIGNATURES}.signature"].to_pylist())
                     signatures.append(np.frombuffer(values, np.uint32).reshape(-1, VALUES))
@@ -247,8 +247,3 @@ def _plan(
         store.name: Manifest(step=DUPLICATES, inputs=inputs, settings={"source": store.name, **common})
         for store in stores
     }
-
-
-def _digits(column: pa.ChunkedArray, kind: npt.DTypeLike) -> npt.NDArray[Any]:
-    """A column of hexadecimal digits as numbers."""
-    return np.frombuffer(bytes.fromhex("".join(column.to_pylist())), kind)

@@ -203,7 +203,8 @@ class _Speed:
 
     def begin(self, tokens: int) -> None:
         """A chunk of about so many tokens comes, and what came before is done."""
-        self.advance(self.left)
+        if self.left:
+            self.advance(self.left)
         self.left = tokens
 
     def add(self, tokens: int, seconds: float) -> None:

@@ -145,7 +145,7 @@ def _sample(store: SourceStore) -> Iterator[list[str]]:
     for path, group in chosen:
         with pq.ParquetFile(path) as file:
             texts = file.read_row_group(group, columns=["text"])["text"]
-        stride = -(-len(texts) * len(chosen) // SAMPLED_DOCUMENTS)
+        stride = max(1, -(-len(texts) * len(chosen) // SAMPLED_DOCUMENTS))
         yield [text[:SAMPLED_CHARACTERS] for text in texts.take(np.arange(0, len(texts), stride)).to_pylist()]
 
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -134,6 +136,11 @@ class SourceStore:
                 for row in table.filter(pc.is_in(table["id"], wanted)).to_pylist():
                     found.setdefault(row["id"], Found(row["origin"], excerpt(row["text"])))
         return found
+
+
+def from_hexadecimal(column: pa.ChunkedArray, kind: npt.DTypeLike) -> npt.NDArray[Any]:
+    """A column of hexadecimal digits as numbers, one after the other."""
+    return np.frombuffer(bytes.fromhex("".join(column.to_pylist())), kind)
 
 
 def shard_names(directory: Path) -> list[str]:

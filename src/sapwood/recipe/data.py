@@ -170,11 +170,12 @@ class Engine(Strict):
     """Where the documents are worked on."""
 
     kind: Literal["local", "slurm", "ray"] = "local"
-    """Processes of this machine, or datatrove's executors for Slurm and Ray."""
+    """Processes of this machine, Slurm, or Ray."""
     workers: Annotated[int, Field(gt=0)] | None = None
     """Tasks at once; without it, one a core on this machine, and no limit elsewhere."""
     options: dict[str, Any] = {}
-    """Further arguments of datatrove's executor, such as `partition` and `time` for Slurm."""
+    """For Slurm, arguments of datatrove's executor: `partition` and `time` must be there. For Ray, `address`,
+    `cpus_per_task`, `mem_per_cpu_gb`, `gpus_per_task`, `ray_remote_kwargs`. None for local processes."""
 
 
 class Holdout(Strict):

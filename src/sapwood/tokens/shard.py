@@ -29,7 +29,7 @@ from sapwood import __version__
 from sapwood.backbone.encode import Encoder
 from sapwood.corpus.contamination import apply_cuts
 from sapwood.corpus.selection import HOLDOUT, SPLITS
-from sapwood.corpus.store import CONTAMINATION, DOCUMENTS, SELECTION, SourceStore
+from sapwood.corpus.store import CONTAMINATION, DOCUMENTS, SELECTION, SourceStore, from_hexadecimal
 from sapwood.files import atomic_directory, read_json, write_json
 from sapwood.manifest import Manifest, begin, finished
 from sapwood.progress import track
@@ -181,7 +181,7 @@ def _encode_shard(
                 if split is not None:
                     split.tokens.append(tokens[np.repeat(chosen, lengths)])
                     split.lengths.append(lengths[chosen])
-                    split.ids.append(_digits(part["id"], np.uint8).reshape(-1, 16)[chosen])
+                    split.ids.append(from_hexadecimal(part["id"], np.uint8).reshape(-1, 16)[chosen])
             reasons.update({COPY: int(copy.sum()), NO_TOKENS: int(empty.sum())})
     with atomic_directory(target) as temporary:
         for name, split in splits.items():
@@ -210,9 +210,4 @@ def _is(column: pa.ChunkedArray, split: str) -> npt.NDArray[np.bool_]:
 
 
 def _hashes(column: pa.ChunkedArray) -> Hashes:
-    return _digits(column, ">u8").astype(np.uint64)
-
-
-def _digits(column: pa.ChunkedArray, kind: npt.DTypeLike) -> npt.NDArray[Any]:
-    """A column of hexadecimal digits as numbers."""
-    return np.frombuffer(bytes.fromhex("".join(column.to_pylist())), kind)
+    return from_hexadecimal(column, ">u8").astype(np.uint64)

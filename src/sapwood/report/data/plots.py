@@ -130,6 +130,7 @@ def confusion(names: Sequence[str], counts: Sequence[Sequence[int]]) -> Figure:
                 "tickvals": list(range(len(names))),
                 "ticktext": [str(number) for number in range(1, len(names) + 1)],
                 "showgrid": False,
+                "zeroline": False,
             },
             "yaxis": {
                 **axes.name_axis(names),
