@@ -41,7 +41,7 @@ def main() -> None:
     chance = random.Random(SEED)
     texts = read_documents(arguments.documents, arguments.sample_bytes, chance)
     kinds: list[tuple[str, int, int]] = []
-    for name, edit in edits(chance).items():
+    for name in edits(chance):
         for number in chance.sample(range(len(texts)), min(arguments.planted, len(texts))):
             kinds.append((name, number, len(texts) + len(kinds)))
     everything = [*texts, *(edits(chance)[name](texts[number]) for name, number, _ in kinds)]
@@ -104,7 +104,7 @@ def precision_of(texts: list[str], dropped: dict[int, int | None]) -> float | No
 
 
 def finders(peers: bool) -> dict[str, Callable[[list[str]], dict[int, int | None]]]:
-    """By name, what finds copies: the places that are dropped, each with the one that stays for it, where that is said."""
+    """By name, what finds copies: the places that are dropped, each with what stays for it, where that is said."""
     found: dict[str, Callable[[list[str]], dict[int, int | None]]] = {"Sapwood": sapwood}
     if peers and find_spec("gaoya"):
         found["gaoya (words, white space)"] = gaoya
@@ -182,8 +182,13 @@ class _Spaces:
 
 def datatrove(texts: list[str]) -> dict[int, int | None]:
     from datatrove.data import Document
-    from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupFilter
-    from datatrove.pipeline.dedup import MinhashDedupSignature, minhash
+    from datatrove.pipeline.dedup import (
+        MinhashDedupBuckets,
+        MinhashDedupCluster,
+        MinhashDedupFilter,
+        MinhashDedupSignature,
+        minhash,
+    )
     from datatrove.pipeline.dedup.minhash import MinhashConfig
     from datatrove.utils.hashing import HashConfig
 

@@ -158,7 +158,7 @@ def test_the_step_drops_or_cuts(benchmarks: Path, make_store: Callable[..., Sour
     patterns = [str(benchmarks / "*.jsonl*")]
     found = {}
     for action in ("drop", "cut"):
-        step = contamination_step(Decontamination(benchmarks=patterns, action=action), ())
+        step = contamination_step(Decontamination(benchmarks=patterns, action=action))
         manifest = annotate(store, copy.deepcopy(step), Engine(workers=1))
         columns = next(store.read_all({"contamination": ["hits", "cuts", "reason"]}))
         found[action] = {name.partition(".")[2]: column.to_pylist() for name, column in columns.items()}

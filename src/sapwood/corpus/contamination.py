@@ -241,8 +241,8 @@ class ContaminationCheck(Annotator):
             set_aside(document, f"holds an item of {benchmarks[0]}" + (" and others" if len(benchmarks) > 1 else ""))
 
 
-def contamination_step(settings: Decontamination, after: tuple[str, ...]) -> Step:
-    """The step that looks for the benchmarks of the recipe. Reads their files."""
+def contamination_step(settings: Decontamination) -> Step:
+    """The step that looks for the benchmarks of the recipe, in documents of any source. Reads their files."""
     index = BenchmarkIndex.build(load_items(settings.benchmarks), settings.ngram)
     return Step(
         name=CONTAMINATION,
@@ -253,7 +253,6 @@ def contamination_step(settings: Decontamination, after: tuple[str, ...]) -> Ste
             "overlap": settings.overlap,
             "action": settings.action,
         },
-        after=after,
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
@@ -113,8 +114,13 @@ def score_source(store: SourceStore, scorer: Scorer, after: tuple[str, ...]) -> 
     done = finished(store.step(PERPLEXITY), plan(store, step))
     if done is not None:
         return done
+    started = time.monotonic()
     score_part(store, scorer, after)
-    return annotate(store, step, Engine(workers=1))
+    written = annotate(store, step, Engine(workers=1))
+    # Nearly all of the time passed before the columns were written.
+    manifest = replace(written, seconds=round(time.monotonic() - started, 3))
+    manifest.write(store.step(PERPLEXITY))
+    return manifest
 
 
 def score_part(store: SourceStore, scorer: Scorer, after: tuple[str, ...], rank: int = 0, ranks: int = 1) -> None:

@@ -7,6 +7,7 @@ again, so that a changed setting redoes its own step and those that depend on it
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -68,10 +69,11 @@ def prepare_documents(
             for name, store in stores.items():
                 annotate(store, signatures_step(after[name]), recipe.engine)
         find_duplicates(list(stores.values()), after, duplicates, watched(recipe))
+    benchmarks = recipe.corpus.decontamination
+    gate = None if benchmarks is None else contamination_step(benchmarks)
     for name, store in stores.items():
-        if recipe.corpus.decontamination is not None:
-            after_duplicates = verdicts(recipe, name, before=CONTAMINATION)
-            annotate(store, contamination_step(recipe.corpus.decontamination, after_duplicates), recipe.engine)
+        if gate is not None:
+            annotate(store, replace(gate, after=verdicts(recipe, name, before=CONTAMINATION)), recipe.engine)
         taxonomy = recipe.sources[name].topics
         if taxonomy is not None and taxonomy in classifiers:
             confidence = recipe.corpus.topics.confidence
