@@ -257,7 +257,7 @@ from sapwood.likelihood import documents
 documents.BATCH_TOKENS = {"cpu": 120}
 perplexity.WRITE_SECONDS = 0
 write = perplexity.write_scores
-perplexity.write_scores = lambda path, scores: (write(path, scores), time.sleep(0.03))
+perplexity.write_scores = lambda path, scores: (write(path, scores), time.sleep(0.5))
 perplexity.score_source(SourceStore(Path(sys.argv[1])), perplexity.Scorer(Path(sys.argv[2]), 50), ())
 """
 
@@ -269,13 +269,11 @@ def test_a_kill_costs_some_seconds(
     whole, store = measured(TEXTS), measured(TEXTS, name="killed")
     score_source(whole, Scorer(tiny_backbone, 50), ())
     scored.clear()
-    for lines in (3,):
-        child = subprocess.Popen([sys.executable, "-c", SLOWLY, str(store.directory), str(tiny_backbone)])
-        while child.poll() is None and _lines(store) < lines:
-            time.sleep(0.002)
-        child.send_signal(signal.SIGKILL)
-        assert child.wait() == -signal.SIGKILL
-        assert lines <= _lines(store) < 9
+    child = subprocess.Popen([sys.executable, "-c", SLOWLY, str(store.directory), str(tiny_backbone)])
+    while child.poll() is None and _lines(store) < 3:
+        time.sleep(0.002)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
     (notes,) = store.step("perplexity").glob("scores-*")
     known = len(Scores.read(notes))
     assert 0 < known < len(TEXTS)
