@@ -75,8 +75,12 @@ def run_items(block: Block, logs: Path, engine: Engine, tasks: int = ITEMS) -> N
 
 
 def items(directory: Path) -> dict[str, bytes]:
-    """The files that `WriteItems` wrote, by name, and all else that should not be there."""
-    return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file() and path.name[:4] != "met-"}
+    """The files that `WriteItems` wrote, by name, and all else that should not be there.
+
+    A killed worker may leave a temporary file, which whoever runs the step again removes (`manifest.begin`).
+    """
+    files = (path for path in directory.iterdir() if path.is_file() and path.suffix != ".tmp")
+    return {path.name: path.read_bytes() for path in files if path.name[:4] != "met-"}
 
 
 def written() -> dict[str, bytes]:
