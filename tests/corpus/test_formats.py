@@ -51,10 +51,10 @@ def test_lines_do_not_depend_on_blocks(lines: list[bytes], block: int, limit: in
     ]
 
 
-@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst", "A.JSONL.GZ", "A.JSONL.ZST"])
 @pytest.mark.parametrize("start", [0, 1234])
 def test_reads_json_lines(name: str, start: int) -> None:
-    content = compress(name, CONTENT)
+    content = compress(name.lower(), CONTENT)
     found = read(content, name, start)
     assert [row.number for row in found] == list(range(start, 3000))
     assert found[0].text == f"document {start} " * 40

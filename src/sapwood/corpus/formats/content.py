@@ -27,9 +27,10 @@ def read_blocks(file: BinaryIO, name: str, limit: int | None = None) -> Iterator
     was complete, of which the stream readers of zstandard say nothing.
     """
     decoder: Callable[[], Any] | None = None
-    if name.endswith(".gz"):
+    ending = name.lower()
+    if ending.endswith(".gz"):
         decoder = partial(zlib.decompressobj, wbits=_GZIP)
-    elif name.endswith(".zst"):
+    elif ending.endswith(".zst"):
         decoder = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj
     read, frame = 0, None
     while block := file.read(_READ_BYTES if limit is None else min(_READ_BYTES, limit - read)):
