@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from test_cli import fails, sapwood
 from sapwood.corpus.signatures import shingle_hashes
 from sapwood.corpus.topics import label as label_module
 from sapwood.directory import RunDirectory
+from sapwood.errors import SapwoodError
 from sapwood.generation.cache import Cache, Completion, Request
 from sapwood.manifest import read_manifest
 from sapwood.recipe import load_recipe
@@ -101,6 +104,39 @@ def test_a_parquet_file_of_another_schema_costs_itself_alone(tiny_recipe: TinyRe
     manifest = RunDirectory(tmp_path / "runs" / "tiny").corpus("web-en").manifest("documents")
     assert manifest.counts["documents"] == 18
     assert manifest.reasons == {"no text column": 1, "text is not a string": 2}
+
+
+def test_a_disk_that_fills_up_anywhere_is_told_and_costs_time_only(
+    tiny_recipe: TinyRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tiny_recipe(corpus={"perplexity": {"sources": ["book-zh"], "tokens": 16, "trim": {"tail": "10%"}}})
+    left = [0]
+
+    def fsync(handle: int, real: Callable[[int], None] = os.fsync) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(handle)
+
+    monkeypatch.setattr("sapwood.files.os.fsync", fsync)
+    times = 0
+    while times < 40:
+        left[0] = 23  # not a divisor of what a step writes, so that all steps are met
+        try:
+            sapwood("prepare", path, "--runs", tmp_path / "some")
+            break
+        except SapwoodError as error:
+            assert "no space left on the device of" in str(error)  # noqa: PT017 - the last time none is raised
+            times += 1
+    assert 5 < times < 40
+    left[0] = 10**6
+    sapwood("prepare", path, "--runs", tmp_path / "whole")
+    for name in ("web-zh", "book-zh", "web-en", "news-en"):
+        one, two = (RunDirectory(tmp_path / runs / "tiny") for runs in ("some", "whole"))
+        assert splits(one, name) == splits(two, name)
+        found = [{p.name: p.read_bytes() for p in run.tokens(name).rglob("*.npy")} for run in (one, two)]
+        assert found[0]
+        assert found[0] == found[1]
 
 
 TAXONOMY = {

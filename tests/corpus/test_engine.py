@@ -247,6 +247,22 @@ def test_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(shown[1:]) == ITEMS
 
 
+def test_what_is_done_is_told_once() -> None:
+    """The shards of a Slurm job are often there long before its end is seen."""
+
+    class Looks:
+        left = 6
+
+        def wait(self, seconds: float) -> bool:
+            self.left -= 1
+            return self.left == 0
+
+    sizes = iter([2, 2, 4, 4, 4, 4])
+    told: list[int] = []
+    module._watch(lambda: next(sizes), 0, 4, Looks(), told.append)
+    assert told == [2, 0, 2]
+
+
 @pytest.mark.parametrize(
     ("engine", "message"),
     [

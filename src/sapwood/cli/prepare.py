@@ -47,10 +47,7 @@ def prepare_run(recipe: Recipe, run: RunDirectory, *, unscored: bool = False) ->
 
     A run that has begun to train keeps what it was begun with: changed files are refused.
     """
-    from sapwood.backbone.encode import Encoder
-    from sapwood.corpus.prepare import prepare_documents, score_documents, select_documents
-    from sapwood.report.data import write_data_report
-    from sapwood.tokens.shard import encode_source, held_out_hashes
+    from sapwood.corpus.disk import full_disk_explained
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise SapwoodError(
@@ -59,6 +56,16 @@ def prepare_run(recipe: Recipe, run: RunDirectory, *, unscored: bool = False) ->
     for name, source in recipe.sources.items():
         if not source.files and not source.programs:
             raise SapwoodError(f"The source '{name}' names no files, only the size to plan with. Give it `files:`.")
+    with full_disk_explained(run.root):
+        _prepare(recipe, run, unscored=unscored)
+
+
+def _prepare(recipe: Recipe, run: RunDirectory, *, unscored: bool) -> None:
+    from sapwood.backbone.encode import Encoder
+    from sapwood.corpus.prepare import prepare_documents, score_documents, select_documents
+    from sapwood.report.data import write_data_report
+    from sapwood.tokens.shard import encode_source, held_out_hashes
+
     run.adopt(recipe)
     model, stores = resolve(recipe.model, default_cache()), run.corpora(recipe)
     made = with_items(recipe, run)

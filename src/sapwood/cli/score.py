@@ -16,6 +16,7 @@ def score(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: Run
 
     Comes between `sapwood prepare --unscored` and `sapwood prepare`. What was scored before is not scored again.
     """
+    from sapwood.corpus.disk import full_disk_explained
     from sapwood.corpus.perplexity import Scorer, score_part
     from sapwood.corpus.prepare import verdicts
     from sapwood.corpus.store import TRIM
@@ -27,7 +28,8 @@ def score(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: Run
         raise SapwoodError("The recipe scores no documents. Write `perplexity: {}` under `corpus:`.")
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     scorer = Scorer(scoring_model(loaded, resolve(loaded.model, default_cache())), perplexity.tokens)
-    for name in scored(loaded):
-        score_part(run.corpus(name), scorer, verdicts(loaded, name, before=TRIM), rank, ranks)
+    with full_disk_explained(run.root):
+        for name in scored(loaded):
+            score_part(run.corpus(name), scorer, verdicts(loaded, name, before=TRIM), rank, ranks)
     if rank == 0:
         console.print("`sapwood prepare` goes on from here, when all processes are done.")

@@ -26,6 +26,7 @@ topics = typer.Typer(help="Label documents with topics: a sample by a language m
 @topics.command()
 def label(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS) -> None:
     """Have a language model name the topic of a sample of documents. Asked before, it is not asked again."""
+    from sapwood.corpus.disk import full_disk_explained
     from sapwood.corpus.prepare import verdicts
     from sapwood.corpus.store import TRIM
     from sapwood.corpus.topics.label import label_documents, sample
@@ -42,7 +43,8 @@ def label(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: Run
         stores = {name: run.corpus(name) for name in sources}
         after = {name: verdicts(loaded, name, before=TRIM) for name in sources}
         documents = sample(stores, after, labeller.sample)
-        found = label_documents(documents, load_taxonomy(reference), labeller, run.topics(reference))
+        with full_disk_explained(run.root):
+            found = label_documents(documents, load_taxonomy(reference), labeller, run.topics(reference))
         console.print(
             f"{reference}: {found.labels:,} labels, {found.unclear:,} answers without a topic, {found.failed:,} "
             f"documents without an answer; {found.tokens:,} tokens. They are in {run.topics(reference)}"
@@ -135,16 +137,18 @@ def train_taxonomy(
     recipe: Recipe, run: RunDirectory, reference: str, taxonomy: Taxonomy, labels: list[Label]
 ) -> dict[str, Any]:
     """Trains the classifier of a taxonomy where `sapwood topics apply` looks for it, and returns its report."""
+    from sapwood.corpus.disk import full_disk_explained
     from sapwood.corpus.topics.train import CLASSIFIER, train_classifier
 
-    settings = recipe.corpus.topics
-    return train_classifier(
-        labels,
-        taxonomy,
-        run.topics(reference) / CLASSIFIER,
-        confidence=settings.confidence,
-        encoder=_encoder(recipe),
-    )
+    encoder = _encoder(recipe)
+    with full_disk_explained(run.root):
+        return train_classifier(
+            labels,
+            taxonomy,
+            run.topics(reference) / CLASSIFIER,
+            confidence=recipe.corpus.topics.confidence,
+            encoder=encoder,
+        )
 
 
 def print_worth(report: dict[str, Any]) -> None:

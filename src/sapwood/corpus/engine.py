@@ -8,10 +8,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sapwood.corpus.block import Block
-from sapwood.corpus.engines.job import DISK_FULL, Job
+from sapwood.corpus.disk import full_disk_explained
+from sapwood.corpus.engines.job import Job
 from sapwood.corpus.engines.local import cores, run_local
 from sapwood.corpus.engines.options import check_options
-from sapwood.errors import SapwoodError
 from sapwood.progress import Advance, track
 from sapwood.recipe.data import Engine
 
@@ -65,17 +65,10 @@ def run(
         return
     job = Job(list(blocks), _count(tasks, total), logs, title)
     try:
-        with _shown(title, total, reached):
+        with full_disk_explained(logs.parent, title), _shown(title, total, reached):
             ranks = job.begin()
             if ranks:
                 _run(job, ranks, engine, total)
-    except OSError as error:
-        if error.errno not in DISK_FULL:
-            raise
-        raise SapwoodError(
-            f"{title}: no space left on the device of {logs.parent}. Free some and run the same command again: it "
-            f"continues, and no file is half written."
-        ) from error
     except MemoryError as error:
         raise job.killed("ran out of memory") from error
 
@@ -102,7 +95,7 @@ def _shown(title: str, total: int, reached: Callable[[], int]) -> Iterator[None]
     before = reached()
     with track(title, total, done=before) as advance:
         stop = threading.Event()
-        watch = threading.Thread(target=_watch, args=(reached, before, stop, advance), daemon=True)
+        watch = threading.Thread(target=_watch, args=(reached, before, total, stop, advance), daemon=True)
         watch.start()
         try:
             yield
@@ -111,11 +104,12 @@ def _shown(title: str, total: int, reached: Callable[[], int]) -> Iterator[None]
             watch.join()
 
 
-def _watch(reached: Callable[[], int], before: int, stop: threading.Event, advance: Advance) -> None:
+def _watch(reached: Callable[[], int], before: int, total: int, stop: threading.Event, advance: Advance) -> None:
     stopped = False
     while not stopped:
         stopped = stop.wait(_LOOK_SECONDS)
         with suppress(OSError):  # a file may go between two looks
             now = reached()
-            advance(now - before)
+            if now > before or now < total:  # a log would get a line for every look at what is done
+                advance(now - before)
             before = now

@@ -10,7 +10,6 @@ The layout is datatrove's, so that its tools for looking at logs work.
 
 from __future__ import annotations
 
-import errno
 import shutil
 import traceback
 from collections import deque
@@ -23,10 +22,9 @@ from typing import Any, NamedTuple
 from datatrove.utils.stats import PipelineStats, Stats
 
 from sapwood.corpus.block import Block
+from sapwood.corpus.disk import DISK_FULL
 from sapwood.errors import SapwoodError
 from sapwood.files import read_json, write_json
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _COMPLETIONS, _STATS, _FAILURES = "completions", "stats", "failures"
 
