@@ -12,7 +12,7 @@ from sapwood.cli.prepare import prepare_run
 from sapwood.directory import RunDirectory
 from sapwood.files import read_json
 from sapwood.recipe import Recipe, load_recipe
-from sapwood.report.data import write_data_report
+from sapwood.report.data import sections, write_data_report
 from sapwood.report.data.facts import Smallest, read_data_facts
 
 EVIL = "<img src=x onerror=alert(1)></script>"
@@ -85,11 +85,51 @@ def test_the_page_says_it_and_says_nothing_else(prepared: tuple[Recipe, RunDirec
         "near copy",
         "alert(1)",
         "held-out labels rightly",
+        "broken JSON",
     ):
         assert text in shown, text
     assert "<img" not in body
     assert page.count("<script>") == 2
     assert "default-src &#39;none&#39;" in page
+
+
+def test_every_reason_has_its_count_and_examples(prepared: tuple[Recipe, RunDirectory]) -> None:
+    facts = read_data_facts(prepared[0], prepared[1].root)
+    groups = {group["step"]: group["reasons"] for group in sections.dropped_section(facts)["groups"]}
+    assert list(groups) == ["unreadable", "language", "duplicates", "contamination", "trim"]
+    (unreadable,) = groups["unreadable"]
+    assert (unreadable["reason"], unreadable["documents"], unreadable["tokens"]) == ("broken JSON", 1, 0)
+    assert unreadable["samples"] == [{"source": "web-en", "origin": "web-en.jsonl#85", "excerpt": "broken"}]
+    for source in facts.sources:
+        for step in source.steps:
+            counts = [count for entry in groups[step] for name, count, _ in entry["sources"] if name == source.name]
+            assert sum(counts) == source.fates[step].documents
+    assert all(entry["samples"] for reasons in groups.values() for entry in reasons)
+
+
+def test_examples_are_of_all_sources_in_turn() -> None:
+    of_each = [[{"source": name, "excerpt": str(n)} for n in range(4)] for name in ("a", "b", "c")]
+    entry = sections._entry("why", 12, 100, [], of_each)
+    assert [example["source"] + example["excerpt"] for example in entry["samples"]] == [
+        "a0",
+        "b0",
+        "c0",
+        "a1",
+        "b1",
+        "c1",
+    ]
+
+
+def test_what_each_step_looked_at_is_what_the_one_before_left(prepared: tuple[Recipe, RunDirectory]) -> None:
+    facts = read_data_facts(prepared[0], prepared[1].root)
+    lines = {line["name"]: line for line in sections.steps_section(facts)["lines"]}
+    left = lines["documents"]["documents"]
+    for step in ("documents", "language", "duplicates", "contamination"):
+        assert lines[step]["documents"] == left
+        left -= lines[step]["dropped"]
+    assert lines["selection"]["documents"] == left - lines["trim"]["dropped"]
+    assert (lines["selection"]["dropped"], lines["selection"]["tokens"]) == (0, 0)
+    assert lines["selection"]["bytes"] < lines["contamination"]["bytes"]
 
 
 def test_steps_that_were_switched_off_do_not_show(prepared: tuple[Recipe, RunDirectory]) -> None:

@@ -125,7 +125,7 @@ class SourceStore:
         """Looks documents up by `id`. What is not there is left out."""
         wanted = pa.array(sorted(set(ids)), pa.string())
         found: dict[str, Found] = {}
-        for shard in self.shards():
+        for shard in self.shards() if len(wanted) else ():
             for batch in self.read(shard, {DOCUMENTS: ["id"]}):
                 if pc.any(pc.is_in(batch["id"], wanted)).as_py():
                     break

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import xxhash
 
 from sapwood.corpus.prepare import VERDICTS, steps_of, verdicts
+from sapwood.corpus.quarantine import read_quarantine
 from sapwood.corpus.store import (
     CONTAMINATION,
     DOCUMENTS,
@@ -22,6 +24,7 @@ from sapwood.corpus.store import (
     SELECTION,
     SIGNALS,
     TOPICS,
+    Found,
     SourceStore,
 )
 from sapwood.directory import RunDirectory
@@ -29,10 +32,8 @@ from sapwood.files import read_json
 from sapwood.manifest import Manifest
 from sapwood.recipe.schema import Recipe
 
-UNREADABLE = "unreadable"
-"""The fate of rows that gave no document."""
 SAMPLES = 4
-"""Documents that are shown for each reason."""
+"""Documents, or rows, of every source that are kept for each reason."""
 HITS = 40
 CLUSTERS = 8
 
@@ -94,6 +95,8 @@ class SourceFacts:
     reasons: dict[tuple[str, str], Tally] = field(default_factory=lambda: defaultdict(Tally))
     samples: dict[tuple[str, str], Smallest] = field(default_factory=lambda: defaultdict(lambda: Smallest(SAMPLES)))
     """Ids of documents that were set aside, by step and reason."""
+    unreadable_rows: dict[str, Smallest] = field(default_factory=lambda: defaultdict(lambda: Smallest(SAMPLES)))
+    """Rows that gave no document (`Found`), by reason."""
     languages: Counter[str] = field(default_factory=Counter)
     topics: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
     """Of the documents that are kept."""
@@ -153,6 +156,11 @@ def _read_source(recipe: Recipe, name: str, store: SourceStore) -> SourceFacts:
     # A step that was switched off has left its columns behind, about other documents perhaps.
     manifests = {step: store.manifest(step) for step in steps_of(recipe, name) if store.has(step)}
     facts = SourceFacts(name, store, verdicts(recipe, name), manifests)
+    for row in read_quarantine(store.step(DOCUMENTS)):
+        origin = f"{row['file']}#{row['row']}"
+        facts.unreadable_rows[row["reason"]].offer(
+            xxhash.xxh3_64_hexdigest(origin.encode()), Found(origin, row["excerpt"])
+        )
     for row in _rows(store, [step for step in _COLUMNS if step in manifests]):
         _add(facts, row)
     facts.clusters.sort(reverse=True)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import chain, zip_longest
 from typing import Any
 
-from sapwood.corpus.store import DOCUMENTS, STEPS, SourceStore
+from sapwood.corpus.store import DOCUMENTS, SELECTION, STEPS, Found
 from sapwood.report.data import plots
-from sapwood.report.data.facts import DataFacts, SourceFacts, Tally, quantiles
+from sapwood.report.data.facts import HITS, DataFacts, SourceFacts, Tally, quantiles
 
 LANGUAGES = 6
 """Columns of languages; rarer ones count together."""
+
+EXAMPLES = 6
+"""Examples of each reason, of all sources in turn."""
 
 LABELS = {"train": "to train on", "holdout": "held out"}
 
@@ -61,8 +66,9 @@ def steps_section(facts: DataFacts) -> dict[str, Any]:
 
 
 def dropped_section(facts: DataFacts) -> dict[str, Any]:
-    """Every reason, how often it was given, and some documents for which it was."""
-    groups = []
+    """Every reason, how often it was given, and some documents for which it was; rows that gave none first."""
+    found = {source.name: _samples(source) for source in facts.sources}
+    groups = [{"step": "unreadable", "reasons": _unreadable(facts)}]
     for step in facts.steps():
         reasons: Counter[str] = Counter()
         for source in facts.sources:
@@ -70,7 +76,7 @@ def dropped_section(facts: DataFacts) -> dict[str, Any]:
         groups.append(
             {
                 "step": step,
-                "reasons": [_reason(facts, step, reason, total) for reason, total in reasons.most_common()],
+                "reasons": [_reason(facts, step, reason, total, found) for reason, total in reasons.most_common()],
             }
         )
     return {"groups": [group for group in groups if group["reasons"]]}
@@ -164,9 +170,11 @@ def duplicates_section(facts: DataFacts) -> dict[str, Any]:
     largest = sorted(
         ((size, source, name) for source in facts.sources for size, name in source.clusters), key=lambda c: -c[0]
     )
-    clusters = [
-        {"size": size, "source": source.name, **_shown(source, [name])[0]} for size, source, name in largest[:8]
-    ]
+    stay = {
+        source.name: source.store.find(name for _, other, name in largest[:8] if other is source)
+        for source in facts.sources
+    }
+    clusters = [{"size": size, **_example(source, stay[source.name][name])} for size, source, name in largest[:8]]
     return {
         "sizes": _bins(sizes),
         "rows": [(name, found) for name, found in rows if found],
@@ -178,29 +186,37 @@ def contamination_section(facts: DataFacts) -> dict[str, Any]:
     """Which benchmark items were found, where, and how much of them."""
     benchmarks = sorted({name for source in facts.sources for name in source.hits})
     rows = [(source.name, [source.hits[name] for name in benchmarks]) for source in facts.sources if source.hits]
-    evidence = [
-        {**hit, "source": source.name, "origin": source.store.find([hit["id"]])[hit["id"]].origin}
-        for source in facts.sources
-        for hit in source.evidence.items()
-    ]
+    evidence = []
+    for source in facts.sources:
+        hits = source.evidence.items()
+        found = source.store.find(hit["id"] for hit in hits)
+        evidence += [{**hit, "source": source.name, "origin": found[hit["id"]].origin} for hit in hits]
     return {
         "asked": facts.recipe.corpus.decontamination is not None,
         "benchmarks": benchmarks,
         "rows": rows,
-        "evidence": evidence[:40],
+        "evidence": evidence[:HITS],
         "total": sum(source.evidence.seen for source in facts.sources),
     }
 
 
 def _step_line(source: SourceFacts, step: str) -> dict[str, Any]:
     manifest = source.manifests[step]
-    reading = step == DOCUMENTS
+    counts = manifest.counts
+    if step == SELECTION:
+        # It passes on what earlier steps set aside, and sets nothing aside by itself.
+        documents, dropped = counts.get("train", 0) + counts.get("holdout", 0), 0
+        size = counts.get("train_bytes", 0) + counts.get("holdout_bytes", 0)
+    elif step == DOCUMENTS:
+        documents, dropped, size = counts["documents_read"], counts["quarantined"], counts["bytes"]
+    else:
+        documents, dropped, size = counts["documents"], counts["dropped"], counts["bytes"]
     return {
         "source": source.name,
-        "documents": manifest.counts["documents_read" if reading else "documents"],
-        "dropped": manifest.counts["quarantined" if reading else "dropped"],
+        "documents": documents,
+        "dropped": dropped,
         "tokens": source.fates[step].tokens if step in source.steps else 0,
-        "bytes": manifest.counts["bytes"],
+        "bytes": size,
         "seconds": manifest.seconds,
     }
 
@@ -209,29 +225,55 @@ def _together(lines: list[dict[str, Any]]) -> dict[str, Any]:
     return {name: sum(line[name] for line in lines) for name in ("documents", "dropped", "tokens", "bytes", "seconds")}
 
 
-def _reason(facts: DataFacts, step: str, reason: str, total: int) -> dict[str, Any]:
+def _unreadable(facts: DataFacts) -> list[dict[str, Any]]:
+    reasons: Counter[str] = Counter()
+    for source in facts.sources:
+        reasons.update(source.manifests[DOCUMENTS].reasons)
+    entries = []
+    for reason, total in reasons.most_common():
+        found = [source for source in facts.sources if reason in source.manifests[DOCUMENTS].reasons]
+        counts = [(source, source.manifests[DOCUMENTS].reasons[reason]) for source in found]
+        rows = [[_example(source, row) for row in source.unreadable_rows[reason].items()] for source in found]
+        entries.append(_entry(reason, total, 0, counts, rows))
+    return entries
+
+
+def _reason(
+    facts: DataFacts, step: str, reason: str, total: int, samples: Mapping[str, Mapping[str, Found]]
+) -> dict[str, Any]:
     key = step, reason
     found = [source for source in facts.sources if key in source.reasons]
-    samples = [
-        {"source": source.name, **shown} for source in found for shown in _shown(source, source.samples[key].items())
+    counts = [(source, source.reasons[key].documents) for source in found]
+    examples = [
+        [_example(source, samples[source.name][name]) for name in source.samples[key].items()] for source in found
     ]
+    return _entry(reason, total, sum(source.reasons[key].tokens for source in found), counts, examples)
+
+
+def _entry(
+    reason: str,
+    total: int,
+    tokens: int,
+    counts: Sequence[tuple[SourceFacts, int]],
+    examples: Sequence[Sequence[dict[str, Any]]],
+) -> dict[str, Any]:
+    in_turn = [example for example in chain.from_iterable(zip_longest(*examples)) if example is not None]
     return {
         "reason": reason,
         "documents": total,
-        "tokens": sum(source.reasons[key].tokens for source in found),
-        "sources": [
-            (source.name, source.reasons[key].documents, source.reasons[key].documents / max(1, source.read))
-            for source in found
-        ],
-        "samples": samples[:6],
+        "tokens": tokens,
+        "sources": [(source.name, count, count / max(1, source.read)) for source, count in counts],
+        "samples": in_turn[:EXAMPLES],
     }
 
 
-def _shown(source: SourceFacts, ids: list[str]) -> list[dict[str, Any]]:
-    """Documents as they are shown to people."""
-    store: SourceStore = source.store
-    found = store.find(ids)
-    return [{"origin": found[name].origin, "excerpt": found[name].excerpt} for name in ids if name in found]
+def _samples(source: SourceFacts) -> dict[str, Found]:
+    """The documents that serve as examples, by id, looked up all at once."""
+    return source.store.find(chain.from_iterable(sample.items() for sample in source.samples.values()))
+
+
+def _example(source: SourceFacts, found: Found) -> dict[str, Any]:
+    return {"source": source.name, "origin": found.origin, "excerpt": found.excerpt}
 
 
 def _bins(sizes: Counter[int]) -> list[tuple[str, int, int]]:
