@@ -45,6 +45,12 @@ def measured(make_store: MakeStore, tiny_backbone: Path) -> MakeStore:
 
 
 @pytest.fixture
+def exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Computes in fp32 on machines that are fast at bf16 too: there the numbers agree to a thousandth alone."""
+    monkeypatch.setattr(documents, "autocast_type", lambda precision, device: None)
+
+
+@pytest.fixture
 def scored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts that a model has scored, in order."""
     seen: list[str] = []
@@ -77,7 +83,7 @@ def say(store: SourceStore, step: str, reasons: list[str | None], **values: list
     Manifest(step=step, inputs={"said": [reasons, values]}, settings={}).write(store.step(step))
 
 
-def test_scores_are_those_of_the_model(measured: MakeStore, tiny_backbone: Path) -> None:
+def test_scores_are_those_of_the_model(measured: MakeStore, tiny_backbone: Path, exact: None) -> None:
     import torch
 
     from sapwood.backbone.load import load_model, load_tokenizer
@@ -98,7 +104,7 @@ def test_scores_are_those_of_the_model(measured: MakeStore, tiny_backbone: Path)
     assert score_source(store, Scorer(tiny_backbone, None), ()) == manifest
 
 
-def test_documents_are_scored_as_held_out_ones_are(measured: MakeStore, tiny_backbone: Path) -> None:
+def test_documents_are_scored_as_held_out_ones_are(measured: MakeStore, tiny_backbone: Path, exact: None) -> None:
     from sapwood.backbone.load import load_model
     from sapwood.evaluation.bits import score_texts
     from sapwood.evaluation.held_out import HeldOutText
