@@ -7,7 +7,7 @@ import sys
 import typer
 
 from sapwood import __version__
-from sapwood.cli import evaluate, init, plan, prepare, report, run, schema, score, topics, train
+from sapwood.cli import evaluate, init, plan, prepare, report, run, schema, score, solve, topics, train
 from sapwood.errors import SapwoodError
 from sapwood.progress import console
 
@@ -21,6 +21,7 @@ for verb in (
     init.init,
     schema.schema,
     plan.plan,
+    solve.solve,
     prepare.prepare,
     score.score,
     train.train,
