@@ -95,7 +95,7 @@ def _shown(title: str, total: int, reached: Callable[[], int]) -> Iterator[None]
     before = reached()
     with track(title, total, done=before) as advance:
         stop = threading.Event()
-        watch = threading.Thread(target=_watch, args=(reached, before, total, stop, advance), daemon=True)
+        watch = threading.Thread(target=_watch, args=(reached, before, stop, advance), daemon=True)
         watch.start()
         try:
             yield
@@ -104,12 +104,12 @@ def _shown(title: str, total: int, reached: Callable[[], int]) -> Iterator[None]
             watch.join()
 
 
-def _watch(reached: Callable[[], int], before: int, total: int, stop: threading.Event, advance: Advance) -> None:
+def _watch(reached: Callable[[], int], before: int, stop: threading.Event, advance: Advance) -> None:
     stopped = False
     while not stopped:
         stopped = stop.wait(_LOOK_SECONDS)
         with suppress(OSError):  # a file may go between two looks
             now = reached()
-            if now > before or now < total:  # a log would get a line for every look at what is done
+            if now != before:  # or else a log gets lines that say nothing new, and times left that are guesses
                 advance(now - before)
             before = now
