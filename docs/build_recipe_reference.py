@@ -94,6 +94,9 @@ def _type(about: dict[str, Any] | bool) -> str:
     kind = about.get("type", "anything")
     if kind == "array":
         return f"list of {_type(about.get('items', {}))}" if about.get("items") else "list"
+    if kind == "object" and "properties" in about:
+        (inner,) = {_type(part) for part in about["properties"].values()}
+        return " or ".join(f"`{name}`" for name in about["properties"]) + f" to {inner}"
     if kind == "object":
         inner = about.get("additionalProperties") or next(iter(about.get("patternProperties", {"": {}}).values()))
         return f"names to {_type(inner)}"

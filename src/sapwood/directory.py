@@ -83,6 +83,15 @@ class RunDirectory:
         """The token shards of a source."""
         return self.root / "tokens" / source
 
+    def divided(self, source: str) -> Path:
+        """Which documents of a source belong to each of its topics."""
+        return self.root / "domains" / source
+
+    def passes(self, domain: str) -> Path:
+        """In which order the documents of a domain come, pass after pass."""
+        source, _, topic = domain.partition("/")
+        return self.root / "orders" / source / (topic.replace("/", "-") or "all")
+
     def adopt(self, recipe: Recipe) -> None:
         """Makes `recipe` the run's recipe.
 

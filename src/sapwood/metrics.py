@@ -30,6 +30,8 @@ class StepMetrics:
     """Time spent training, since the first step, over all restarts."""
     memory_bytes: int
     """The most memory used so far, of the GPU or else of the process."""
+    digest: str
+    """Of the positions and tokens of the batch (`mixture.stream.digest`)."""
 
     def write(self, path: Path) -> None:
         """Appends the line."""

@@ -8,20 +8,40 @@ import pytest
 from sapwood.errors import SapwoodError
 from sapwood.files import read_lines
 from sapwood.mixture.ledger import Ledger, Round
+from sapwood.mixture.measured import Change, Measured
+from sapwood.mixture.weights import Mixture
+from sapwood.recipe.mixture import Order
 
 HALF = Fraction(1, 2)
+HOMES = {"a": "one", "b": "one", "c": "two"}
+MIXTURES = [
+    Mixture({"a": Fraction(1, 3), "b/x": Fraction(1, 3), "b/y": Fraction(1, 3)}, HOMES),
+    Mixture({"a": HALF, "c": HALF}, HOMES),
+]
 
 
-def entry(index: int, start: int, sequences: int, first: dict[str, int]) -> Round:
+def entry(index: int, start: int, sequences: int, first: dict[str, int], **fields: object) -> Round:
     return Round(
-        index=index,
-        stage=f"stage {index}",
-        start=start,
-        sequences=sequences,
-        weights={"a": Fraction(1, 3), "b": Fraction(2, 3)} if index == 0 else {"a": HALF, "c": HALF},
-        first=first,
-        reasons=("because",),
-        losses={"a": {"bits_per_byte": 1.5, "standard_error": 0.1}},
+        **{
+            "index": index,
+            "stage": f"stage {index}",
+            "start": start,
+            "start_tokens": start * 10,
+            "sequences": sequences,
+            "sequence_length": 10,
+            "mixture": MIXTURES[index % 2],
+            "first": first,
+            "reasons": ("because",),
+            "losses": {
+                "a": Measured(
+                    bits_per_byte=1.5,
+                    standard_error=float("inf"),
+                    nats_per_token=3.0,
+                    since_base=Change(-0.1, 0.02),
+                )
+            },
+            **fields,
+        }
     )
 
 
@@ -32,11 +52,14 @@ def path(tmp_path: Path) -> Path:
 
 def test_rounds_are_read_back_as_they_were_written(path: Path) -> None:
     ledger = Ledger(path)
-    ledger.append(entry(0, 0, 9, {}))
-    ledger.append(entry(1, 9, 4, ledger.counts_until(9)))
+    owed = {"a": Fraction(1, 3), "b/x": Fraction(-1, 3)}
+    ledger.append(entry(0, 0, 9, {}, owed=owed, orders={"a": Order(by="perplexity", bins=3)}, states={"f": {"x": 1}}))
+    ledger.append(entry(1, 9, 4, ledger.consumed_until(9)))
     again = Ledger(path)
     assert [r.to_json() for r in again.rounds] == [r.to_json() for r in ledger.rounds]
-    assert again.rounds[0].weights["a"] == Fraction(1, 3)
+    assert again.rounds[0].mixture.weights == MIXTURES[0].weights
+    assert again.rounds[0].losses == ledger.rounds[0].losses
+    assert again.rounds[0].orders == {"a": Order(by="perplexity", bins=3)}
     assert again.finished_at == 0
     ledger.finish(13)
     ledger.finish(13)
@@ -44,21 +67,54 @@ def test_rounds_are_read_back_as_they_were_written(path: Path) -> None:
     assert len(read_lines(path)) == 3
 
 
+def test_a_line_says_what_a_person_wants_to_know(path: Path) -> None:
+    Ledger(path).append(entry(0, 0, 9, {}))
+    (line,) = read_lines(path)
+    assert line["weights"] == {"one": {"a": "1/3", "b": {"x": "1/3", "y": "1/3"}}}
+    assert line["counts"] == {"a": 3, "b/x": 3, "b/y": 3}
+    assert line["losses"]["a"]["standard_error"] is None
+
+
 def test_a_domain_goes_on_where_it_stopped(path: Path) -> None:
     ledger = Ledger(path)
     ledger.append(entry(0, 0, 9, {}))
-    ledger.append(entry(1, 9, 4, ledger.counts_until(9)))
-    assert ledger.counts_until(0) == {}
-    assert ledger.counts_until(9) == {"a": 3, "b": 6, "c": 0}
-    assert ledger.counts_until(13) == {"a": 5, "b": 6, "c": 2}
+    ledger.append(entry(1, 9, 4, ledger.consumed_until(9)))
+    assert ledger.consumed_until(0) == {}
+    assert ledger.consumed_until(9) == {"a": 30, "b/x": 30, "b/y": 30, "c": 0}
+    assert ledger.consumed_until(13) == {"a": 50, "b/x": 30, "b/y": 30, "c": 20}
+    assert ledger.tokens_until(11) == 110
     seen: dict[str, int] = {}
     for position in range(13):
         round_ = ledger.at(position)
         assert round_ is not None
-        domain, number = round_.locate(position)
-        assert number == seen.get(domain, 0)
-        seen[domain] = number + 1
+        domain, start = round_.locate(position)
+        assert start == seen.get(domain, 0)
+        assert round_.positions(domain, start + 3, start + 4) == [position]
+        seen[domain] = start + 10
     assert ledger.at(13) is None
+    assert ledger.rounds[0].positions("a", 5, 25) == [ledger.rounds[0].positions("a", n, n + 1)[0] for n in (0, 10, 20)]
+    assert ledger.rounds[0].positions("c", 0, 10) == []
+
+
+def test_what_is_owed_is_carried_on(path: Path) -> None:
+    first = entry(0, 0, 4, {})
+    owed = first.owed_after()
+    assert sum(owed.values()) == 0
+    assert {abs(amount) for amount in owed.values()} <= {Fraction(1, 3), Fraction(2, 3)}
+    again = entry(2, 4, 5, first.consumed_until(4), owed=owed)
+    assert again.owed_after() == {}, "nine sequences in thirds are exact"
+
+
+def test_orders_come_into_force_where_a_stage_begins(path: Path) -> None:
+    by = Order(by="perplexity")
+    ledger = Ledger(path)
+    ledger.append(entry(0, 0, 9, {}, orders={"a": by, "c": by}))
+    ledger.append(entry(1, 9, 4, ledger.consumed_until(9)))
+    ledger.append(entry(2, 13, 3, ledger.consumed_until(13), orders={"a": by}))
+    assert ledger.orders_of("a") == [(0, by), (30, Order()), (50, by)]
+    assert ledger.orders_of("b/x") == [(0, Order())]
+    assert ledger.orders_of("c") == [(0, Order())], "no token of it was taken by perplexity"
+    assert ledger.orders_of("never") == [(0, Order())]
 
 
 def test_a_line_cut_short_by_a_crash_is_as_if_never_written(path: Path) -> None:
@@ -67,13 +123,17 @@ def test_a_line_cut_short_by_a_crash_is_as_if_never_written(path: Path) -> None:
         file.write(b'{"event":"round","round":1,"sta')
     ledger = Ledger(path)
     assert len(ledger.rounds) == 1
-    ledger.append(entry(1, 9, 4, ledger.counts_until(9)))
+    ledger.append(entry(1, 9, 4, ledger.consumed_until(9)))
     assert len(Ledger(path).rounds) == 2
 
 
 def test_rounds_that_do_not_follow_are_refused(path: Path) -> None:
-    Ledger(path).append(entry(0, 0, 9, {}))
-    Ledger(path).append(entry(1, 10, 4, {}))
+    ledger = Ledger(path)
+    ledger.append(entry(0, 0, 9, {}))
+    with pytest.raises(SapwoodError, match="changed by hand"):
+        ledger.append(entry(1, 10, 4, {}))
+    assert len(Ledger(path).rounds) == 1, "it was not written"
+    path.write_text(path.read_text().replace('"start":0', '"start":1'))
     with pytest.raises(SapwoodError, match="changed by hand"):
         Ledger(path)
 
@@ -91,3 +151,10 @@ def test_other_ranks_write_nothing(path: Path) -> None:
     ledger.append(entry(0, 0, 9, {}))
     assert ledger.at(3) is not None
     assert not path.exists()
+
+
+def test_a_stage_that_a_gate_ended_is_remembered(path: Path) -> None:
+    ledger = Ledger(path)
+    ledger.append(entry(0, 0, 9, {}))
+    ledger.end_stage("stage 0", 9, "enough")
+    assert Ledger(path).ended == {"stage 0": "enough"}

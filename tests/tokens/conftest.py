@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,6 +26,9 @@ def make_store() -> Callable[[Path, Sequence[Sequence[Sequence[int]]]], TokenSto
                 where.mkdir()
                 np.save(where / "tokens.npy", np.array([i for document in documents for i in document], np.uint16))
                 np.save(where / "offsets.npy", np.cumsum([0, *map(len, documents)], dtype=np.int64))
+                ids = [hashlib.md5(f"{number}/{row}".encode()).digest() for row in range(len(documents))]
+                np.save(where / "ids.npy", np.frombuffer(b"".join(ids), np.uint8).reshape(-1, 16))
+                np.save(where / "rows.npy", np.arange(len(documents), dtype=np.int32) * 2)
         Manifest(step="tokens", inputs={}, settings={}).write(directory)
         return TokenStore(directory, "train")
 

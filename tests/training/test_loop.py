@@ -26,11 +26,11 @@ from sapwood.cli.train import train_run
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.files import read_lines
+from sapwood.mixture.domains import domains_of
 from sapwood.mixture.ledger import Ledger
+from sapwood.mixture.open import open_stream, read_sizes
 from sapwood.mixture.stream import Stream
 from sapwood.recipe import load_recipe
-from sapwood.tokens.sequence import Packing
-from sapwood.tokens.store import TokenStore
 
 TinyRecipe = Callable[..., Path]
 
@@ -39,18 +39,13 @@ def prepare_and_train(path: Path, overrides: tuple[str, ...] = ()) -> RunDirecto
     torch.set_num_threads(1)
     recipe, run = open_run(path, overrides, path.parent / "runs")
     prepare_run(recipe, run)
-    train_run(recipe, plan_or_refuse(recipe, run, path, to_train=True), run)
+    train_run(recipe, plan_or_refuse(recipe, run, path), run)
     return run
 
 
 def stream_of(path: Path, run: RunDirectory) -> Stream:
     recipe = load_recipe(path)
-    packings = {
-        source: Packing(TokenStore(run.tokens(source), "train"), recipe.sequence_length)
-        for group in recipe.groups.values()
-        for source in group
-    }
-    return Stream(Ledger(run.ledger), packings, recipe.seed)
+    return open_stream(recipe, run, Ledger(run.ledger), domains_of(recipe, read_sizes(recipe, run)))
 
 
 def weights(run: RunDirectory) -> dict[str, torch.Tensor]:
@@ -67,7 +62,7 @@ def finished(tiny_recipe: TinyRecipe) -> tuple[Path, RunDirectory]:
     return path, prepare_and_train(path)
 
 
-GOLDEN = [5.9834, 5.9647, 5.9176, 5.7774, 5.6735, 5.4949]
+GOLDEN = [5.9884, 5.9623, 5.9174, 5.7786, 5.6824, 5.4744]
 
 
 def test_losses_are_those_of_before(finished: tuple[Path, RunDirectory]) -> None:
@@ -88,8 +83,8 @@ def test_the_token_account_balances(finished: tuple[Path, RunDirectory]) -> None
     for position in range(total):
         sequence = stream[position]
         assert sum(span.length for span in sequence.spans) == 64
-        trained[sequence.domain] += 1
-    assert dict(trained) == ledger.counts_until(total)
+        trained[sequence.domain] += len(sequence.tokens)
+    assert dict(trained) == ledger.consumed_until(total)
     assert total == 7000 // 64
     for source in ("web-zh", "book-zh", "web-en", "news-en"):
         counts = json.loads((run.tokens(source) / "manifest.json").read_text())["counts"]
@@ -115,7 +110,7 @@ def test_held_out_documents_are_never_trained_on(finished: tuple[Path, RunDirect
     trained = set()
     for position in range(stream.ledger.rounds[-1].stop):
         sequence = stream[position]
-        trained |= {stream.packings[sequence.domain].store.document_id(span.document) for span in sequence.spans}
+        trained |= {stream.passes[sequence.domain].store.document_id(span.document) for span in sequence.spans}
     assert not trained & held_out
     assert not {texts[document] for document in trained} & {texts[document] for document in held_out}
 
@@ -276,7 +271,7 @@ def test_training_needs_prepared_sources(tiny_recipe: TinyRecipe) -> None:
     path = tiny_recipe()
     recipe, run = open_run(path, (), path.parent / "runs")
     with pytest.raises(SapwoodError, match="'web-zh' is not prepared yet"):
-        train_run(recipe, plan_or_refuse(recipe, run, path, to_train=True), run)
+        train_run(recipe, plan_or_refuse(recipe, run, path), run)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tiny_recipe: TinyRecipe) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sapwood.mixture.domains import Sizes
 from sapwood.mixture.plan import make_plan
 from sapwood.recipe import load_recipe
 from sapwood.recipe.schema import LearningRate
@@ -15,12 +16,12 @@ PAPER = Path(__file__).parents[2] / "recipes" / "llama-3-syne.yaml"
 
 def test_the_papers_schedule() -> None:
     recipe = load_recipe(PAPER)
-    plan = make_plan(recipe, {})
-    assert learning_rate(recipe, plan, 0) == pytest.approx(1e-7)
-    assert learning_rate(recipe, plan, 5e9) == pytest.approx((1e-7 + 1e-5) / 2)
-    assert learning_rate(recipe, plan, 10e9) == pytest.approx(1e-5)
-    assert learning_rate(recipe, plan, 92.6e9) == pytest.approx(1e-5)
-    assert learning_rate(recipe, plan, 100e9) == pytest.approx(1e-5)
+    plan = make_plan(recipe, Sizes({}, {}))
+    assert learning_rate(recipe, plan, "bilingual-adaptation", 0) == pytest.approx(1e-7)
+    assert learning_rate(recipe, plan, "bilingual-adaptation", 5e9) == pytest.approx((1e-7 + 1e-5) / 2)
+    assert learning_rate(recipe, plan, "bilingual-adaptation", 10e9) == pytest.approx(1e-5)
+    assert learning_rate(recipe, plan, "synthetic-enhancement", 0.1e9) == pytest.approx(1e-5)
+    assert learning_rate(recipe, plan, "synthetic-enhancement", 7.5e9) == pytest.approx(1e-5)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def test_a_stage_of_its_own_and_what_follows_it(tiny_recipe: Callable[..., Path]
             "evaluation.retention.domains=[news-en]",
         ],
     )
-    plan = make_plan(recipe, {})
-    assert [learning_rate(recipe, plan, tokens) for tokens in (0, 3200, 6400, 9600, 12800, 19200)] == pytest.approx(
-        [1.0, 0.75, 0.5, 0.5, 0.25, 0.25]
-    )
+    plan = make_plan(recipe, Sizes({}, {}))
+    places = [("a", 0), ("a", 3200), ("a", 6400), ("b", 0), ("b", 3200), ("c", 0), ("c", 6400)]
+    rates = [learning_rate(recipe, plan, stage, tokens) for stage, tokens in places]
+    assert rates == pytest.approx([1.0, 0.75, 0.5, 0.5, 0.5, 0.25, 0.25])

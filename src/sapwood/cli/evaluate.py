@@ -13,9 +13,10 @@ from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOpti
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError, closest
 from sapwood.evaluation.gate import judge
-from sapwood.evaluation.result import Evaluation, read_evaluation
+from sapwood.evaluation.result import BASE, Evaluation, read_evaluation
 from sapwood.files import hash_file
 from sapwood.metrics import read_metrics
+from sapwood.mixture.ledger import Ledger
 from sapwood.progress import console
 from sapwood.recipe import Recipe
 
@@ -49,7 +50,7 @@ def evaluate_base(recipe: Recipe, run: RunDirectory) -> Evaluation:
 
     directory = resolve(recipe.model, default_cache())
     identity = fingerprint_model(directory)
-    return _evaluate(recipe, run, lambda: load_model(directory), "base", identity, tokens=0)
+    return _evaluate(recipe, run, lambda: load_model(directory), BASE, identity, tokens=0)
 
 
 def evaluate_grown(recipe: Recipe, run: RunDirectory) -> Evaluation:
@@ -82,7 +83,7 @@ def evaluate_checkpoint(recipe: Recipe, run: RunDirectory, name: str) -> Evaluat
         load_weights(path, model)
         return model
 
-    tokens = read_state(path).position * recipe.sequence_length
+    tokens = Ledger(run.ledger).tokens_until(read_state(path).position)
     return _evaluate(recipe, run, load, name, hash_file(path / WEIGHTS), tokens=tokens)
 
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse
-from sapwood.mixture.plan import DomainPlan, Plan, unavailable
+from sapwood.mixture.plan import DomainPlan, Plan
 from sapwood.recipe import Recipe
 from sapwood.recipe.units import format_tokens
 
@@ -18,7 +18,7 @@ from sapwood.recipe.units import format_tokens
 def plan(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS) -> None:
     """Show what a recipe will train on, stage by stage and source by source. Costs nothing and changes nothing."""
     loaded, run = open_run(recipe, overrides, runs)
-    print_plan(loaded, plan_or_refuse(loaded, run, recipe, to_train=False))
+    print_plan(loaded, plan_or_refuse(loaded, run, recipe))
 
 
 def print_plan(recipe: Recipe, plan: Plan) -> None:
@@ -29,11 +29,11 @@ def print_plan(recipe: Recipe, plan: Plan) -> None:
     def amount(tokens: Fraction) -> str:
         return f"{float(tokens / unit):.6f}".rstrip("0").rstrip(".") + suffix
 
-    steps = -(-plan.sequences // plan.batch_sequences)
+    lengths = " or ".join(f"{length:,}" for length in dict.fromkeys(stage.sequence_length for stage in plan.stages))
     console.print(f"[bold]{recipe.name}[/]: {escape(recipe.model)}", soft_wrap=True)
     console.print(
         f"{format_tokens(sum(stage.tokens for stage in plan.stages))} tokens in {plan.sequences:,} sequences of "
-        f"{plan.sequence_length:,}; about {steps:,} steps of {plan.batch_sequences:,} sequences\n",
+        f"{lengths}; about {plan.steps:,} steps\n",
         soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
@@ -51,10 +51,14 @@ def print_plan(recipe: Recipe, plan: Plan) -> None:
         )
 
     for group in recipe.groups:
-        members = [domain for domain in plan.domains if domain.group == group]
+        members = [part for part in plan.domains if part.domain.group == group]
         row(group, _add(members), style="bold")
-        for domain in members:
-            row(f"  {domain.name}", domain.tokens, _available(domain), _passes(domain))
+        for source, parts in _by_source(members).items():
+            divided = len(parts) > 1
+            row(f"  {source}", _add(parts), *(("", "") if divided else (_available(parts[0]), _passes(parts[0]))))
+            for part in parts if divided else ():
+                topic = part.domain.name.removeprefix(f"{source}/")
+                row(f"    {escape(topic)}", part.shares, _available(part), _passes(part), style="dim")
     row("all", tuple(Fraction(stage.tokens) for stage in plan.stages), style="bold")
     console.print(table)
 
@@ -72,8 +76,11 @@ def print_plan(recipe: Recipe, plan: Plan) -> None:
             row(kind, _add(members))
         console.print()
         console.print(table)
-    for place, message in unavailable(recipe):
-        console.print(f"\n[yellow]Not in this version:[/] {'.'.join(place)}: {message}", soft_wrap=True)
+    for stage in plan.stages:
+        if stage.round_sequences is not None:
+            rounds = -(-stage.sequences // stage.round_sequences)
+            length = format_tokens(stage.round_sequences * stage.sequence_length)
+            console.print(f"\nStage '{stage.name}': {rounds:,} rounds of {length} tokens", soft_wrap=True)
     for remark in plan.remarks:
         console.print(f"\n[yellow]Note:[/] {remark}", soft_wrap=True)
 
@@ -83,14 +90,22 @@ def _percent(share: Fraction) -> str:
 
 
 def _add(domains: list[DomainPlan]) -> tuple[Fraction, ...]:
-    return tuple(sum(parts, Fraction(0)) for parts in zip(*(domain.tokens for domain in domains), strict=True))
+    return tuple(sum(parts, Fraction(0)) for parts in zip(*(part.shares for part in domains), strict=True))
 
 
-def _available(domain: DomainPlan) -> str:
-    if domain.available is None:
+def _by_source(parts: list[DomainPlan]) -> dict[str, list[DomainPlan]]:
+    found: dict[str, list[DomainPlan]] = {}
+    for part in parts:
+        found.setdefault(part.domain.source, []).append(part)
+    return found
+
+
+def _available(part: DomainPlan) -> str:
+    tokens = part.domain.tokens
+    if tokens is None:
         return "?"
-    return f"{domain.available:,}" if domain.measured else f"~{format_tokens(domain.available)}"
+    return f"{tokens:,}" if part.domain.measured else f"~{format_tokens(tokens)}"
 
 
-def _passes(domain: DomainPlan) -> str:
-    return "?" if domain.epochs is None else f"{domain.epochs:.2f}"
+def _passes(part: DomainPlan) -> str:
+    return "?" if part.epochs is None else f"{part.epochs:.2f}"

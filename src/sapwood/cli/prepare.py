@@ -17,9 +17,11 @@ from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.files import write_json
 from sapwood.manifest import Manifest
+from sapwood.mixture.domains import divide
 from sapwood.mixture.ledger import Ledger
 from sapwood.progress import console
 from sapwood.recipe import Recipe
+from sapwood.recipe.check import split_by_topic
 from sapwood.synthesis.programs import make_items
 
 UnscoredOption = Annotated[
@@ -35,10 +37,10 @@ def prepare(
 ) -> None:
     """Read, clean, compare, label, score, hold out and tokenise documents. What is done already is not done again."""
     loaded, run = open_run(recipe, overrides, runs)
-    plan_or_refuse(loaded, run, recipe, to_train=True)
+    plan_or_refuse(loaded, run, recipe)
     prepare_run(loaded, run, unscored=unscored)
     if not unscored:
-        plan = plan_or_refuse(loaded, run, recipe, to_train=True)
+        plan = plan_or_refuse(loaded, run, recipe)
         write_json(run.plan, plan.to_json())
 
 
@@ -80,6 +82,8 @@ def _prepare(recipe: Recipe, run: RunDirectory, *, unscored: bool) -> None:
     encoder = Encoder.load(model)
     held_out = held_out_hashes(stores.values())
     tokens = {name: encode_source(store, run.tokens(name), encoder, held_out) for name, store in stores.items()}
+    for name in split_by_topic(recipe):
+        divide(stores[name], run.tokens(name), run.divided(name))
     console.print(f"Tokenised with {encoder.backend}." + (f" {encoder.reason}" if encoder.reason else ""))
     _print_account(run, tokens)
     console.print(f"What became of the documents: {write_data_report(recipe, run.root)}")

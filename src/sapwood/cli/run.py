@@ -13,9 +13,9 @@ from sapwood.cli.train import train_run
 def run(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS) -> None:
     """Prepare, train, evaluate and report. Run again, it continues where it stopped."""
     loaded, directory = open_run(recipe, overrides, runs)
-    plan_or_refuse(loaded, directory, recipe, to_train=True)
+    plan_or_refuse(loaded, directory, recipe)
     prepare_run(loaded, directory)
-    plan = plan_or_refuse(loaded, directory, recipe, to_train=True)
+    plan = plan_or_refuse(loaded, directory, recipe)
     print_plan(loaded, plan)
     base = evaluate_base(loaded, directory)
     train_run(loaded, plan, directory)

@@ -7,9 +7,7 @@ import sys
 
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse
 from sapwood.directory import RunDirectory
-from sapwood.errors import SapwoodError
 from sapwood.files import write_json
-from sapwood.manifest import read_manifest
 from sapwood.mixture.plan import Plan
 from sapwood.progress import console
 from sapwood.recipe import Recipe
@@ -21,7 +19,7 @@ STOPPED = 130
 def train(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS) -> None:
     """Train from the last checkpoint, or from the beginning. Ctrl-C saves and stops; the same command continues."""
     loaded, run = open_run(recipe, overrides, runs)
-    train_run(loaded, plan_or_refuse(loaded, run, recipe, to_train=True), run)
+    train_run(loaded, plan_or_refuse(loaded, run, recipe), run)
 
 
 def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
@@ -31,21 +29,20 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
     from sapwood.backbone.export import export
     from sapwood.backbone.resolve import default_cache, fingerprint_model, resolve
     from sapwood.environment import describe_environment
+    from sapwood.evaluation.between import measure_between
+    from sapwood.evaluation.result import BASE
     from sapwood.evaluation.yardstick import Yardstick
     from sapwood.likelihood.precision import autocast_type
-    from sapwood.mixture.ledger import Ledger, Losses
-    from sapwood.tokens.sequence import Packing
-    from sapwood.tokens.store import TokenStore
+    from sapwood.mixture.ledger import Ledger
+    from sapwood.mixture.measured import Losses
+    from sapwood.mixture.open import source_identity
+    from sapwood.mixture.rounds import is_over
     from sapwood.training.checkpoint import State, unshared_weights
     from sapwood.training.loop import train as train_loop
     from sapwood.training.parallel import Ranks
 
-    identity = {}
-    for domain in plan.domains:
-        manifest = read_manifest(run.tokens(domain.name))
-        if manifest is None:
-            raise SapwoodError(f"The source '{domain.name}' is not prepared yet: `sapwood prepare` does that.")
-        identity[f"source '{domain.name}'"] = manifest.fingerprint
+    trained_on = dict.fromkeys(part.domain.source for part in plan.domains)
+    identity = {f"source '{source}'": source_identity(recipe, run, source) for source in trained_on}
     model_directory = resolve(recipe.model, default_cache())
     base = fingerprint_model(model_directory)
     identity["model"] = base
@@ -58,30 +55,28 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
             write_json(run.environment, describe_environment(ranks.device, ranks.size))
             ledger = Ledger(run.ledger)
             ledger.begin(identity)
-            if run.model.exists() and ledger.finished_at != plan.sequences:
+            if run.model.exists() and not is_over(plan, ledger):
                 shutil.rmtree(run.model)  # it was grown by fewer stages
         ranks.wait()
-        packings = {
-            domain.name: Packing(TokenStore(run.tokens(domain.name), "train"), recipe.sequence_length)
-            for domain in plan.domains
-            if domain.sequences
-        }
 
-        def measure(model: PreTrainedModel, state: State) -> Losses:
-            yardstick = Yardstick.open(
-                recipe, run.corpora(recipe), model_directory, autocast_type(recipe.training.precision, ranks.device)
-            )
-            evaluation = yardstick.measure(
+        def measure(model: PreTrainedModel, state: State, tokens: int) -> Losses:
+            autocast = autocast_type(recipe.training.precision, ranks.device)
+            yardstick = Yardstick.open(recipe, run.corpora(recipe), model_directory, autocast)
+            label = f"step-{state.step:08d}" if state.step else BASE
+            fingerprint = f"{base}+{state.step}" if state.step else base
+            rounds = Ledger(run.ledger).rounds
+            return measure_between(
+                yardstick,
                 model,
-                label=f"step-{state.step:08d}",
-                model_fingerprint=f"{base}+{state.step}",
-                tokens=state.position * plan.sequence_length,
+                run.evaluation,
+                label=label,
+                model_fingerprint=fingerprint,
+                tokens=tokens,
+                last_tokens=rounds[-1].start_tokens if rounds else None,
+                write=ranks.first,
             )
-            if ranks.first:
-                evaluation.write(run.evaluation)
-            return evaluation.losses()
 
-        trained = train_loop(recipe, plan, model_directory, packings, run, ranks, measure)
+        trained = train_loop(recipe, plan, model_directory, run, ranks, measure)
         if trained.finished and ranks.first and not run.model.exists():
             export(unshared_weights(trained.model), model_directory, run.model)
     finally:
@@ -89,4 +84,5 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
     if not trained.finished:
         console.print(f"Stopped and saved after step {trained.state.step}. The same command continues from there.")
         sys.exit(STOPPED)
-    console.print(f"Trained {plan.tokens:,} tokens. The grown model is in {run.model}.")
+    tokens = Ledger(run.ledger).tokens_until(trained.state.position)
+    console.print(f"Trained {tokens:,} tokens. The grown model is in {run.model}.")

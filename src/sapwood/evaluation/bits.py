@@ -14,7 +14,7 @@ from sapwood.likelihood.score import rolling_windows, score
 from sapwood.progress import track
 
 Texts = Mapping[str, Sequence[HeldOutText]]
-"""The held-out texts of every source."""
+"""The held-out texts of every source, and of its topics where those are domains of their own."""
 
 
 def score_texts(
@@ -27,36 +27,29 @@ def score_texts(
     autocast: torch.dtype | None,
     title: str,
 ) -> dict[str, DomainScore]:
-    """Scores all `texts` under `model`.
+    """Scores all `texts` under `model`, each once, however often it is among them.
 
     Every token of a text is predicted once, in windows of at most `window` tokens that do not overlap; the first token
     is predicted from the token `prefix`, as lm-evaluation-harness does for rolling likelihoods. `title` is shown with
     the progress.
     """
-    owners: list[tuple[str, int]] = []
+    owners: list[HeldOutText] = []
     windows, contexts = [], []
-    for source, chosen in texts.items():
-        ids, offsets = encoder.encode_batch([text.text for text in chosen])
-        for number in range(len(chosen)):
-            document = ids[offsets[number] : offsets[number + 1]]
-            for tokens, context in rolling_windows(document, prefix, window):
-                owners.append((source, number))
-                windows.append(tokens)
-                contexts.append(context)
+    once = list(dict.fromkeys(text for chosen in texts.values() for text in chosen))
+    ids, offsets = encoder.encode_batch([text.text for text in once])
+    for number, text in enumerate(once):
+        for tokens, context in rolling_windows(ids[offsets[number] : offsets[number + 1]], prefix, window):
+            owners.append(text)
+            windows.append(tokens)
+            contexts.append(context)
     with track(title, sum(len(tokens) for tokens in windows)) as advance:
         scores = score(model, windows, context=contexts, autocast=autocast, advance=advance)
 
-    counts = {source: [0] * len(chosen) for source, chosen in texts.items()}
-    nats = {source: [0.0] * len(chosen) for source, chosen in texts.items()}
-    for (source, number), scored in zip(owners, scores, strict=True):
-        counts[source][number] += scored.tokens
-        nats[source][number] += scored.nats
+    counts, nats = dict.fromkeys(once, 0), dict.fromkeys(once, 0.0)
+    for text, scored in zip(owners, scores, strict=True):
+        counts[text] += scored.tokens
+        nats[text] += scored.nats
     return {
-        source: DomainScore(
-            tuple(
-                DocumentScore(text.id, text.bytes, counts[source][number], nats[source][number])
-                for number, text in enumerate(chosen)
-            )
-        )
-        for source, chosen in texts.items()
+        name: DomainScore(tuple(DocumentScore(text.id, text.bytes, counts[text], nats[text]) for text in chosen))
+        for name, chosen in texts.items()
     }

@@ -11,6 +11,9 @@ from sapwood.errors import SapwoodError
 from sapwood.evaluation.statistics import Estimate, ratio
 from sapwood.files import read_json, write_json
 
+BASE = "base"
+"""The label of the backbone's evaluation."""
+
 
 @dataclass(frozen=True, slots=True)
 class DocumentScore:
@@ -64,25 +67,21 @@ class Evaluation:
     settings: dict[str, Any]
     """What decides the numbers: two evaluations can be compared only when these agree."""
     domains: dict[str, DomainScore]
+    """By source and, where the topics of a source are domains of their own, by `SOURCE/TOPIC` too."""
     samples: tuple[Sample, ...] = ()
     seconds: float = 0.0
-
-    def losses(self) -> dict[str, dict[str, float]]:
-        """Bits per byte and standard error by domain, as the ledger keeps them."""
-        estimates = {name: score.bits_per_byte for name, score in self.domains.items()}
-        return {
-            name: {
-                "bits_per_byte": e.value,
-                "standard_error": 0.0 if math.isnan(e.standard_error) else e.standard_error,
-            }
-            for name, e in estimates.items()
-        }
 
     def write(self, directory: Path) -> None:
         """Writes `LABEL.json`."""
         record = asdict(self)
-        for name, loss in self.losses().items():
-            record["domains"][name] = {**loss, "perplexity": self.domains[name].perplexity, **record["domains"][name]}
+        for name, score in self.domains.items():
+            level = score.bits_per_byte
+            record["domains"][name] = {
+                "bits_per_byte": level.value,
+                "standard_error": None if math.isnan(level.standard_error) else level.standard_error,
+                "perplexity": score.perplexity,
+                **record["domains"][name],
+            }
         write_json(directory / f"{self.label}.json", record)
 
 

@@ -15,10 +15,11 @@ from sapwood.backbone.encode import Encoder
 from sapwood.backbone.load import load_tokenizer
 from sapwood.corpus.store import SourceStore
 from sapwood.evaluation.bits import Texts, score_texts
-from sapwood.evaluation.held_out import held_out_texts
+from sapwood.evaluation.held_out import HeldOutText, held_out_by_topic, held_out_texts
 from sapwood.evaluation.result import Evaluation
 from sapwood.evaluation.samples import generate_samples
 from sapwood.files import fingerprint
+from sapwood.recipe.check import split_by_topic
 from sapwood.recipe.schema import Recipe
 
 
@@ -36,14 +37,18 @@ class Yardstick:
     def open(
         recipe: Recipe, corpora: Mapping[str, SourceStore], model_directory: Path, autocast: torch.dtype | None
     ) -> Yardstick:
-        """Chooses the held-out texts of every prepared source, and takes the tokenizer of `model_directory`."""
+        """Chooses the held-out texts of every prepared source, and of its topics where those are domains of their own.
+
+        The tokenizer is that of `model_directory`."""
         evaluation = recipe.evaluation
+        texts: dict[str, list[HeldOutText]] = {}
+        for source, store in corpora.items():
+            texts[source] = held_out_texts(store, evaluation.bytes, evaluation.document_bytes)
+        for source in split_by_topic(recipe):
+            texts |= held_out_by_topic(corpora[source], evaluation.bytes, evaluation.document_bytes)
         return Yardstick(
             recipe=recipe,
-            texts={
-                source: held_out_texts(store, evaluation.bytes, evaluation.document_bytes)
-                for source, store in corpora.items()
-            },
+            texts=texts,
             tokenizer=load_tokenizer(model_directory),
             encoder=Encoder.load(model_directory),
             autocast=autocast,

@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from sapwood.mixture.controllers import Decision
-from sapwood.mixture.controllers.bounds import PRECISION, share_out
+from sapwood.mixture.controllers.bounds import share_out
 from sapwood.mixture.controllers.wording import listed, moved, percent
 from sapwood.mixture.measured import Change, Losses
+from sapwood.mixture.weights import PRECISION
 from sapwood.recipe.mixture import Replay
 
 PRESSURE = 0.5

@@ -16,10 +16,9 @@ from typing import Any
 from sapwood.errors import SapwoodError
 from sapwood.files import append_line, read_lines
 from sapwood.mixture.apportion import Apportionment
-from sapwood.mixture.weights import Weights
-
-Losses = Mapping[str, Mapping[str, float]]
-"""For each domain: `bits_per_byte` and its `standard_error`."""
+from sapwood.mixture.measured import Losses, Measured
+from sapwood.mixture.weights import Mixture
+from sapwood.recipe.mixture import Order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +33,27 @@ class Round:
     """The position of its first sequence in the run."""
     sequences: int
     """How many sequences it has."""
-    weights: Weights
-    """The mixture."""
+    sequence_length: int
+    """Tokens in each of them."""
+    start_tokens: int
+    """Tokens of the run before it."""
+    mixture: Mixture
+    """The weights."""
     first: dict[str, int]
-    """For each domain of the run, the number of its next sequence when the round starts."""
+    """For each domain of the run, how many tokens of it came before the round."""
+    owed: dict[str, Fraction] = field(default_factory=dict)
+    """What is due to a domain from the earlier rounds of the stage, in sequences; below zero where it had too much."""
+    orders: dict[str, Order] = field(default_factory=dict)
+    """The order of documents from here on, by domain; shuffled where nothing is said. The same all through a stage."""
     reasons: tuple[str, ...]
     """Why the weights are what they are, in words."""
     losses: Losses = field(default_factory=dict)
     """What was measured just before; empty when nothing was."""
+    states: dict[str, Any] = field(default_factory=dict)
+    """What the controllers remember, by family."""
+    static: dict[str, int] = field(default_factory=dict)
+    """Sequences of each domain that the recipe's own mixture would have trained in the stage, to the end of the round,
+    to within one."""
 
     @property
     def stop(self) -> int:
@@ -51,17 +63,43 @@ class Round:
     @cached_property
     def apportionment(self) -> Apportionment:
         """The order of the domains inside the round."""
-        return Apportionment(self.weights, self.sequences)
+        return Apportionment(self.mixture, self.sequences, self.owed)
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """How many sequences of each domain it has."""
+        return self.apportionment.counts(self.sequences)
 
     def locate(self, position: int) -> tuple[str, int]:
-        """The domain of the sequence at `position` of the run, and its number in that domain."""
+        """The domain of the sequence at `position` of the run, and its first token, counted through the domain."""
         domain, rank = self.apportionment.locate(position - self.start)
-        return domain, self.first.get(domain, 0) + rank
+        return domain, self.first.get(domain, 0) + rank * self.sequence_length
 
-    def counts_until(self, position: int) -> dict[str, int]:
-        """For each domain of the run, the number of its next sequence when the run has reached `position`."""
-        counts = self.apportionment.counts(position - self.start)
-        return {domain: self.first.get(domain, 0) + counts.get(domain, 0) for domain in self.first | counts}
+    def positions(self, domain: str, first: int, last: int) -> list[int]:
+        """The positions whose sequences hold any of the tokens `first` to `last` (not included) of a domain."""
+        if domain not in self.mixture.weights:
+            return []
+        begin, length = self.first.get(domain, 0), self.sequence_length
+        slots = self.apportionment.slots(domain, (first - begin) // length, -(-(last - begin) // length))
+        return [self.start + int(slot) for slot in slots]
+
+    def consumed_until(self, position: int) -> dict[str, int]:
+        """For each domain of the run, how many of its tokens came before `position`."""
+        counts = self.counts if position == self.stop else self.apportionment.counts(position - self.start)
+        return {
+            domain: self.first.get(domain, 0) + counts.get(domain, 0) * self.sequence_length
+            for domain in self.first | counts
+        }
+
+    def owed_after(self) -> dict[str, Fraction]:
+        """What is due to every domain when the round is over, in sequences."""
+        due = {
+            domain: self.owed.get(domain, Fraction(0))
+            + self.mixture.weights.get(domain, Fraction(0)) * self.sequences
+            - self.counts.get(domain, 0)
+            for domain in self.owed | self.mixture.weights
+        }
+        return {domain: amount for domain, amount in due.items() if amount}
 
     def to_json(self) -> dict[str, Any]:
         """The round's line."""
@@ -70,26 +108,41 @@ class Round:
             "round": self.index,
             "stage": self.stage,
             "start": self.start,
+            "start_tokens": self.start_tokens,
             "sequences": self.sequences,
-            "weights": {domain: str(weight) for domain, weight in self.weights.items()},
+            "sequence_length": self.sequence_length,
+            "weights": self.mixture.to_json(),
+            "counts": self.counts,
+            "static": self.static,
             "first": self.first,
+            "owed": {domain: str(amount) for domain, amount in self.owed.items()},
+            "orders": {domain: order.model_dump(mode="json") for domain, order in self.orders.items()},
             "reasons": list(self.reasons),
-            "losses": {domain: dict(loss) for domain, loss in self.losses.items()},
+            "losses": {name: measured.to_json() for name, measured in self.losses.items()},
+            "states": self.states,
         }
 
     @staticmethod
     def from_json(line: Mapping[str, Any]) -> Round:
         """Reads a round's line."""
-        return Round(
+        entry = Round(
             index=line["round"],
             stage=line["stage"],
             start=line["start"],
+            start_tokens=line["start_tokens"],
             sequences=line["sequences"],
-            weights={domain: Fraction(weight) for domain, weight in line["weights"].items()},
+            sequence_length=line["sequence_length"],
+            mixture=Mixture.from_json(line["weights"]),
+            static=dict(line["static"]),
             first=dict(line["first"]),
+            owed={domain: Fraction(amount) for domain, amount in line["owed"].items()},
+            orders={domain: Order.model_validate(order) for domain, order in line["orders"].items()},
             reasons=tuple(line["reasons"]),
-            losses=line["losses"],
+            losses={name: Measured.from_json(record) for name, record in line["losses"].items()},
+            states=dict(line["states"]),
         )
+        entry.__dict__["counts"] = dict(line["counts"])  # known, without building the order that they follow from
+        return entry
 
 
 class Ledger:
@@ -107,15 +160,14 @@ class Ledger:
         """What the run was begun with: fingerprints of the model and of every source's tokens."""
         self.finished_at: int = max((line["position"] for line in lines if line["event"] == "finish"), default=0)
         """The position at which training reached its end; 0 before. A run with another stage can go on from there."""
-        self.rounds = [Round.from_json(line) for line in lines if line["event"] == "round"]
-        position = 0
-        for index, entry in enumerate(self.rounds):
-            if entry.index != index or entry.start != position:
-                raise SapwoodError(
-                    f"{path}: round {entry.index} starts at sequence {entry.start}, and round {index} should start at "
-                    f"{position}. The ledger was changed by hand; restore it, or start a new run."
-                )
-            position = entry.stop
+        self.ended: dict[str, str] = {line["stage"]: line["reason"] for line in lines if line["event"] == "gate"}
+        """The stages that a gate ended before their budget did, and why."""
+        self.rounds: list[Round] = []
+        for line in lines:
+            if line["event"] == "round":
+                entry = Round.from_json(line)
+                self._check(entry)
+                self.rounds.append(entry)
 
     def begin(self, identity: Mapping[str, str]) -> None:
         """Writes what the run is begun with, the first time; afterwards raises SapwoodError if it is something else."""
@@ -130,9 +182,28 @@ class Ledger:
             )
 
     def append(self, entry: Round) -> None:
-        """Writes a round; it is on the disk when this returns."""
-        self._write(entry.to_json())
+        """Writes a round; it is on the disk when this returns.
+
+        Where another process has written the round since the ledger was opened, its line stays. Raises SapwoodError where
+        that line says something else.
+        """
+        self._check(entry)
+        if not (self.writable and self._is_written(entry)):
+            self._write(entry.to_json())
         self.rounds.append(entry)
+
+    def refresh(self) -> None:
+        """Takes over what another process has written since the ledger was opened."""
+        now = Ledger(self.path)
+        self.ended, self.finished_at = now.ended, now.finished_at
+        for entry in now.rounds[len(self.rounds) :]:
+            self._check(entry)
+            self.rounds.append(entry)
+
+    def end_stage(self, stage: str, position: int, reason: str) -> None:
+        """Writes that a gate ends a stage at `position`, and why."""
+        self.ended[stage] = reason
+        self._write({"event": "gate", "stage": stage, "position": position, "reason": reason})
 
     def finish(self, position: int) -> None:
         """Writes, once, that training reached its end at `position`."""
@@ -140,16 +211,69 @@ class Ledger:
             self.finished_at = position
             self._write({"event": "finish", "position": position})
 
+    @property
+    def decided(self) -> int:
+        """The position up to which rounds are decided."""
+        return self.rounds[-1].stop if self.rounds else 0
+
     def at(self, position: int) -> Round | None:
         """The round that holds `position`; None if it has not been decided yet."""
         return next((entry for entry in reversed(self.rounds) if entry.start <= position < entry.stop), None)
 
-    def counts_until(self, position: int) -> dict[str, int]:
-        """For each domain, how many of its sequences stand before `position`."""
+    def of_stage(self, stage: str) -> list[Round]:
+        """The rounds of a stage."""
+        return [entry for entry in self.rounds if entry.stage == stage]
+
+    def stage_start(self, stage: str) -> int:
+        """How many tokens of the run come before a stage that has begun."""
+        return self.of_stage(stage)[0].start_tokens
+
+    def tokens_until(self, position: int) -> int:
+        """How many tokens of the run come before `position`."""
+        if position == 0 or not self.rounds:
+            return 0
+        entry = self.at(position) or self.rounds[-1]
+        return entry.start_tokens + (position - entry.start) * entry.sequence_length
+
+    def consumed_until(self, position: int) -> dict[str, int]:
+        """For each domain, how many of its tokens come before `position`."""
         if position == 0 or not self.rounds:
             return {}
         entry = self.at(position) or self.rounds[-1]
-        return entry.counts_until(position)
+        return entry.consumed_until(position)
+
+    def orders_of(self, domain: str) -> list[tuple[int, Order]]:
+        """The orders of a domain: from which of its tokens on, counted over all passes, and which."""
+        found: list[tuple[int, Order]] = []
+        for entry in self.rounds:
+            order = entry.orders.get(domain, Order())
+            if not found or found[-1][1] != order:
+                begin = entry.first.get(domain, 0)
+                while found and found[-1][0] >= begin:
+                    found.pop()  # no token of the domain was taken in that order
+                if not found or found[-1][1] != order:
+                    found.append((begin if found else 0, order))
+        return found or [(0, Order())]
+
+    def _check(self, entry: Round) -> None:
+        index, position = len(self.rounds), self.decided
+        if entry.index != index or entry.start != position:
+            raise SapwoodError(
+                f"{self.path}: round {entry.index} starts at sequence {entry.start}, and round {index} should start at "
+                f"{position}. The ledger was changed by hand; restore it, or start a new run."
+            )
+
+    def _is_written(self, entry: Round) -> bool:
+        for line in read_lines(self.path):
+            if line["event"] == "round" and line["round"] == entry.index:
+                there = Round.from_json(line)
+                if (there.stage, there.sequences, there.mixture) != (entry.stage, entry.sequences, entry.mixture):
+                    raise SapwoodError(
+                        f"Another process has decided round {entry.index} of {self.path} otherwise, while this one was "
+                        "at work. Let one process at a time train a run."
+                    )
+                return True
+        return False
 
     def _write(self, record: dict[str, Any]) -> None:
         if self.writable:

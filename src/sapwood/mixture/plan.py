@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from sapwood.mixture.apportion import Apportionment
-from sapwood.mixture.weights import Weights, leaf_weights
+from sapwood.errors import SapwoodError, closest
+from sapwood.mixture.domains import Domain, Sizes, domains_of
+from sapwood.mixture.limits import allow
+from sapwood.mixture.weights import DEFAULT_PASSES, Mixture, Weights, normalised, shares_by_rule, spread, whole
+from sapwood.recipe.check import members, named, split_by_topic
+from sapwood.recipe.mixture import Shares, Weighting
 from sapwood.recipe.schema import Recipe, Stage
 from sapwood.recipe.units import format_tokens
 
-COMFORTABLE_EPOCHS = 4
-"""Up to about four passes, repeated text is worth nearly as much as new text (Muennighoff et al., 2305.16264)."""
+Place = tuple[str, ...]
+"""Where in the recipe something stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,47 +29,56 @@ class StagePlan:
     """The budget."""
     start: int
     """The position, in sequences from the beginning of the run, of the stage's first sequence."""
+    start_tokens: int
+    """Tokens of the run before it."""
     sequences: int
     """How many sequences the stage trains on: the budget to within one sequence."""
-    weights: Weights
+    sequence_length: int
+    """Tokens in each of them."""
+    batch_sequences: int
+    """Sequences in a full batch."""
+    round_sequences: int | None
+    """Sequences in a round, in whole batches; None where the stage is one round."""
+    mixture: Mixture
     """The mixture at the start of the stage."""
     counts: dict[str, int]
-    """Sequences of each domain, if the mixture stays as it is."""
+    """Sequences of each domain, if the mixture stays as it is; to within one."""
 
     @property
     def stop(self) -> int:
         """The position after the stage's last sequence."""
         return self.start + self.sequences
 
+    @property
+    def stop_tokens(self) -> int:
+        """Tokens of the run up to the stage's end."""
+        return self.start_tokens + self.sequences * self.sequence_length
+
 
 @dataclass(frozen=True, slots=True)
 class DomainPlan:
     """A domain in numbers, over all stages."""
 
-    name: str
-    group: str
+    domain: Domain
     kind: str | None
-    tokens: tuple[Fraction, ...]
-    """The exact share of each stage's budget."""
-    sequences: int
-    """Sequences over the whole run."""
-    available: int | None
-    """Tokens there are to train on; None where nothing is known yet."""
-    measured: bool
-    """Whether `available` was counted, or is what the recipe expects."""
-    epochs: float | None
-    """How often the domain is gone through."""
+    shares: tuple[Fraction, ...]
+    """The exact share of each stage's budget, in tokens."""
+    tokens: int
+    """Tokens over the whole run, if the mixture stays as it is."""
+
+    @property
+    def epochs(self) -> float | None:
+        """How often the domain is gone through; None where its size is not known."""
+        return self.tokens / self.domain.tokens if self.domain.tokens else None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run in numbers."""
+    """A run in numbers, as it would be if no controller moved anything."""
 
-    sequence_length: int
-    batch_sequences: int
     stages: tuple[StagePlan, ...]
     domains: tuple[DomainPlan, ...]
-    refusals: tuple[tuple[tuple[str, ...], str], ...]
+    refusals: tuple[tuple[Place, str], ...]
     """What cannot work: where in the recipe, and why."""
     remarks: tuple[str, ...]
     """What works, but should be known."""
@@ -78,22 +91,20 @@ class Plan:
     @property
     def tokens(self) -> int:
         """Tokens in the whole run."""
-        return self.sequences * self.sequence_length
+        return self.stages[-1].stop_tokens
 
     @property
-    def batch_tokens(self) -> int:
-        """Tokens in a full batch."""
-        return self.batch_sequences * self.sequence_length
+    def steps(self) -> int:
+        """Optimizer steps in the whole run, to within one a round."""
+        return sum(-(-stage.sequences // stage.batch_sequences) for stage in self.stages)
 
-    def stage_at(self, position: int) -> int:
-        """The number of the stage to which the sequence at `position` belongs."""
-        return next(number for number, stage in enumerate(self.stages) if position < stage.stop)
+    def stage(self, name: str) -> StagePlan:
+        """A stage by name."""
+        return next(stage for stage in self.stages if stage.name == name)
 
     def to_json(self) -> dict[str, Any]:
         """The plan as it stands in `plan.json`."""
         return {
-            "sequence_length": self.sequence_length,
-            "batch_sequences": self.batch_sequences,
             "sequences": self.sequences,
             "tokens": self.tokens,
             "stages": [
@@ -101,126 +112,199 @@ class Plan:
                     "name": stage.name,
                     "tokens": stage.tokens,
                     "start": stage.start,
+                    "start_tokens": stage.start_tokens,
                     "sequences": stage.sequences,
-                    "weights": {name: str(weight) for name, weight in stage.weights.items()},
+                    "sequence_length": stage.sequence_length,
+                    "batch_sequences": stage.batch_sequences,
+                    "round_sequences": stage.round_sequences,
+                    "weights": stage.mixture.to_json(),
                     "counts": stage.counts,
                 }
                 for stage in self.stages
             ],
             "domains": [
                 {
-                    "name": domain.name,
-                    "group": domain.group,
-                    "kind": domain.kind,
-                    "sequences": domain.sequences,
-                    "available": domain.available,
-                    "measured": domain.measured,
-                    "epochs": domain.epochs,
+                    "name": part.domain.name,
+                    "group": part.domain.group,
+                    "source": part.domain.source,
+                    "kind": part.kind,
+                    "tokens": part.tokens,
+                    "available": part.domain.tokens,
+                    "measured": part.domain.measured,
+                    "epochs": part.epochs,
                 }
-                for domain in self.domains
+                for part in self.domains
             ],
             "remarks": list(self.remarks),
         }
 
 
-def make_plan(recipe: Recipe, sizes: Mapping[str, int]) -> Plan:
+def make_plan(recipe: Recipe, sizes: Sizes) -> Plan:
     """Turns budgets and shares into sequences.
 
-    `sizes` are the tokens counted in each prepared source; where a source is not in it, what the recipe expects counts.
-    The boundary between stages is placed so that the sum of the budgets up to it is met to within one sequence.
+    `sizes` are what was counted in prepared sources; where a source is not in it, what the recipe expects counts. The
+    boundary between stages is placed so that the sum of the budgets up to it is met to within one sequence.
     """
-    length = recipe.sequence_length
+    domains = domains_of(recipe, sizes)
     stages: list[StagePlan] = []
-    budget = start = 0
-    for stage in recipe.stages:
-        budget += stage.tokens
-        sequences = budget // length - start
-        weights = stage_weights(recipe, stage)
-        counts = Apportionment(weights, sequences).counts(sequences) if sequences else dict.fromkeys(weights, 0)
-        stages.append(StagePlan(stage.name, stage.tokens, start, sequences, weights, counts))
-        start += sequences
-    domains = tuple(
-        _domain(recipe, stages, group, source, sizes) for group, shares in recipe.groups.items() for source in shares
-    )
-    return Plan(
-        sequence_length=length,
-        batch_sequences=recipe.training.batch_tokens // length,
-        stages=tuple(stages),
-        domains=domains,
-        refusals=tuple(_refusals(recipe, stages, domains)),
-        remarks=tuple(_remarks(domains)),
-    )
-
-
-def unavailable(recipe: Recipe) -> list[tuple[tuple[str, ...], str]]:
-    """What the recipe asks for that can be planned but not yet carried out: where, and what to write instead."""
-    found: list[tuple[tuple[str, ...], str]] = []
+    refusals: list[tuple[Place, str]] = []
+    remarks = _unknown(recipe, domains)
+    consumed: dict[str, int] = {}
+    budget = start = start_tokens = 0
     for number, stage in enumerate(recipe.stages):
-        for name, order in stage.order.items():
-            if order.by != "shuffle":
-                place = ("stages", str(number), "order", name)
-                found.append((place, f"documents cannot be ordered by {order.by} yet; write {{by: shuffle}}"))
-        if stage.controller.kind != "static":
-            place = ("stages", str(number), "controller", "kind")
-            found.append((place, f"the controller '{stage.controller.kind}' cannot be used yet; write static"))
-    return found
+        place = ("stages", str(number))
+        length = stage.sequence_length or recipe.sequence_length
+        budget += stage.tokens
+        sequences = (budget - start_tokens) // length
+        if not sequences:
+            refusals.append(((*place, "tokens"), f"{stage.tokens} tokens are less than one sequence"))
+        mixture, problems = stage_mixture(recipe, stage, domains)
+        refusals += [((*place, *inside), message) for inside, message in problems]
+        if not mixture.weights:
+            continue
+        counts, notes, emptied = _foresee(mixture, domains, consumed, length, sequences)
+        remarks += [f"In stage '{stage.name}': {note}" for note in notes]
+        refusals += [((*place, "tokens"), message) for message in emptied]
+        for name, count in counts.items():
+            consumed[name] = consumed.get(name, 0) + count * length
+        batch = recipe.training.batch_tokens // length
+        every = stage.controller.every
+        round_sequences = None if every is None else -(-every.tokens(batch * length) // (batch * length)) * batch
+        stages.append(
+            StagePlan(
+                name=stage.name,
+                tokens=stage.tokens,
+                start=start,
+                start_tokens=start_tokens,
+                sequences=sequences,
+                sequence_length=length,
+                batch_sequences=batch,
+                round_sequences=round_sequences,
+                mixture=mixture,
+                counts=counts,
+            )
+        )
+        start, start_tokens = start + sequences, start_tokens + sequences * length
+    parts = tuple(_domain(recipe, stages, domain, consumed) for domain in domains)
+    refusals += [
+        (("sources", part.domain.source), f"there is nothing to train on, and the plan wants it: '{part.domain.name}'")
+        for part in parts
+        if part.domain.tokens == 0 and any(part.shares)
+    ]
+    return Plan(tuple(stages), parts, tuple(refusals), (*remarks, *_passes(parts)))
 
 
-def stage_weights(recipe: Recipe, stage: Stage) -> Weights:
-    """The weights with which a stage begins."""
-    return leaf_weights(stage.mixture, {**recipe.groups, **stage.groups})
+def stage_mixture(recipe: Recipe, stage: Stage, domains: Sequence[Domain]) -> tuple[Mixture, list[tuple[Place, str]]]:
+    """The mixture with which a stage begins, and what cannot work about it: where in the stage, and why.
+
+    The weight of a domain is the product of the shares of its group, its source and its topic.
+    """
+    problems: list[tuple[Place, str]] = []
+    budget = Fraction(stage.tokens)
+    weights: Weights = {}
+    by_group = {group: [d for d in domains if d.group == group] for group in recipe.groups}
+    groups = _shares(stage.mixture, {name: _tokens(inside) for name, inside in by_group.items()}, budget, by_group)
+    for group, share in groups.items():
+        sources = members(recipe, group)
+        inside = {name: [d for d in domains if d.source == name] for name in sources}
+        stated = stage.groups.get(group, recipe.groups[group])
+        tokens = {name: _tokens(inside[name]) for name in named(stated) or sources}
+        for source, weight in spread(share, _shares(stated, tokens, budget * share, inside)).items():
+            topics = {d.name.removeprefix(f"{source}/"): [d] for d in inside[source]}
+            if list(topics) == [source]:
+                weights[source] = weight
+                continue
+            stated_topics = stage.topics.get(source, recipe.topics.get(source, Weighting(rule="natural")))
+            for topic in named(stated_topics):
+                if topic not in topics:
+                    where = ("topics", source, topic)
+                    problems.append((where, f"'{source}' has no documents of '{topic}'. {closest(topic, topics)}"))
+            chosen = {topic: _tokens(topics[topic]) for topic in named(stated_topics) or topics if topic in topics}
+            if not problems:
+                shares = _shares(stated_topics, chosen, budget * weight, topics)
+                weights |= {f"{source}/{topic}": amount for topic, amount in spread(weight, shares).items()}
+    ordered = {domain.name: weights[domain.name] for domain in domains if domain.name in weights}
+    return Mixture(ordered, {domain.source: domain.group for domain in domains}), problems
 
 
-def _domain(recipe: Recipe, stages: list[StagePlan], group: str, name: str, sizes: Mapping[str, int]) -> DomainPlan:
-    source = recipe.sources[name]
-    sequences = sum(stage.counts.get(name, 0) for stage in stages)
-    available = sizes.get(name, source.tokens)
+def _shares(
+    stated: Shares, tokens: Mapping[str, int | None], budget: Fraction, parts: Mapping[str, Sequence[Domain]]
+) -> Weights:
+    """Shares of 1, as the recipe states them or by its rule; where sizes are not known yet, all alike."""
+    if not isinstance(stated, Weighting):
+        return normalised(stated)
+    names = stated.names or list(tokens)
+    known = {name: count for name in names if (count := tokens[name]) is not None}
+    if len(known) < len(names) or not any(known.values()):
+        return normalised(dict.fromkeys(names, Fraction(1)))
+    limits = {name: next((part.max_epochs for part in parts[name]), None) for name in names}
+    return shares_by_rule(stated.rule, known, budget, limits)
+
+
+def _tokens(domains: Iterable[Domain]) -> int | None:
+    counts = [domain.tokens for domain in domains]
+    return None if None in counts else sum(count for count in counts if count is not None)
+
+
+def _foresee(
+    mixture: Mixture, domains: Sequence[Domain], consumed: Mapping[str, int], length: int, sequences: int
+) -> tuple[dict[str, int], list[str], list[str]]:
+    """What a stage takes of each domain if its mixture stays: sequences, remarks, and why it cannot be."""
+    due = dict.fromkeys(mixture.weights, Fraction(0))
+    notes: list[str] = []
+    done = 0
+    problem = ""
+    while done < sequences and not problem:
+        after = f"after {format_tokens(done * length)} tokens"
+        spent = {name: consumed.get(name, 0) + int(amount) * length for name, amount in due.items()}
+        try:
+            allowed = allow(mixture, domains, spent, {}, length, sequences - done)
+        except SapwoodError as error:
+            problem = f"{after}: {error}"
+            break
+        if allowed.emptied:
+            names = ", ".join(f"'{group}'" for group in allowed.emptied)
+            problem = (
+                f"{after} of the stage nothing is left in {names} within `max_epochs`. Lower its share, add text, or "
+                "raise max_epochs"
+            )
+        notes += [f"{after} {reason}" for reason in allowed.reasons]
+        for name, weight in allowed.mixture.weights.items():
+            due[name] += weight * allowed.sequences
+        done += allowed.sequences
+    counts = whole({name: amount / done for name, amount in due.items()}, done) if done else dict.fromkeys(due, 0)
+    return counts, notes, [problem] if problem else []
+
+
+def _domain(recipe: Recipe, stages: list[StagePlan], domain: Domain, consumed: Mapping[str, int]) -> DomainPlan:
     return DomainPlan(
-        name=name,
-        group=group,
-        kind=source.kind,
-        tokens=tuple(stage.tokens * stage.weights.get(name, Fraction(0)) for stage in stages),
-        sequences=sequences,
-        available=available,
-        measured=name in sizes,
-        epochs=sequences * recipe.sequence_length / available if available else None,
+        domain=domain,
+        kind=recipe.sources[domain.source].kind,
+        shares=tuple(stage.tokens * stage.mixture.weights.get(domain.name, Fraction(0)) for stage in stages),
+        tokens=consumed.get(domain.name, 0),
     )
 
 
-def _refusals(
-    recipe: Recipe, stages: list[StagePlan], domains: tuple[DomainPlan, ...]
-) -> list[tuple[tuple[str, ...], str]]:
-    found: list[tuple[tuple[str, ...], str]] = []
-    for number, stage in enumerate(stages):
-        if not stage.sequences:
-            found.append((("stages", str(number), "tokens"), f"{stage.tokens} tokens are less than one sequence"))
-    for domain in domains:
-        cap = recipe.sources[domain.name].max_epochs
-        needed = domain.sequences * recipe.sequence_length
-        if domain.available == 0 and needed:
-            found.append(
-                (("sources", domain.name), f"there is nothing to train on, and the plan wants {format_tokens(needed)}")
-            )
-        elif cap is not None and domain.available is not None and needed > cap * domain.available:
-            found.append(
-                (
-                    ("sources", domain.name, "max_epochs"),
-                    f"the plan goes through '{domain.name}' {domain.epochs:.2f} times ({format_tokens(needed)} tokens "
-                    f"of {format_tokens(domain.available)}), and at most {float(cap):g} is allowed. Lower its share to "
-                    f"at most {float(cap * domain.available / needed):.1%} of that, add text, or raise max_epochs",
-                )
-            )
-    return found
-
-
-def _remarks(domains: tuple[DomainPlan, ...]) -> list[str]:
+def _unknown(recipe: Recipe, domains: Sequence[Domain]) -> list[str]:
     remarks = []
     for domain in domains:
-        if domain.epochs is not None and domain.epochs > COMFORTABLE_EPOCHS:
-            remarks.append(
-                f"'{domain.name}' is gone through {domain.epochs:.1f} times; beyond about {COMFORTABLE_EPOCHS} passes "
-                "repeated text teaches little (2305.16264)."
-            )
-        if domain.available is None:
+        if domain.tokens is None:
             remarks.append(f"The size of '{domain.name}' is not known yet: `sapwood prepare` counts it.")
+        if domain.source in split_by_topic(recipe) and domain.name == domain.source:
+            remarks.append(f"The topics of '{domain.source}' are counted by `sapwood prepare`; here they are together.")
+    rules = [stage.mixture for stage in recipe.stages] + [
+        *recipe.groups.values(),
+        *(shares for stage in recipe.stages for shares in stage.groups.values()),
+    ]
+    if any(isinstance(shares, Weighting) for shares in rules) and any(domain.tokens is None for domain in domains):
+        remarks.append("Shares that follow from sizes are planned as all alike where a size is not known.")
     return remarks
+
+
+def _passes(domains: Iterable[DomainPlan]) -> list[str]:
+    return [
+        f"'{part.domain.name}' is gone through {part.epochs:.1f} times; beyond about {int(DEFAULT_PASSES)} passes "
+        "repeated text teaches little (2305.16264)."
+        for part in domains
+        if part.epochs is not None and part.epochs > DEFAULT_PASSES
+    ]

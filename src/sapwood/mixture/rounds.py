@@ -1,28 +1,241 @@
-"""Deciding the next round: how long it is, and with which weights."""
+"""Deciding the next round: which stage it belongs to, how long it is, with which weights, and why."""
 
 from __future__ import annotations
 
-from sapwood.mixture.ledger import Ledger, Losses, Round
-from sapwood.mixture.plan import Plan
-from sapwood.recipe.schema import Recipe
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+from sapwood.errors import SapwoodError
+from sapwood.mixture.controllers import Family
+from sapwood.mixture.controllers.build import decider
+from sapwood.mixture.domains import Domain
+from sapwood.mixture.gates import early_end
+from sapwood.mixture.governor import govern
+from sapwood.mixture.ledger import Ledger, Round
+from sapwood.mixture.limits import allow
+from sapwood.mixture.measured import Losses
+from sapwood.mixture.plan import Plan, StagePlan
+from sapwood.mixture.weights import Mixture, Weights, whole
+from sapwood.recipe.check import order_of
+from sapwood.recipe.schema import Recipe, Stage
 
 
-def next_round(recipe: Recipe, plan: Plan, ledger: Ledger, position: int, losses: Losses) -> Round:
-    """The round that begins at `position`, which is the beginning of the run or the end of the last round.
+@dataclass(frozen=True)
+class Wish:
+    """A mixture that is wished for, before what is used up is taken out of it."""
 
-    With a static mixture a stage is one round. `losses` are the losses measured at `position`; they are written down
-    beside the decision.
+    mixture: Mixture
+    reasons: tuple[str, ...]
+    states: dict[str, Any] = field(default_factory=dict)
+
+
+def next_round(recipe: Recipe, plan: Plan, ledger: Ledger, losses: Losses) -> Round | None:
+    """The round after the last one in the ledger; None where the run is at its end.
+
+    `losses` are what was measured of the live model after the last round. A gate that ends a stage early is written to
+    the ledger. Raises SapwoodError when everything has been gone through as often as it may be.
     """
-    number = plan.stage_at(position)
-    stage = plan.stages[number]
-    shares = ", ".join(f"{group} {float(share):g}" for group, share in recipe.stages[number].mixture.items())
+    number, done = progress(plan, ledger)
+    if done and (reason := _gate(recipe, recipe.stages[number], losses)):
+        ledger.end_stage(plan.stages[number].name, ledger.decided, reason)
+        number, done = number + 1, 0
+    if number == len(plan.stages):
+        return None
+    stage, planned = recipe.stages[number], plan.stages[number]
+    before = ledger.of_stage(planned.name)
+    wish = _go_on(recipe, stage, planned, ledger, losses) if before else _begin(stage, planned, ledger, losses)
+    owed = before[-1].owed_after() if before else {}
+    consumed = ledger.consumed_until(ledger.decided)
+    wanted = min(planned.sequences - done, planned.round_sequences or planned.sequences)
+    domains = [part.domain for part in plan.domains]
+    allowed = allow(wish.mixture, domains, consumed, owed, planned.sequence_length, wanted)
+    sequences = allowed.sequences
+    if sequences < wanted and sequences >= planned.batch_sequences:
+        sequences -= sequences % planned.batch_sequences  # a round ends a batch; no batch is cut short for it
     return Round(
         index=len(ledger.rounds),
-        stage=stage.name,
-        start=position,
-        sequences=stage.stop - position,
-        weights=stage.weights,
-        first=ledger.counts_until(position),
-        reasons=(f"Stage '{stage.name}' keeps the mixture of the recipe: {shares}.",),
+        stage=planned.name,
+        start=ledger.decided,
+        start_tokens=ledger.tokens_until(ledger.decided),
+        sequences=sequences,
+        sequence_length=planned.sequence_length,
+        mixture=allowed.mixture,
+        first=consumed,
+        owed=owed,
+        orders=_orders(recipe, stage, domains),
+        reasons=(*wish.reasons, *allowed.reasons),
         losses=losses,
+        states=wish.states,
+        static=whole(planned.mixture.weights, done + sequences),
     )
+
+
+def is_measured(recipe: Recipe) -> bool:
+    """Whether any stage looks at losses, so that they must be measured from the beginning of the run on."""
+    return any(
+        stage.controller.kind != "static" or stage.replay is not None or stage.gate is not None
+        for stage in recipe.stages
+    )
+
+
+def is_over(plan: Plan, ledger: Ledger) -> bool:
+    """Whether every stage has reached its end."""
+    return progress(plan, ledger)[0] == len(plan.stages)
+
+
+def progress(plan: Plan, ledger: Ledger) -> tuple[int, int]:
+    """The number of the stage that the next round belongs to, and how many sequences of it are done."""
+    if not ledger.rounds:
+        return 0, 0
+    name = ledger.rounds[-1].stage
+    number = next(number for number, stage in enumerate(plan.stages) if stage.name == name)
+    done = sum(entry.sequences for entry in ledger.of_stage(name))
+    if name in ledger.ended or done >= plan.stages[number].sequences:
+        return number + 1, 0
+    return number, done
+
+
+def _gate(recipe: Recipe, stage: Stage, losses: Losses) -> str | None:
+    if stage.gate is None:
+        return None
+    wanted = recipe.evaluation
+    return early_end(stage.gate, _of(losses, wanted.gain.domains), _of(losses, wanted.retention.domains))
+
+
+def _of(losses: Losses, names: Iterable[str]) -> Losses:
+    """What was measured of some names. Raises SapwoodError where one of them was not."""
+    missing = [name for name in names if name not in losses]
+    if missing:
+        raise SapwoodError(f"Nothing was measured of {', '.join(missing)}, on which the next round depends.")
+    return {name: losses[name] for name in names}
+
+
+def _begin(stage: Stage, planned: StagePlan, ledger: Ledger, losses: Losses) -> Wish:
+    shares = ", ".join(f"{group} {float(share):.3g}" for group, share in planned.mixture.totals(0).items())
+    reason = f"Stage '{planned.name}' begins with the mixture of the recipe: {shares}."
+    previous = ledger.rounds[-1].stage if ledger.rounds else None
+    early = (f"Stage '{previous}' ended early: {ledger.ended[previous]}",) if previous in ledger.ended else ()
+    states: dict[str, Any] = {}
+    if stage.controller.kind != "static":  # it remembers the first measurement, though it moves nothing yet
+        controller, consumed = decider(stage.controller), ledger.consumed_until(ledger.decided)
+        for _, family in _families(stage, planned, planned.mixture, consumed, losses):
+            states[family.name] = controller.decide(family, {}).state
+    return Wish(planned.mixture, (*early, reason), states)
+
+
+def _go_on(recipe: Recipe, stage: Stage, planned: StagePlan, ledger: Ledger, losses: Losses) -> Wish:
+    """The mixture of the last round, as the controller and the replay governor move it."""
+    last = ledger.of_stage(planned.name)[-1]
+    if stage.controller.kind == "static":
+        wish = Wish(planned.mixture, ("The mixture stays as the recipe has it.",))
+    else:
+        wish = _controlled(stage, planned, last, ledger, losses)
+    if stage.replay is None:
+        return wish
+    retention = recipe.evaluation.retention
+    mixture = last.mixture if stage.controller.kind == "static" else wish.mixture
+    old = _of(losses, retention.domains)
+    decision = govern(stage.replay, mixture.totals(0), old, retention.margin)
+    moved = _rescaled(mixture, decision.shares, level=0)
+    kept = () if stage.controller.kind == "static" else wish.reasons
+    return replace(wish, mixture=moved, reasons=(*kept, *decision.reasons))
+
+
+def _controlled(stage: Stage, planned: StagePlan, last: Round, ledger: Ledger, losses: Losses) -> Wish:
+    controller = decider(stage.controller)
+    mixture = last.mixture
+    reasons: list[str] = []
+    states: dict[str, Any] = {}
+    consumed = ledger.consumed_until(ledger.decided)
+    families = list(_families(stage, planned, mixture, consumed, losses))
+    for parent, family in families:
+        decision = controller.decide(family, last.states.get(family.name, {}))
+        states[family.name] = decision.state
+        told = f"{family.name[0].upper()}{family.name[1:]}: " if len(families) > 1 else ""
+        reasons += [f"{told}{reason}" for reason in decision.reasons]
+        mixture = _moved(mixture, parent, decision.shares, stage.controller.over)
+    return Wish(mixture, tuple(reasons) or ("There is nothing to choose between: the mixture stays.",), states)
+
+
+_LEVELS = {"groups": 0, "sources": 1, "topics": 2}
+
+
+def _families(
+    stage: Stage, planned: StagePlan, mixture: Mixture, consumed: Mapping[str, int], losses: Losses
+) -> Iterable[tuple[str, Family]]:
+    """The families of siblings that the stage's controller moves, each with the node above it (`""` for the root)."""
+    level = _LEVELS[stage.controller.over]
+    now, initial = (_by_parent(part, level) for part in (mixture, planned.mixture))
+    for parent, shares in now.items():
+        if len(shares) < 2:
+            continue
+        spent = dict.fromkeys(shares, 0)
+        for domain, tokens in consumed.items():
+            path = planned.mixture.path(domain)
+            if len(path) > level and _child(path, level) in shares and _parent(path, level) == parent:
+                spent[_child(path, level)] += tokens
+        yield (
+            parent,
+            Family(
+                name=f"{stage.controller.over} of {parent}" if parent else stage.controller.over,
+                shares=shares,
+                initial=initial[parent],
+                measured={name: losses[node] for name in shares if (node := _node(parent, name, level)) in losses},
+                tokens=spent,
+                budget=planned.sequences * planned.sequence_length,
+            ),
+        )
+
+
+def _by_parent(mixture: Mixture, level: int) -> dict[str, Weights]:
+    """The shares of the nodes at a level among their siblings, by the node above them."""
+    totals: dict[str, Weights] = {}
+    for domain, weight in mixture.weights.items():
+        path = mixture.path(domain)
+        if len(path) > level:
+            family, child = totals.setdefault(_parent(path, level), {}), _child(path, level)
+            family[child] = family.get(child, Fraction(0)) + weight
+    return {
+        parent: {name: weight / sum(family.values()) for name, weight in family.items()}
+        for parent, family in totals.items()
+    }
+
+
+def _parent(path: tuple[str, ...], level: int) -> str:
+    return path[level - 1] if level else ""
+
+
+def _child(path: tuple[str, ...], level: int) -> str:
+    """What a node is called among its siblings: topics without their source."""
+    return path[level].removeprefix(f"{path[level - 1]}/") if level == _LEVELS["topics"] else path[level]
+
+
+def _node(parent: str, child: str, level: int) -> str:
+    """The node that is called `child` among the siblings below `parent`."""
+    return f"{parent}/{child}" if level == _LEVELS["topics"] else child
+
+
+def _moved(mixture: Mixture, parent: str, shares: Mapping[str, Fraction], over: str) -> Mixture:
+    level = _LEVELS[over]
+    above = mixture.totals(level - 1)[parent] if level else Fraction(1)
+    return _rescaled(mixture, {_node(parent, name, level): share * above for name, share in shares.items()}, level)
+
+
+def _rescaled(mixture: Mixture, totals: Mapping[str, Fraction], level: int) -> Mixture:
+    """The mixture with other weights of some nodes at a level; below them the proportions stay."""
+    sums: Weights = {}
+    nodes = {domain: (*mixture.path(domain), "")[level] for domain in mixture.weights}
+    for domain, weight in mixture.weights.items():
+        sums[nodes[domain]] = sums.get(nodes[domain], Fraction(0)) + weight
+    weights = {}
+    for domain, weight in mixture.weights.items():
+        node = nodes[domain]
+        weights[domain] = weight * totals[node] / sums[node] if node in totals else weight
+    return Mixture({domain: weight for domain, weight in weights.items() if weight}, mixture.groups)
+
+
+def _orders(recipe: Recipe, stage: Stage, domains: Iterable[Domain]) -> dict[str, Any]:
+    found = {domain.name: order_of(stage, recipe, domain.source) for domain in domains}
+    return {name: order for name, order in found.items() if order.by != "shuffle"}

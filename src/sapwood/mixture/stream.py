@@ -1,16 +1,18 @@
-"""The stream: position -> (domain, number) -> window -> tokens and documents. A pure function of ledger and shards."""
+"""The stream: position -> domain and token -> pass -> documents. A pure function of ledger and token shards."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
-from sapwood.mixture.ledger import Ledger
-from sapwood.mixture.order import shuffled_window
-from sapwood.tokens.sequence import Packing, Span
+from sapwood.mixture.ledger import Ledger, Round
+from sapwood.mixture.passes import Orders, Passes
+from sapwood.tokens.sequence import Packing, Pass, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,37 +22,64 @@ class Sequence:
     position: int
     """Counted from 0 through the whole run."""
     domain: str
-    """The source it comes from."""
-    number: int
-    """Counted from 0 through the domain."""
+    """The source it comes from, or `SOURCE/TOPIC`."""
+    start: int
+    """Its first token, counted through all passes over the domain."""
     tokens: NDArray[np.int64]
     """The token ids [sequence_length]."""
     spans: tuple[Span, ...]
     """The pieces of documents that it is made of, in order."""
 
+    @property
+    def digest(self) -> int:
+        """A 64-bit hash of position and tokens."""
+        return xxhash.xxh3_64_intdigest(self.tokens.astype("<i8").tobytes(), seed=self.position)
+
+
+def digest(total: int) -> str:
+    """What a batch was, as its metrics keep it: the sum of its sequences' digests modulo 2^64, in hexadecimal.
+
+    A sum does not depend on which rank had which sequence.
+    """
+    return f"{total % 2**64:016x}"
+
 
 class Stream:
     """All sequences of a run, each reached in constant time; neither ranks, workers nor restarts can change them."""
 
-    def __init__(self, ledger: Ledger, packings: Mapping[str, Packing], seed: int) -> None:
-        """Reads rounds from `ledger`, which may grow, and tokens from `packings`, one for every domain."""
+    def __init__(self, ledger: Ledger, passes: Mapping[str, Passes]) -> None:
+        """Reads rounds from `ledger`, which may grow, and documents from the `passes` over every domain."""
         self.ledger = ledger
-        self.packings = packings
-        self.seed = seed
+        self.passes = passes
+        self._packings = {
+            domain: Packing(part.store, part.tokens, partial(self._pass, domain)) for domain, part in passes.items()
+        }
+        self._orders: tuple[int, dict[str, Orders]] = (0, {})
 
-    def locate(self, position: int) -> tuple[str, int, int]:
-        """The domain of the sequence at `position`, its number there, and the window of the domain that it reads.
-
-        Raises IndexError when no round holds the position.
-        """
+    def __getitem__(self, position: int) -> Sequence:
+        """The sequence at a position. Raises IndexError when no round holds it."""
         entry = self.ledger.at(position)
         if entry is None:
             raise IndexError(f"no round holds position {position}")
-        domain, number = entry.locate(position)
-        per_epoch = self.packings[domain].windows_per_epoch
-        return domain, number, shuffled_window(number, per_epoch, f"{self.seed}/{domain}")
+        domain, start = entry.locate(position)
+        tokens, spans = self._packings[domain].sequence(start, entry.sequence_length)
+        return Sequence(position, domain, start, tokens, spans)
 
-    def __getitem__(self, position: int) -> Sequence:
-        domain, number, window = self.locate(position)
-        tokens, spans = self.packings[domain].sequence(window)
-        return Sequence(position, domain, number, tokens, spans)
+    def place(self, domain: str, number: int, document: int) -> int:
+        """The first token of a document in a pass over its domain, counted from the beginning of the pass."""
+        found = self._pass(domain, number)
+        return int(found.starts[int(np.flatnonzero(found.documents == document)[0])])
+
+    def make_passes(self, entry: Round) -> None:
+        """Makes the passes that a round reads, so that other processes find them."""
+        for domain, stop in entry.consumed_until(entry.stop).items():
+            start, length = entry.first.get(domain, 0), self.passes[domain].tokens
+            for number in range(start // length, -(-stop // length)):
+                self._pass(domain, number)
+
+    def _pass(self, domain: str, number: int) -> Pass:
+        rounds, orders = self._orders
+        if rounds != len(self.ledger.rounds):
+            orders = {name: self.ledger.orders_of(name) for name in self.passes}
+            self._orders = (len(self.ledger.rounds), orders)
+        return self.passes[domain].get(number, orders[domain])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
 
 from sapwood.errors import closest
+from sapwood.recipe.mixture import Controller, Order, Shares, Weighting
 from sapwood.recipe.schema import LearningRate, Recipe, Stage
 
 Path = tuple[str | int, ...]
@@ -31,15 +33,33 @@ def problems(recipe: Recipe) -> Iterator[Problem]:
     yield from _evaluation(recipe)
 
 
+def named(shares: Shares) -> list[str]:
+    """The names that shares are about; none where they are about all there are."""
+    return list(shares.names or ()) if isinstance(shares, Weighting) else list(shares)
+
+
 def members(recipe: Recipe, name: str) -> list[str]:
     """The sources that a name in `evaluation` or `order` stands for: those of the group, or the source itself."""
-    return list(recipe.groups[name]) if name in recipe.groups else [name]
+    return named(recipe.groups[name]) if name in recipe.groups else [name]
 
 
 def watched(recipe: Recipe) -> list[str]:
     """The sources that no group contains: measured, and never trained on."""
-    grouped = {source for group in recipe.groups.values() for source in group}
+    grouped = {source for group in recipe.groups for source in members(recipe, group)}
     return [source for source in recipe.sources if source not in grouped]
+
+
+def split_by_topic(recipe: Recipe) -> list[str]:
+    """The sources whose topics are domains of their own: those with shares by topic, or whose topics are moved."""
+    moved = any(stage.controller.kind != "static" and stage.controller.over == "topics" for stage in recipe.stages)
+    stated = {*recipe.topics, *(source for stage in recipe.stages for source in stage.topics)}
+    return [name for name, source in recipe.sources.items() if name in stated or (moved and source.topics is not None)]
+
+
+def order_of(stage: Stage, recipe: Recipe, source: str) -> Order:
+    """The order in which a stage takes the documents of a source: the source's own, or else that of its group."""
+    group = next((name for name in recipe.groups if source in members(recipe, name)), source)
+    return stage.order.get(source) or stage.order.get(group) or Order()
 
 
 def scored(recipe: Recipe) -> list[str]:
@@ -47,44 +67,114 @@ def scored(recipe: Recipe) -> list[str]:
     perplexity = recipe.corpus.perplexity
     if perplexity is None:
         return []
-    named = recipe.groups if perplexity.sources is None else perplexity.sources
-    chosen = {source for name in named for source in members(recipe, name)}
+    names = recipe.groups if perplexity.sources is None else perplexity.sources
+    chosen = {source for name in names for source in members(recipe, name)}
     return [source for source in recipe.sources if source in chosen]
 
 
 def _groups(recipe: Recipe) -> Iterator[Problem]:
     home: dict[str, str] = {}
     for group, shares in recipe.groups.items():
-        yield from _shares(("groups", group), shares.keys(), recipe.sources, "source")
-        if not sum(shares.values()):
-            yield ("groups", group), "all shares are 0; give at least one source a share"
-        if group in recipe.sources and list(shares) != [group]:
+        if not named(shares):
+            yield ("groups", group), "which sources? Write them, such as {natural: [web-zh, book-zh]}"
+        yield from _shares(("groups", group), shares, recipe.sources, "source")
+        if group in recipe.sources and named(shares) != [group]:
             yield ("groups", group), f"'{group}' is also a source; give the group another name"
-        for source in shares:
+        for source in named(shares):
             if home.setdefault(source, group) != group:
                 yield (
                     ("groups", group, source),
                     f"'{source}' is in group '{home[source]}' too; a source belongs to one group",
                 )
+    yield from _topics(recipe, recipe.topics, ())
+
+
+def _topics(recipe: Recipe, topics: Mapping[str, Shares], path: Path) -> Iterator[Problem]:
+    """Which topics there are is known to the taxonomies alone; that is checked when the plan is made."""
+    for source, shares in topics.items():
+        here = (*path, "topics", source)
+        if source not in recipe.sources:
+            yield here, f"there is no source '{source}'. {closest(source, recipe.sources)}"
+        elif recipe.sources[source].topics is None:
+            yield here, f"the source '{source}' has no taxonomy; write `topics: syne-zh` or the like under it"
+        yield from _shares(here, shares, named(shares), "topic")
 
 
 def _stage(recipe: Recipe, stage: Stage, path: Path) -> Iterator[Problem]:
-    yield from _shares((*path, "mixture"), stage.mixture.keys(), recipe.groups, "group")
-    if not sum(stage.mixture.values()):
-        yield (*path, "mixture"), "all shares are 0; give at least one group a share"
+    yield from _shares((*path, "mixture"), stage.mixture, recipe.groups, "group")
     for group, shares in stage.groups.items():
         here = (*path, "groups", group)
         if group not in recipe.groups:
             yield here, f"there is no group '{group}'. {closest(group, recipe.groups)}"
-            continue
-        yield from _shares(here, shares.keys(), recipe.groups[group], f"source in group '{group}'")
-        if not sum(shares.values()):
-            yield here, "all shares are 0; give at least one source a share"
-    yield from _shares((*path, "order"), stage.order.keys(), [*recipe.groups, *recipe.sources], "group or source")
-    if stage.controller.every is not None and stage.controller.every.unit == "seconds":
-        yield (*path, "controller", "every"), "a round has a length in tokens or steps, not a time"
+        else:
+            yield from _shares(here, shares, members(recipe, group), f"source in group '{group}'")
+    yield from _topics(recipe, stage.topics, path)
+    for name, order in stage.order.items():
+        here = (*path, "order", name)
+        if name not in [*recipe.groups, *recipe.sources]:
+            yield here, f"there is no group or source '{name}'. {closest(name, [*recipe.groups, *recipe.sources])}"
+        elif order.by in _SCORES:
+            for source in members(recipe, name):
+                if source not in scored(recipe):
+                    message = f"nothing scores '{source}'; write `corpus: {{perplexity: {{sources: [{name}]}}}}`"
+                    yield here, message
+        yield from _order(order, here)
+    yield from _controller(recipe, stage, (*path, "controller"))
+    if stage.replay is not None:
+        here = (*path, "replay")
+        yield from _shares((*here, "groups"), dict.fromkeys(stage.replay.groups, Fraction(1)), recipe.groups, "group")
+        if not stage.replay.least <= stage.replay.most <= 1:
+            yield here, "'least' and 'most' are shares of the whole mixture, such as 10% and 50%"
+    if stage.gate is not None and stage.gate.retention is None and stage.gate.flat is None:
+        yield (*path, "gate"), "asks for nothing; write 'retention', 'flat' or both"
+    if stage.sequence_length is not None and stage.sequence_length > recipe.training.batch_tokens:
+        yield (*path, "sequence_length"), f"{stage.sequence_length} is more than training.batch_tokens"
     if stage.learning_rate is not None:
         yield from _schedule((*path, "learning_rate"), stage.learning_rate)
+
+
+def _order(order: Order, path: Path) -> Iterator[Problem]:
+    if order.by == "shuffle" and order != Order():
+        yield path, "a shuffle has no direction, bins or tails; name the score to sort by, such as {by: perplexity}"
+    if order.first > 1:
+        yield (*path, "first"), f"{float(order.first):g} is more than all documents; write a share such as 30%"
+    if order.tails.head + order.tails.tail >= 1:
+        yield (*path, "tails"), "head and tail together are all documents; write shares such as 1%"
+
+
+def _controller(recipe: Recipe, stage: Stage, path: Path) -> Iterator[Problem]:
+    controller = stage.controller
+    if controller.every is not None and controller.every.unit == "seconds":
+        yield (*path, "every"), "a round has a length in tokens or steps, not a time"
+    moving = controller.kind != "static"
+    for part in ("kind",) * moving + ("replay",) * (stage.replay is not None) + ("gate",) * (stage.gate is not None):
+        if controller.every is None:
+            where = (*path, part) if part == "kind" else (*path[:-1], part)
+            yield where, "needs rounds after which to look; write `controller: {every: 5B}` with a length of yours"
+    if moving and controller.over == "topics" and not any(source.topics for source in recipe.sources.values()):
+        yield (*path, "over"), "no source has topics; write `topics: syne-zh` or the like under a source"
+    if stage.replay is not None and moving and controller.over == "groups":
+        yield (*path[:-1], "replay"), "the controller moves the groups already; let it move sources or topics"
+    for field, kinds in _OF_KIND.items():
+        if getattr(controller, field) != Controller.model_fields[field].get_default() and controller.kind not in kinds:
+            yield (*path, field), f"is for {' and '.join(kinds)}; a '{controller.kind}' controller has no use for it"
+    if controller.step < Fraction(1, 10_000):
+        yield (*path, "step"), f"{float(controller.step):g} is less than shares can move; write 0.01% or more"
+    if controller.floor > controller.cap:
+        yield (*path, "floor"), f"{float(controller.floor):g} is more than 'cap'"
+
+
+_SCORES = ("perplexity", "bits_per_byte", "nll")
+"""What documents can only be ordered by when a model scores them."""
+
+_OF_KIND = {
+    "strength": ("perplexity-change", "excess-loss"),
+    "normalise": ("perplexity-change",),
+    "importance": ("perplexity-change",),
+    "targets": ("excess-loss",),
+    "prior": ("learnability",),
+}
+"""The settings of a controller that are for some kinds alone."""
 
 
 def _corpus(recipe: Recipe) -> Iterator[Problem]:
@@ -168,8 +258,10 @@ def _evaluation(recipe: Recipe) -> Iterator[Problem]:
             )
 
 
-def _shares(path: Path, found: Iterable[str], allowed: Iterable[str], kind: str) -> Iterator[Problem]:
+def _shares(path: Path, shares: Shares, allowed: Iterable[str], kind: str) -> Iterator[Problem]:
     names = list(allowed)
-    for name in found:
+    for name in named(shares):
         if name not in names:
             yield (*path, name), f"there is no {kind} '{name}'. {closest(name, names)}"
+    if not isinstance(shares, Weighting) and not sum(shares.values()):
+        yield path, f"all shares are 0; give at least one {kind.split()[0]} a share"

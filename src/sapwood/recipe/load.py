@@ -16,6 +16,7 @@ from sapwood.errors import SapwoodError, closest
 from sapwood.recipe.check import problems
 from sapwood.recipe.data import Corpus
 from sapwood.recipe.fields import MUTABLE
+from sapwood.recipe.mixture import SHARES_TAG, WEIGHTING_TAG, Weighting
 from sapwood.recipe.schema import Recipe
 
 Location = tuple[str | int, ...]
@@ -77,6 +78,8 @@ def _fixed(recipe: Recipe) -> Any:
 
 def _prune(value: Any, dump: Any) -> None:
     """Removes from the dump of `value` what is marked as mutable in any model below it."""
+    if isinstance(value, Weighting):
+        return  # it is written in words of its own
     if isinstance(value, BaseModel):
         for name, field in type(value).model_fields.items():
             if field.json_schema_extra == MUTABLE:
@@ -202,7 +205,7 @@ def _absolute(file: str, directory: Path) -> str:
 
 def _explain(error: dict[str, Any], document: CommentedMap) -> tuple[Location, str]:
     """Turns one of pydantic's errors into a location in the document and a sentence."""
-    location: Location = error["loc"]
+    location: Location = tuple(part for part in error["loc"] if part not in (SHARES_TAG, WEIGHTING_TAG))
     if location and location[-1] == "[key]":
         location = location[:-1]
     allowed = _fields(Recipe, location[:-1])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Discriminator, Field, Tag, model_serializer, model_validator
+from pydantic import Discriminator, Field, Tag, WithJsonSchema, model_serializer, model_validator
 
 from sapwood.recipe.fields import Share, Stretch, Strict, Tokens
 
@@ -30,7 +30,7 @@ class Weighting(Strict):
     def _from_words(cls, value: Any) -> Any:
         if isinstance(value, str):
             return {"rule": value}
-        if isinstance(value, Mapping) and len(value) == 1:
+        if isinstance(value, Mapping) and len(value) == 1 and "rule" not in value:
             ((rule, names),) = value.items()
             return {"rule": rule, "names": names}
         return value
@@ -47,8 +47,18 @@ def _form(value: Any) -> str:
     return WEIGHTING_TAG if by_rule else SHARES_TAG
 
 
+_NAMES = {"type": "array", "items": {"type": "string"}}
+_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "object", "additionalProperties": {"type": ["number", "string"], "examples": [7, 0.25, "20%", "1/3"]}},
+        {"type": "object", "properties": dict.fromkeys(get_args(Rule), _NAMES), "additionalProperties": False},
+        {"type": "string", "enum": list(get_args(Rule))},
+    ]
+}
 Shares = Annotated[
-    Annotated[dict[str, Share], Tag(SHARES_TAG)] | Annotated[Weighting, Tag(WEIGHTING_TAG)], Discriminator(_form)
+    Annotated[dict[str, Share], Tag(SHARES_TAG)] | Annotated[Weighting, Tag(WEIGHTING_TAG)],
+    Discriminator(_form),
+    WithJsonSchema(_SCHEMA),
 ]
 """Shares by name, as people say them (`{zh: 2, en: 8}`), or a rule."""
 

@@ -9,29 +9,8 @@ from pydantic import BeforeValidator, Field
 
 from sapwood.recipe.data import Corpus, Engine, Holdout, Source
 from sapwood.recipe.fields import MUTABLE, Bytes, Name, Share, Stretch, Strict, Tokens
+from sapwood.recipe.mixture import Controller, Gate, Order, Replay, Shares
 from sapwood.recipe.units import Interval
-
-
-class Order(Strict):
-    """In which order the documents of a group or source come."""
-
-    by: str = "shuffle"
-    """`shuffle`, or the score to sort by, such as `perplexity`. Scores can be planned with, not yet carried out."""
-    ascending: bool = True
-    """Whether low scores come first."""
-
-
-class Controller(Strict):
-    """What moves the mixture during a stage."""
-
-    kind: Literal["static", "perplexity-change"] = "static"
-    """`static` keeps the mixture; `perplexity-change` is the rule of the paper, planned with, not yet carried out."""
-    over: Literal["topics", "sources"] = "sources"
-    """Whose weights it moves."""
-    every: Stretch | None = None
-    """The length of a round, after which the losses are measured and the mixture is decided again."""
-    strength: float = 0.1
-    """The paper's alpha: how strongly a change of perplexity moves a weight."""
 
 
 class LearningRate(Strict):
@@ -66,14 +45,22 @@ class Stage(Strict):
     """What the stage is called in the plan, the ledger and the report."""
     tokens: Tokens
     """The budget. It is met to within one sequence."""
-    mixture: dict[str, Share]
-    """Shares of the groups, as people say them: `{zh: 2, en: 8}`."""
-    groups: dict[str, dict[str, Share]] = {}
+    mixture: Shares
+    """Shares of the groups, as people say them: `{zh: 2, en: 8}`; or `natural`, `uniform` or `unimax`."""
+    groups: dict[str, Shares] = {}
     """Groups whose inner shares differ in this stage from the recipe's."""
+    topics: dict[str, Shares] = {}
+    """Sources whose shares by topic differ in this stage from the recipe's."""
     order: dict[str, Order] = {}
     """The order of documents, by group or source. Shuffled where nothing is said."""
     controller: Controller = Controller()
-    """What moves the mixture during the stage."""
+    """What moves the mixture during the stage, and how long its rounds are."""
+    replay: Replay | None = None
+    """What moves the share of replay during the stage, beside the controller."""
+    gate: Gate | None = None
+    """What ends the stage before its budget does."""
+    sequence_length: Annotated[int, Field(ge=8)] | None = None
+    """Tokens in a packed sequence of this stage, in place of the recipe's."""
     learning_rate: Schedule | None = None
     """A schedule for this stage alone, in place of `training.learning_rate`."""
 
@@ -181,8 +168,12 @@ class Recipe(Strict):
     """Decides every random choice."""
     sources: dict[Name, Source]
     """The sets of documents."""
-    groups: dict[Name, dict[str, Share]]
-    """Sources by language or purpose, with their shares inside the group."""
+    groups: dict[Name, Shares]
+    """Sources by language or purpose, with their shares inside the group: `{web-zh: 70, book-zh: 30}`, or
+    `{natural: [web-zh, book-zh]}`, likewise `uniform` and `unimax`."""
+    topics: dict[str, Shares] = {}
+    """Sources whose topics are domains of their own, with the topics' shares: explicit, or `natural`, `uniform` or
+    `unimax`. Where a controller moves topics, all sources with `topics:` are; their shares are natural at first."""
     stages: Annotated[list[Stage], Field(min_length=1)]
     """The stages, in order."""
     corpus: Corpus = Corpus()

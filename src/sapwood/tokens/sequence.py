@@ -1,7 +1,8 @@
-"""Packed sequences: windows into the endless repetition of a store's documents. Nothing is written for them."""
+"""Packed sequences: windows into the documents of a domain on end, pass after pass. Nothing is written for them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,39 +26,49 @@ class Span:
     """Where the piece begins in the sequence."""
 
 
-class Packing:
-    """Cuts the documents of a store, on end and repeated without end, into windows of `sequence_length` tokens.
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One pass over the documents of a domain: each of them once, in some order."""
 
-    Window k holds tokens k·L to (k+1)·L, so no tail is dropped: an epoch's last tokens stand before the next one's
-    first, and of a store shorter than a sequence one window holds several repetitions.
+    documents: npt.NDArray[np.uint32]
+    """Their numbers in the store, `[documents]`."""
+    starts: npt.NDArray[np.int64]
+    """Where each begins when they are laid on end, in tokens, and where the last ends: `[documents + 1]`."""
+
+
+class Packing:
+    """Lays the documents of a domain on end, pass after pass, and cuts pieces out of the result.
+
+    No tail is dropped: the end of one pass stands before the beginning of the next.
     """
 
-    def __init__(self, store: TokenStore, sequence_length: int) -> None:
-        """Documents come in the order of the store. Raises SapwoodError where the store is empty."""
-        if not store.tokens:
+    def __init__(self, store: TokenStore, tokens: int, pass_of: Callable[[int], Pass]) -> None:
+        """`tokens` is the length of a pass; `pass_of` gives a pass by its number, counted from 0.
+
+        Raises SapwoodError where there is nothing to cut from.
+        """
+        if not tokens:
             raise SapwoodError("There are no tokens to make sequences of.")
         self.store = store
-        self.sequence_length = sequence_length
+        self.tokens = tokens
+        self.pass_of = pass_of
 
-    @property
-    def windows_per_epoch(self) -> int:
-        """Windows that lie wholly inside one repetition of the documents; at least 1."""
-        return max(1, self.store.tokens // self.sequence_length)
-
-    def sequence(self, window: int) -> tuple[npt.NDArray[np.int64], tuple[Span, ...]]:
-        """The ids of one window, `[sequence_length]`, and the pieces of documents that it consists of, in order."""
-        if window < 0:
-            raise IndexError(f"window {window}: windows are counted from 0")
-        ids = np.empty(self.sequence_length, np.int64)
+    def sequence(self, start: int, length: int) -> tuple[npt.NDArray[np.int64], tuple[Span, ...]]:
+        """The ids of tokens `start` to `start + length`, `[length]`, and the pieces of documents that they are."""
+        if start < 0:
+            raise IndexError(f"token {start}: tokens are counted from 0")
+        ids = np.empty(length, np.int64)
         spans: list[Span] = []
-        start, filled = window * self.sequence_length % self.store.tokens, 0
-        while filled < self.sequence_length:
-            stop = min(start + self.sequence_length - filled, self.store.tokens)
-            ids[filled : filled + stop - start] = self.store.read(start, stop)
-            for document, first, length in zip(
-                *(part.tolist() for part in self.store.pieces(start, stop)), strict=True
-            ):
-                spans.append(Span(document, first, length, filled))
-                filled += length
-            start = 0
+        number, inside = divmod(start, self.tokens)
+        filled = 0
+        while filled < length:
+            now = self.pass_of(number)
+            place = int(np.searchsorted(now.starts, inside, side="right")) - 1
+            while filled < length and place < len(now.documents):
+                document, begin = int(now.documents[place]), inside - int(now.starts[place])
+                taken = min(length - filled, int(now.starts[place + 1]) - inside)
+                self.store.copy(document, begin, ids[filled : filled + taken])
+                spans.append(Span(document, begin, taken, filled))
+                filled, inside, place = filled + taken, inside + taken, place + 1
+            number, inside = number + 1, 0
         return ids, tuple(spans)

@@ -4,6 +4,7 @@ DIRECTORY/manifest.json
 DIRECTORY/00000-00000/train/tokens.npy     ids, [tokens]; every document ends with the end-of-text token
                            /offsets.npy    where each document begins, and where the last ends, int64 [documents + 1]
                            /ids.npy        the documents' ids, uint8 [documents, 16]
+                           /rows.npy       which rows of the prepared shard they are, int32 [documents]
 DIRECTORY/00000-00000/holdout/…            likewise
 DIRECTORY/00000-00000/account.json         counts of this shard
 """
@@ -34,13 +35,14 @@ from sapwood.files import atomic_directory, read_json, write_json
 from sapwood.manifest import Manifest, begin, finished
 from sapwood.progress import track
 
-FORMAT = 2
+FORMAT = 3
 """Counts the changes after which token shards of before are no longer what would be made now."""
 COPY = "copy of a held-out document"
 NO_TOKENS = "no tokens"
 
 _ACCOUNT = "account.json"
 _SHARDS = "[0-9]*-[0-9]*"
+_ROW = "row"
 _SPLIT, _CUTS = f"{SELECTION}.split", f"{CONTAMINATION}.cuts"
 _ENCODED_DOCUMENTS = 1024
 _VERIFIED_DOCUMENTS = 256
@@ -142,6 +144,7 @@ class _Split:
     tokens: list[npt.NDArray[Any]] = field(default_factory=list)
     lengths: list[npt.NDArray[np.int64]] = field(default_factory=list)
     ids: list[npt.NDArray[np.uint8]] = field(default_factory=list)
+    rows: list[npt.NDArray[np.int32]] = field(default_factory=list)
 
     def write(self, directory: Path) -> None:
         if not sum(map(len, self.ids)):
@@ -151,6 +154,7 @@ class _Split:
         np.save(directory / "tokens.npy", np.concatenate(self.tokens))
         np.save(directory / "offsets.npy", np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
         np.save(directory / "ids.npy", np.concatenate(self.ids))
+        np.save(directory / "rows.npy", np.concatenate(self.rows))
 
 
 def _encode_shard(
@@ -161,8 +165,7 @@ def _encode_shard(
     reasons: Counter[str] = Counter()
     read = 0
     for rows in batches:
-        read += len(rows["id"])
-        for part in _selected(rows):
+        for part in _selected(rows, read):
             ids, offsets = encoder.encode_batch(_final_texts(part))
             lengths = np.diff(offsets) + 1
             tokens = np.insert(ids, offsets[1:], encoder.eos).astype(encoder.dtype)
@@ -182,7 +185,9 @@ def _encode_shard(
                     split.tokens.append(tokens[np.repeat(chosen, lengths)])
                     split.lengths.append(lengths[chosen])
                     split.ids.append(from_hexadecimal(part["id"], np.uint8).reshape(-1, 16)[chosen])
+                    split.rows.append(part[_ROW].to_numpy()[chosen])
             reasons.update({COPY: int(copy.sum()), NO_TOKENS: int(empty.sum())})
+        read += len(rows["id"])
     with atomic_directory(target) as temporary:
         for name, split in splits.items():
             split.write(temporary / name)
@@ -190,9 +195,10 @@ def _encode_shard(
         write_json(temporary / _ACCOUNT, account)
 
 
-def _selected(rows: dict[str, pa.ChunkedArray]) -> Iterator[pa.Table]:
-    """The documents that are trained on or held out, a few hundred at a time."""
-    table = pa.table(rows)
+def _selected(rows: dict[str, pa.ChunkedArray], first: int) -> Iterator[pa.Table]:
+    """The documents that are trained on or held out, a few hundred at a time; `first` is the first row's number."""
+    numbers = np.arange(first, first + len(rows["id"]), dtype=np.int32)
+    table = pa.table({**rows, _ROW: numbers})
     table = table.filter(pc.is_valid(table[_SPLIT]))
     for start in range(0, len(table), _ENCODED_DOCUMENTS):
         yield table.slice(start, _ENCODED_DOCUMENTS)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,17 +12,6 @@ import numpy.typing as npt
 from sapwood.errors import SapwoodError
 from sapwood.manifest import read_manifest
 from sapwood.tokens.shard import token_shards
-
-
-class Pieces(NamedTuple):
-    """The documents that a stretch of tokens runs through, and what part of each."""
-
-    documents: npt.NDArray[np.int64]
-    """Their numbers, `[pieces]`."""
-    starts: npt.NDArray[np.int64]
-    """The first token inside the document, `[pieces]`."""
-    lengths: npt.NDArray[np.int64]
-    """Tokens, `[pieces]`; the sum is the length of the stretch."""
 
 
 class TokenStore:
@@ -37,6 +27,7 @@ class TokenStore:
         self._shards = token_shards(directory, split)
         self._tokens = [_map(shard / "tokens.npy") for shard in self._shards]
         self._offsets = [_map(shard / "offsets.npy") for shard in self._shards]
+        self._ids: dict[int, npt.NDArray[np.uint8]] = {}
         self._first_document = _starts([len(offsets) - 1 for offsets in self._offsets])
         self._first_token = _starts([len(tokens) for tokens in self._tokens])
 
@@ -54,52 +45,45 @@ class TokenStore:
         """Tokens of every document, `[documents]`."""
         return np.concatenate([np.empty(0, np.int64), *map(np.diff, self._offsets)])
 
-    def read(self, start: int, stop: int) -> npt.NDArray[np.int64]:
-        """The ids of tokens `start` to `stop` (not included) of all documents on end, `[stop - start]`."""
-        if not 0 <= start <= stop <= self.tokens:
-            raise IndexError(f"tokens {start} to {stop} of {self.tokens}")
-        ids = np.empty(stop - start, np.int64)
-        shard, filled = self._shard_of(self._first_token, start), 0
-        while filled < len(ids):
-            inside = start + filled - int(self._first_token[shard])
-            part = self._tokens[shard][inside : inside + len(ids) - filled]
-            ids[filled : filled + len(part)] = part
-            filled += len(part)
-            shard += 1
-        return ids
-
-    def pieces(self, start: int, stop: int) -> Pieces:
-        """Which documents tokens `start` to `stop` (not included) belong to."""
-        if not 0 <= start <= stop <= self.tokens:
-            raise IndexError(f"tokens {start} to {stop} of {self.tokens}")
-        found = []
-        shard = self._shard_of(self._first_token, start)
-        while start < stop:
-            base = int(self._first_token[shard])
-            end = min(stop, int(self._first_token[shard + 1]))
-            offsets = self._offsets[shard]
-            first = int(np.searchsorted(offsets, start - base, side="right")) - 1
-            last = int(np.searchsorted(offsets, end - base, side="left"))
-            edges = np.array(offsets[first : last + 1])
-            cuts = np.clip(edges, start - base, end - base)
-            numbers = np.arange(first, last, dtype=np.int64) + self._first_document[shard]
-            found.append(Pieces(numbers, cuts[:-1] - edges[:-1], np.diff(cuts)))
-            start = end
-            shard += 1
-        none = Pieces(*[np.empty(0, np.int64)] * 3)
-        return Pieces(*map(np.concatenate, zip(none, *found, strict=True)))
-
-    def document(self, number: int) -> npt.NDArray[np.int64]:
-        """The ids of one document, without the end-of-text token."""
+    def length(self, number: int) -> int:
+        """Tokens of a document."""
         shard, inside = self._place(number)
         start, stop = self._offsets[shard][inside : inside + 2]
-        return self._tokens[shard][start : stop - 1].astype(np.int64)
+        return int(stop - start)
+
+    def copy(self, number: int, start: int, out: npt.NDArray[np.int64]) -> None:
+        """Fills `out` with the ids of a document from its token `start` on."""
+        shard, inside = self._place(number)
+        first = int(self._offsets[shard][inside]) + start
+        out[:] = self._tokens[shard][first : first + len(out)]
 
     def document_id(self, number: int) -> str:
         """The document's `id` in the prepared source: 32 hexadecimal digits."""
         shard, inside = self._place(number)
-        digits: bytes = _map(self._shards[shard] / "ids.npy")[inside].tobytes()
+        if shard not in self._ids:
+            self._ids[shard] = _map(self._shards[shard] / "ids.npy")
+        digits: bytes = self._ids[shard][inside].tobytes()
         return digits.hex()
+
+    def find(self, document_id: str) -> int | None:
+        """The number of the document with this `id`; None where it is not among the documents of this split."""
+        wanted = np.frombuffer(bytes.fromhex(document_id), np.uint64)
+        for shard, first in zip(self._shards, self._first_document, strict=False):
+            ids = _map(shard / "ids.npy").view(np.uint64)
+            found = np.flatnonzero((ids[:, 0] == wanted[0]) & (ids[:, 1] == wanted[1]))
+            if len(found):
+                return int(first + found[0])
+        return None
+
+    def rows(self) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
+        """For every shard, its name and which rows of the prepared shard its documents are, `[documents]`."""
+        for shard in self._shards:
+            yield shard.parent.name, _map(shard / "rows.npy").astype(np.int64)
+
+    def origin(self, number: int) -> tuple[str, int]:
+        """The shard and the row in it where the prepared document stands."""
+        shard, inside = self._place(number)
+        return self._shards[shard].parent.name, int(_map(self._shards[shard] / "rows.npy")[inside])
 
     def _place(self, number: int) -> tuple[int, int]:
         if not 0 <= number < self.documents:

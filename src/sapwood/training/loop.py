@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +18,14 @@ from sapwood.errors import SapwoodError
 from sapwood.likelihood.precision import autocast_type
 from sapwood.memory import peak_memory
 from sapwood.metrics import StepMetrics, forget_after
-from sapwood.mixture.ledger import Ledger, Losses
+from sapwood.mixture.ledger import Ledger, Round
+from sapwood.mixture.measured import Losses
+from sapwood.mixture.open import open_stream
 from sapwood.mixture.plan import Plan
-from sapwood.mixture.rounds import next_round
-from sapwood.mixture.stream import Stream
+from sapwood.mixture.rounds import is_measured, is_over, next_round
+from sapwood.mixture.stream import Stream, digest
 from sapwood.progress import console, track
 from sapwood.recipe.schema import Checkpoints, Recipe
-from sapwood.tokens.sequence import Packing
 from sapwood.training.batch import make_batch
 from sapwood.training.checkpoint import State, load_latest, save_checkpoint
 from sapwood.training.loss import next_token_loss
@@ -33,8 +34,8 @@ from sapwood.training.parallel import Ranks
 from sapwood.training.schedule import learning_rate
 from sapwood.training.stop import StopRequest
 
-Measure = Callable[[PreTrainedModel, State], Losses]
-"""Measures the live model between rounds."""
+Measure = Callable[[PreTrainedModel, State, int], Losses]
+"""Measures the live model between rounds; the number is the tokens it has been trained on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,7 @@ class Trained:
 
 
 def train(
-    recipe: Recipe,
-    plan: Plan,
-    model_directory: Path,
-    packings: Mapping[str, Packing],
-    run: RunDirectory,
-    ranks: Ranks,
-    measure: Measure,
+    recipe: Recipe, plan: Plan, model_directory: Path, run: RunDirectory, ranks: Ranks, measure: Measure
 ) -> Trained:
     """Trains from the newest checkpoint of `run`, or from the backbone, to the end of the plan.
 
@@ -67,31 +62,44 @@ def train(
     state = load_latest(run.checkpoints, model, optimizer)
     autocast = autocast_type(settings.precision, ranks.device)
     ledger = Ledger(run.ledger, writable=ranks.first)
-    stream = Stream(ledger, packings, recipe.seed)
+    stream = open_stream(recipe, run, ledger, [part.domain for part in plan.domains])
     if ranks.first:
         forget_after(run.metrics, state.step)
+    done = ledger.tokens_until(state.position)
     if state.step:
-        console.print(f"Continuing after step {state.step}, {state.position * plan.sequence_length:,} tokens.")
+        console.print(f"Continuing after step {state.step}, {done:,} tokens.")
 
-    due = CheckpointClock(settings.checkpoints, plan, state)
-    done = state.position * plan.sequence_length
+    due = CheckpointClock(settings.checkpoints, settings.batch_tokens, done)
+    finished = False
     with StopRequest() as stop, track("Training", plan.tokens, done=done) as advance:
-        while state.position < plan.sequences:
+        current = None
+        while True:
             entry = ledger.at(state.position)
+            if entry is None and not is_over(plan, ledger):
+                losses = measure(model, state, done) if state.position or is_measured(recipe) else {}
+                decided = next_round(recipe, plan, ledger, losses) if ranks.first else None
+                line = ranks.tell(decided.to_json() if decided else None)
+                entry = Round.from_json(line) if line else None
+                if entry is not None:
+                    ledger.append(entry)
             if entry is None:
-                losses = measure(model, state) if state.position else {}
-                entry = next_round(recipe, plan, ledger, state.position, losses)
-                ledger.append(entry)
+                finished = True
+                break
+            if entry is not current:
+                current = entry
+                if ranks.first:
+                    stream.make_passes(entry)
+                ranks.wait()
 
             started = time.monotonic()
-            positions = range(state.position, min(state.position + plan.batch_sequences, entry.stop))
-            tokens = len(positions) * plan.sequence_length
-            at = (state.position + len(positions) / 2) * plan.sequence_length  # the middle of the batch
-            rate = learning_rate(recipe, plan, at)
+            stage = plan.stage(entry.stage)
+            positions = range(state.position, min(state.position + stage.batch_sequences, entry.stop))
+            tokens = len(positions) * entry.sequence_length
+            rate = learning_rate(recipe, plan, entry.stage, done - ledger.stage_start(entry.stage) + tokens / 2)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             torch.manual_seed(hash((recipe.seed, state.step, ranks.rank)))  # dropout, in models that have it
-            loss, norm = step(model, optimizer, stream, positions, recipe, ranks, autocast)
+            loss, norm, read = step(model, optimizer, stream, positions, recipe, ranks, autocast)
             if not math.isfinite(loss):
                 raise SapwoodError(
                     f"The loss of step {state.step + 1} is {loss}. The last checkpoint is intact; lower the learning "
@@ -100,11 +108,12 @@ def train(
 
             seconds = time.monotonic() - started
             state = State(state.step + 1, positions.stop, state.seconds + seconds)
+            done += tokens
             if ranks.first:
                 StepMetrics(
                     step=state.step,
                     position=state.position,
-                    tokens=state.position * plan.sequence_length,
+                    tokens=done,
                     stage=entry.stage,
                     loss=loss,
                     learning_rate=rate,
@@ -112,19 +121,19 @@ def train(
                     tokens_per_second=tokens / seconds,
                     seconds=state.seconds,
                     memory_bytes=peak_memory(ranks.device),
+                    digest=read,
                 ).write(run.metrics)
             advance(tokens, f"loss {loss:.3f}, {tokens / seconds:,.0f} tokens/s")
 
             stopping = ranks.any(stop.requested)
-            if stopping or state.position == entry.stop or ranks.any(due(state)):
+            if stopping or state.position == entry.stop or ranks.any(due(done)):
                 if ranks.first:
                     save_checkpoint(run.checkpoints, state, model, optimizer, settings.checkpoints.keep)
-                due = CheckpointClock(settings.checkpoints, plan, state)
+                due = CheckpointClock(settings.checkpoints, settings.batch_tokens, done)
                 ranks.wait()
             if stopping:
                 break
 
-    finished = state.position >= plan.sequences
     if finished:
         ledger.finish(state.position)
     return Trained(state, finished, model)
@@ -138,10 +147,11 @@ def step(
     recipe: Recipe,
     ranks: Ranks,
     autocast: torch.dtype | None,
-) -> tuple[float, float]:
-    """One optimizer step on the sequences at `positions`; gives the loss per predicted token and the gradient's norm.
+) -> tuple[float, float, str]:
+    """One optimizer step on the sequences at `positions`.
 
-    The loss is divided by the predicted tokens of the whole batch, over all micro-batches and ranks, so that neither
+    Gives the loss per predicted token, the gradient's norm, and a digest of what was trained on (`stream.digest`). The
+    loss is divided by the predicted tokens of the whole batch, over all micro-batches and ranks, so that neither
     changes the step.
     """
     settings = recipe.training
@@ -160,21 +170,20 @@ def step(
     norm = nn.utils.clip_grad_norm_(model.parameters(), settings.optimizer.clip or math.inf)
     optimizer.step()
     optimizer.zero_grad()
-    return ranks.sum(total), float(norm)
+    return ranks.sum(total), float(norm), digest(ranks.sum_modulo(sequence.digest for sequence in mine))
 
 
 class CheckpointClock:
-    """Tells when the next checkpoint is due, counted from `state`."""
+    """Tells when the next checkpoint is due, counted from `done` tokens of the run."""
 
-    def __init__(self, settings: Checkpoints, plan: Plan, state: State) -> None:
+    def __init__(self, settings: Checkpoints, batch_tokens: int, done: int) -> None:
         self._every = settings.every
-        self._plan = plan
-        self._since = state
+        self._batch_tokens = batch_tokens
+        self._since = done
         self._started = time.monotonic()
 
-    def __call__(self, state: State) -> bool:
-        """Whether a checkpoint is due now."""
+    def __call__(self, done: int) -> bool:
+        """Whether a checkpoint is due now, after `done` tokens of the run."""
         if self._every.unit == "seconds":
             return time.monotonic() - self._started >= self._every.amount
-        trained = (state.position - self._since.position) * self._plan.sequence_length
-        return trained >= self._every.tokens(self._plan.batch_tokens)
+        return done - self._since >= self._every.tokens(self._batch_tokens)

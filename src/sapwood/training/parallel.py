@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import orjson
 import torch
 import torch.distributed as dist
 
@@ -56,9 +58,31 @@ class Ranks:
         dist.all_reduce(total)
         return float(total)
 
+    def sum_modulo(self, values: Iterable[int]) -> int:
+        """The sum of whole numbers over all ranks, modulo 2^64."""
+        total = sum(values) % 2**64
+        if self.size > 1:
+            signed = torch.tensor(total - 2**63, dtype=torch.int64, device=self.device)
+            dist.all_reduce(signed)
+            total = (int(signed) + self.size * 2**63) % 2**64
+        return total
+
     def any(self, flag: bool) -> bool:
         """Whether the flag is raised on any rank."""
         return self.sum(float(flag)) > 0
+
+    def tell(self, record: Any) -> Any:
+        """What the first rank has to say, as JSON, on every rank."""
+        if self.size == 1:
+            return record
+        content = orjson.dumps(record) if self.first else b""
+        length = torch.tensor(len(content), device=self.device)
+        dist.broadcast(length, 0)
+        told = torch.empty(int(length), dtype=torch.uint8, device=self.device)
+        if self.first:
+            told.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
+        dist.broadcast(told, 0)
+        return orjson.loads(bytes(told.tolist()))
 
     def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         """Replaces every gradient by its sum over all ranks. A rank without a sequence adds nothing."""

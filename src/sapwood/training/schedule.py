@@ -8,24 +8,24 @@ from sapwood.mixture.plan import Plan
 from sapwood.recipe.schema import LearningRate, Recipe
 
 
-def learning_rate(recipe: Recipe, plan: Plan, tokens: float) -> float:
-    """The learning rate after `tokens` tokens of the run.
+def learning_rate(recipe: Recipe, plan: Plan, stage: str, tokens: float) -> float:
+    """The learning rate after `tokens` tokens of a stage.
 
-    A stage with a schedule of its own follows it from the stage's first token to its last. Other stages follow
-    `training.learning_rate`, which spans the run; without it, they hold the rate at which the stage before ended.
+    A stage with a schedule of its own follows it from its first token to its last. Other stages follow
+    `training.learning_rate`, which spans the run; without it, they hold the rate at which the stage before ended. What
+    counts is the place in the plan: after a stage that a gate ended early, the schedule goes on at the next one.
     """
-    length = plan.sequence_length
-    number = plan.stage_at(min(int(tokens // length), plan.sequences - 1))
+    number = next(number for number, part in enumerate(plan.stages) if part.name == stage)
     whole = recipe.training.learning_rate
     own = recipe.stages[number].learning_rate
     if own is None and whole is not None:
-        return rate(whole, tokens, plan.tokens, plan.batch_tokens)
+        return rate(whole, plan.stages[number].start_tokens + tokens, plan.tokens, recipe.training.batch_tokens)
+    tokens += plan.stages[number].start_tokens
     while own is None:
         number -= 1
         own = recipe.stages[number].learning_rate
-    stage = plan.stages[number]
-    total = stage.sequences * length
-    return rate(own, min(tokens - stage.start * length, total), total, plan.batch_tokens)
+    begin, end = plan.stages[number].start_tokens, plan.stages[number].stop_tokens
+    return rate(own, min(tokens, end) - begin, end - begin, recipe.training.batch_tokens)
 
 
 def rate(schedule: LearningRate, tokens: float, total: int, batch_tokens: int) -> float:

@@ -12,10 +12,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from sapwood.mixture.controllers import Family
+from sapwood.mixture.weights import PRECISION
 from sapwood.recipe.mixture import Controller
-
-PRECISION = 10_000
-"""Shares are decided in units of one part in so many."""
 
 _LAST = 3000.0
 """What is taken from the logarithm of a wish for nothing: such siblings come after all others, whose logarithms span

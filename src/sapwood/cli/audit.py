@@ -1,0 +1,102 @@
+"""`sapwood audit`: what was trained on when."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sapwood.cli.common import RunArgument, open_begun
+from sapwood.directory import RunDirectory
+from sapwood.errors import SapwoodError
+from sapwood.metrics import read_metrics
+from sapwood.mixture.audit import Spike, Use, documents_of, look_up, positions_of, spikes, uses_of
+from sapwood.mixture.stream import Stream
+from sapwood.mixture.weights import source_of
+from sapwood.progress import console
+
+
+def audit(
+    run: RunArgument,
+    step: Annotated[int | None, typer.Option(help="List the documents of this step.")] = None,
+    document: Annotated[
+        str | None, typer.Option(help="List the steps that trained on the document with this id.")
+    ] = None,
+    spike: Annotated[
+        int | None, typer.Option(help="List so many steps whose loss stood out, and the documents of the worst.")
+    ] = None,
+    lines: Annotated[bool, typer.Option("--jsonl", help="Print JSON lines in place of tables.")] = False,
+) -> None:
+    """Look up which documents a step trained on, which steps trained on a document, or which steps stood out."""
+    if sum(option is not None for option in (step, document, spike)) != 1:
+        raise SapwoodError("Say what to look up: --step N, --document ID, or --spike N.")
+    directory, stream = open_begun(run)
+    steps = read_metrics(directory.metrics)
+    if document is not None:
+        if len(document) != 32 or set(document) - set("0123456789abcdef"):
+            raise SapwoodError(
+                f"'{document}' is no document id: ids are 32 hexadecimal digits, as `--step` lists them."
+            )
+        found = uses_of(stream, steps, document)
+        if not found:
+            console.print("This document is waiting: no step has trained on it.")
+        _print_uses(directory, stream, found, lines=lines)
+        return
+    if spike is not None:
+        worst = spikes(steps, spike)
+        if not worst:
+            raise SapwoodError("Too few steps were logged to tell which stand out.")
+        _print_spikes(worst, lines=lines)
+        step = worst[0].step
+    if step is not None:
+        _print_uses(directory, stream, list(documents_of(stream, step, positions_of(steps, step))), lines=lines)
+
+
+def _print_uses(run: RunDirectory, stream: Stream, uses: list[Use], *, lines: bool) -> None:
+    known = look_up(run.corpus, stream, uses)
+    rows = [(use, known[source_of(use.domain), use.document]) for use in uses]
+    if lines:
+        _print_lines({**asdict(use), **asdict(about)} for use, about in rows)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("step", "sequence"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for title in ("domain", "tokens", "id", "origin", "topic", "begins"):
+        table.add_column(title, overflow="fold" if title in ("id", "origin") else "ellipsis", no_wrap=title == "begins")
+    for use, about in rows:
+        span = f"{use.start}–{use.start + use.tokens - 1}"
+        table.add_row(
+            str(use.step),
+            str(use.position),
+            use.domain,
+            span,
+            about.id,
+            about.origin,
+            about.topic or "",
+            about.beginning,
+        )
+    Console(highlight=False, markup=False).print(table)
+
+
+def _print_spikes(worst: list[Spike], *, lines: bool) -> None:
+    if lines:
+        _print_lines(asdict(spike) for spike in worst)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("step", "loss", "usual", "deviations above"):
+        table.add_column(title, justify="right")
+    for spike in worst:
+        table.add_row(str(spike.step), f"{spike.loss:.4f}", f"{spike.usual:.4f}", f"{spike.deviations:+.1f}")
+    Console(highlight=False).print(table)
+
+
+def _print_lines(records: Iterable[dict[str, object]]) -> None:
+    for record in records:
+        sys.stdout.buffer.write(orjson.dumps(record) + b"\n")
+    sys.stdout.buffer.flush()

@@ -1,0 +1,158 @@
+"""Looking things up in a run that was trained: which documents a step saw, which steps saw a document, and whether the
+stream that the ledger describes is the one that was trained on."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from sapwood.corpus.store import DOCUMENTS, ROW_GROUP, TOPICS, SourceStore
+from sapwood.errors import SapwoodError
+from sapwood.metrics import StepMetrics
+from sapwood.mixture.stream import Stream, digest
+from sapwood.mixture.weights import source_of
+
+WINDOW = 50
+"""A step is compared with so many before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A piece of a document in a sequence that was trained on."""
+
+    step: int
+    position: int
+    """Of the sequence, in the run."""
+    domain: str
+    document: int
+    """Its number in the source's token store."""
+    start: int
+    """The first token, counted inside the document."""
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a document."""
+
+    id: str
+    origin: str
+    url: str | None
+    topic: str | None
+    beginning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spike:
+    """A step whose loss stands out."""
+
+    step: int
+    loss: float
+    usual: float
+    """The median loss of the steps before it."""
+    deviations: float
+    """How many median absolute deviations it lies above that."""
+
+
+def positions_of(steps: Sequence[StepMetrics], step: int) -> range:
+    """The positions of a step. Raises SapwoodError where it was not trained, or is no longer logged."""
+    numbers = [line.step for line in steps]
+    if step not in numbers:
+        last = f"the last one is {numbers[-1]}" if numbers else "nothing was trained yet"
+        raise SapwoodError(f"There is no step {step} in the log: {last}.")
+    place = numbers.index(step)
+    return range(steps[place - 1].position if place else 0, steps[place].position)
+
+
+def documents_of(stream: Stream, step: int, positions: Iterable[int]) -> Iterator[Use]:
+    """The pieces of documents at some positions of a step, in order."""
+    for position in positions:
+        sequence = stream[position]
+        for span in sequence.spans:
+            yield Use(step, position, sequence.domain, span.document, span.start, span.length)
+
+
+def uses_of(stream: Stream, steps: Sequence[StepMetrics], document_id: str) -> list[Use]:
+    """Where a document was trained on, in the order of training. Raises SapwoodError where no source trains on it."""
+    ends = np.array([line.position for line in steps])
+    trained = int(ends[-1]) if len(ends) else 0
+    consumed = stream.ledger.consumed_until(trained)
+    found: list[Use] = []
+    known = False
+    for domain, passes in stream.passes.items():
+        number = passes.store.find(document_id)
+        if number is None or not passes.holds(number):
+            continue
+        known = True
+        length = passes.store.length(number)
+        for turn in range(-(-consumed.get(domain, 0) // passes.tokens)):
+            begin = turn * passes.tokens + stream.place(domain, turn, number)
+            for entry in stream.ledger.rounds:
+                for position in entry.positions(domain, begin, begin + length):
+                    if position < trained:
+                        step = steps[int(np.searchsorted(ends, position, side="right"))].step
+                        pieces = documents_of(stream, step, [position])
+                        found += [use for use in pieces if use.document == number]
+    if not known:
+        raise SapwoodError(
+            f"No source trains on a document with the id {document_id}. It may be held out or set aside: the columns "
+            "beside the documents in corpus/ say so."
+        )
+    return sorted(set(found), key=lambda use: (use.position, use.start))
+
+
+def spikes(steps: Sequence[StepMetrics], count: int) -> list[Spike]:
+    """The steps whose loss lies furthest above that of the steps before, in median absolute deviations."""
+    found = []
+    for place in range(3, len(steps)):
+        before = [line.loss for line in steps[max(0, place - WINDOW) : place]]
+        usual = statistics.median(before)
+        spread = statistics.median(abs(loss - usual) for loss in before) or 1e-9
+        found.append(Spike(steps[place].step, steps[place].loss, usual, (steps[place].loss - usual) / spread))
+    return sorted(found, key=lambda spike: -spike.deviations)[:count]
+
+
+def look_up(corpora: Callable[[str], SourceStore], stream: Stream, uses: Iterable[Use]) -> dict[tuple[str, int], Known]:
+    """What is known of the documents of some uses, by source and number; every row is read once."""
+    wanted: dict[tuple[str, str, int], list[tuple[int, int]]] = {}
+    for domain, document in sorted({(use.domain, use.document) for use in uses}):
+        shard, row = stream.passes[domain].store.origin(document)
+        wanted.setdefault((source_of(domain), shard, row // ROW_GROUP), []).append((document, row % ROW_GROUP))
+    found = {}
+    for (source, shard, group), rows in wanted.items():
+        corpus = corpora(source)
+        path = corpus.step(DOCUMENTS) / f"{shard}.parquet"
+        table = pq.ParquetFile(path).read_row_group(group, columns=["id", "origin", "url", "text"])
+        topics = None
+        if corpus.has(TOPICS):
+            labelled = pq.ParquetFile(corpus.step(TOPICS) / f"{shard}.parquet")
+            topics = labelled.read_row_group(group, columns=["topic"])["topic"]
+        for document, row in rows:
+            record = {name: table[name][row].as_py() for name in table.column_names}
+            topic = None if topics is None else topics[row].as_py()
+            found[source, document] = Known(
+                record["id"], record["origin"], record["url"], topic, " ".join(record["text"][:120].split())
+            )
+    return found
+
+
+def replay(stream: Stream, steps: Sequence[StepMetrics], advance: Callable[[int], None]) -> None:
+    """Reads everything that was trained on once more, and compares its digest with the log's.
+
+    `advance` is told how many sequences were read. Raises SapwoodError at the first step that is not what was trained.
+    """
+    read = 0
+    for line in steps:
+        positions = range(read, line.position)
+        again = digest(sum(stream[position].digest for position in positions))
+        if again != line.digest:
+            raise SapwoodError(
+                f"Step {line.step} (sequences {positions.start} to {positions.stop - 1}) is not what was trained on: "
+                f"its digest was {line.digest} and is {again}. Documents, their order or the ledger were changed."
+            )
+        read = line.position
+        advance(len(positions))

@@ -1,0 +1,95 @@
+"""Passes over the documents of a domain: permutations, made when they are needed, kept, and mapped into memory."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sapwood.files import atomic_directory, fingerprint
+from sapwood.mixture.order import Documents, Scores, arrange_pass
+from sapwood.recipe.mixture import Order
+from sapwood.tokens.sequence import Pass
+from sapwood.tokens.store import TokenStore
+
+_DOCUMENTS, _STARTS = "documents.npy", "starts.npy"
+
+Orders = Sequence[tuple[int, Order]]
+"""From which token of a domain on, counted over all passes, which order is in force; the first is from 0."""
+
+
+class Passes:
+    """The passes over the documents of one domain."""
+
+    def __init__(
+        self,
+        directory: Path,
+        store: TokenStore,
+        members: Documents | None,
+        tokens: int,
+        scores: Callable[[str], Scores],
+        *,
+        key: str,
+        identity: str,
+    ) -> None:
+        """`members` are the documents of the domain, by number, and `tokens` theirs; None for all of the store.
+
+        `scores` reads a score of all documents of the store; `key` seeds the shuffles; `identity` changes when anything
+        that decides the order does.
+        """
+        self.directory = directory
+        self.store = store
+        self.tokens = tokens
+        self.scores = scores
+        self.key = key
+        self.identity = identity
+        self._members = members
+        self._open: dict[str, Pass] = {}
+
+    @property
+    def members(self) -> Documents:
+        """The documents of the domain, by number, ascending."""
+        return np.arange(self.store.documents, dtype=np.uint32) if self._members is None else self._members
+
+    def holds(self, document: int) -> bool:
+        """Whether a document of the store is one of the domain's."""
+        if self._members is None:
+            return True
+        place = int(np.searchsorted(self._members, document))
+        return place < len(self._members) and int(self._members[place]) == document
+
+    def get(self, number: int, orders: Orders) -> Pass:
+        """The pass with this number, counted from 0, in the orders in force while it lasts. It is made if need be."""
+        start = number * self.tokens
+        before = max(index for index, (begin, _) in enumerate(orders) if begin <= start)
+        inside = [(max(0, begin - start), order) for begin, order in orders[before:] if begin < start + self.tokens]
+        name = f"{number:05d}-{self._fingerprint(inside)}"
+        if name not in self._open:
+            path = self.directory / name
+            if not path.exists():
+                self._make(path, number, inside)
+            self._open[name] = Pass(_map(path / _DOCUMENTS), _map(path / _STARTS))
+        return self._open[name]
+
+    def _make(self, path: Path, number: int, orders: Orders) -> None:
+        lengths = self.store.lengths()
+        documents = arrange_pass(self.members, lengths, orders, self.scores, f"{self.key}/{number}")
+        with atomic_directory(path) as temporary:
+            np.save(temporary / _DOCUMENTS, documents)
+            np.save(temporary / _STARTS, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[documents])]))
+        for other in path.parent.glob(f"{number:05d}-*"):  # the same pass, before its order changed half-way
+            if other != path:
+                shutil.rmtree(other)
+
+    def _fingerprint(self, orders: Orders) -> str:
+        record: list[Any] = [[begin, order.model_dump(mode="json")] for begin, order in orders]
+        return fingerprint([self.key, self.identity, record])
+
+
+def _map(path: Path) -> npt.NDArray[Any]:
+    mapped: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return mapped
