@@ -1,10 +1,15 @@
-"""A run directory as a demonstration leaves it: two stages, five sources, 120 steps, two models measured."""
+"""Run directories as a demonstration and a run with topics leave them.
+
+The first has two stages, five sources, 120 steps and two models measured; the second 20 rounds, two sources divided
+into eleven topics each, a gate that ends its first stage, and sequences of two lengths.
+"""
 
 from __future__ import annotations
 
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,9 +20,12 @@ import pytest
 from sapwood.evaluation.result import DocumentScore, DomainScore, Evaluation, Sample
 from sapwood.files import write_atomic, write_json, write_lines
 from sapwood.manifest import Manifest
+from sapwood.mixture.domains import Sizes
 from sapwood.mixture.ledger import Ledger, Round
+from sapwood.mixture.measured import Change, Measured
 from sapwood.mixture.plan import Plan, make_plan
 from sapwood.mixture.rounds import next_round
+from sapwood.mixture.weights import whole
 from sapwood.recipe import Recipe, dump_recipe, load_recipe
 
 RECIPE = """
@@ -45,6 +53,7 @@ evaluation:
   retention: {domains: [en, book-en], margin: 0.02}
 """
 
+LENGTH, BATCH = 512, 16
 AVAILABLE = {"manual-zh": 412_803, "help-zh": 96_770, "manual-en": 655_360, "arithmetic": 120_004, "book-en": 0}
 LEVELS = {  # bits per byte before and after, and how far documents are from one another
     "manual-zh": (2.31, 1.74, 0.20),
@@ -91,9 +100,9 @@ def make_run(tmp_path: Path) -> MakeRun:
     def make(recipe: Recipe, *parts: str, steps: int | None = None, moving: bool = False, seed: int = 0) -> Path:
         run = tmp_path / "runs" / recipe.name
         shutil.rmtree(run, ignore_errors=True)
-        plan = make_plan(recipe, AVAILABLE)
+        plan = make_plan(recipe, Sizes(AVAILABLE, {}))
         generator = np.random.default_rng(seed)
-        position = plan.sequences if steps is None else steps * plan.batch_sequences
+        position = plan.sequences if steps is None else steps * BATCH
         write_atomic(run / "recipe.yaml", dump_recipe(recipe))
         write_json(run / "plan.json", plan.to_json())
         writers: dict[str, Callable[[], None]] = {
@@ -103,9 +112,9 @@ def make_run(tmp_path: Path) -> MakeRun:
             "metrics": lambda: _write_metrics(plan, run, position, generator),
             "base": lambda: _write_evaluation(recipe, run, "base", 0, 0.0, seed),
             "between": lambda: _write_evaluation(
-                recipe, run, f"step-{96:08}", 96 * plan.batch_tokens, 0.85, seed, samples=False
+                recipe, run, f"step-{96:08}", 96 * BATCH * LENGTH, 0.85, seed, samples=False
             ),
-            "model": lambda: _write_evaluation(recipe, run, "model", position * plan.sequence_length, 1.0, seed),
+            "model": lambda: _write_evaluation(recipe, run, "model", position * LENGTH, 1.0, seed),
             "environment": lambda: _write_environment(run),
         }
         for part in parts or writers:
@@ -155,53 +164,53 @@ def _write_tokens(recipe: Recipe, run: Path) -> None:
 def _write_ledger(recipe: Recipe, plan: Plan, run: Path, position: int, *, moving: bool) -> None:
     ledger = Ledger(run / "ledger.jsonl")
     ledger.begin({"model": "fingerprint-base"})
-    reached = 0
-    while reached < position:
-        entry = next_round(recipe, plan, ledger, reached, {})
+    while ledger.decided < position:
+        entry = next_round(recipe, plan, ledger, {})
+        assert entry is not None
         if moving and entry.stage == "adaptation":
-            entry = _moved(entry, len(ledger.rounds))
+            entry = _moved(plan, entry, len(ledger.rounds))
         ledger.append(entry)
-        reached = entry.stop
     if position == plan.sequences:
         ledger.finish(position)
 
 
-def _moved(entry: Round, index: int) -> Round:
+def _moved(plan: Plan, entry: Round, index: int) -> Round:
     """A fourth of the stage, with weight moved from one source to another."""
-    weights = dict(entry.weights)
+    weights = dict(entry.mixture.weights)
     for name, amount in (("manual-zh", Fraction(index, 20)), ("manual-en", -Fraction(index, 20))):
         weights[name] += amount
     reasons = entry.reasons if not index else (f"The perplexity of 'manual-zh' fell by {index}.2%: its weight rises.",)
-    return Round(
-        index=entry.index,
-        stage=entry.stage,
-        start=entry.start,
-        sequences=min(384, entry.sequences),
-        weights=weights,
-        first=entry.first,
+    sequences = min(384, entry.sequences)
+    stop = entry.start + sequences
+    return replace(
+        entry,
+        sequences=sequences,
+        mixture=replace(entry.mixture, weights=weights),
         reasons=reasons,
+        static=whole(plan.stages[0].mixture.weights, stop),
     )
 
 
 def _write_metrics(plan: Plan, run: Path, position: int, generator: np.random.Generator) -> None:
     lines = []
     seconds = 0.0
-    for step in range(1, position // plan.batch_sequences + 1):
-        reached = step * plan.batch_sequences
+    for step in range(1, position // BATCH + 1):
+        reached = step * BATCH
         seconds += float(generator.uniform(4.6, 5.4))
         annealing = reached > plan.stages[0].stop
         lines.append(
             {
                 "step": step,
                 "position": reached,
-                "tokens": reached * plan.sequence_length,
+                "tokens": reached * LENGTH,
                 "stage": plan.stages[annealing].name,
                 "loss": 2.1 + 1.6 * math.exp(-step / 18) - 0.35 * annealing + float(generator.normal(0, 0.06)),
                 "learning_rate": 5e-4 * min(1.0, step / 12) * (1 - 0.9 * max(0, step - 96) / 24),
                 "gradient_norm": 0.6 + 2.5 * math.exp(-step / 9) + float(generator.gamma(2, 0.08)),
-                "tokens_per_second": plan.batch_tokens / 5.0,
+                "tokens_per_second": BATCH * LENGTH / 5.0,
                 "seconds": seconds,
                 "memory_bytes": 3_328_599_654,
+                "digest": f"{step:016x}",
             }
         )
     write_lines(run / "metrics.jsonl", lines)
@@ -248,3 +257,152 @@ def _write_environment(run: Path) -> None:
         "threads": 8,
     }
     write_json(run / "environment.json", versions)
+
+
+DIVIDED = """
+name: divided
+model: HuggingFaceTB/SmolLM2-135M
+sequence_length: 64
+sources:
+  web-zh: {files: web-zh.jsonl, language: zh, topics: syne-zh}
+  book-zh: {files: book-zh.jsonl, language: zh}
+  web-en: {files: web-en.jsonl, language: en, topics: syne-en}
+  code-en: {files: code-en.jsonl, language: en, max_epochs: 3}
+  news-en: {files: news-en.jsonl, language: en}
+groups:
+  zh: {web-zh: 7, book-zh: 3}
+  en: {web-en: 6, code-en: 4}
+stages:
+  - name: adaptation
+    tokens: 480K
+    mixture: {zh: 5, en: 5}
+    controller: {kind: perplexity-change, over: topics, every: 24K, strength: 0.5, noise: 0}
+    replay: {groups: [en], least: 20%, most: 60%, step: 2%}
+    gate: {retention: 0.05}
+    order: {zh: {by: perplexity, bins: 10, tails: {head: 1%, tail: 2%}}}
+  - name: annealing
+    tokens: 96K
+    mixture: {zh: 4, en: 6}
+    sequence_length: 128
+    controller: {every: 20K}
+    order: {en: {by: bits_per_byte, ascending: false, first: 30%}}
+corpus: {perplexity: {sources: [zh, en]}}
+training: {batch_tokens: 2048, learning_rate: {peak: 0.0005}}
+evaluation:
+  gain: {domains: [zh]}
+  retention: {domains: [en, news-en], margin: 0.02}
+"""
+TOPICS = {
+    "web-zh": [
+        *("数学与物理", "计算机与工程", "生物与化学", "历史与地理", "法律与政治", "哲学与宗教"),
+        *("经济与商业", "教育与社会", "文学与艺术", "医学与健康", "其他"),
+    ],
+    "web-en": [
+        "Mathematics and Physics",
+        "Computer Science and Engineering",
+        "Biology and Chemistry",
+        "History and Geography",
+        "Law and Policy",
+        "Philosophy and Logic",
+        "Economics and Business",
+        "Psychology and Sociology",
+        "Security and International Relations",
+        "Medicine and Health",
+        "Others",
+    ],
+}
+
+
+def topic_tokens() -> dict[str, dict[str, int]]:
+    """Tokens to train on by topic, the first few of which are gone through more than once."""
+    return {
+        source: {topic: 2_001 + 2_500 * place + 17 * len(topic) for place, topic in enumerate(topics)}
+        for source, topics in TOPICS.items()
+    }
+
+
+@pytest.fixture
+def divided(tmp_path: Path) -> tuple[Recipe, Path]:
+    """A run of 20 rounds: its recipe and its directory."""
+    path = tmp_path / "divided.yaml"
+    path.write_text(DIVIDED, encoding="utf-8")
+    recipe, run = load_recipe(path), tmp_path / "runs" / "divided"
+    write_divided(recipe, run)
+    return recipe, run
+
+
+def write_divided(recipe: Recipe, run: Path) -> None:
+    """Writes the run of `DIVIDED`, with losses that a model might have."""
+    topics = topic_tokens()
+    sizes = {"web-zh": 0, "book-zh": 60_003, "web-en": 0, "code-en": 20_011, "news-en": 0}
+    for source, parts in topics.items():
+        sizes[source] = sum(parts.values())
+        write_json(run / "domains" / source / "topics.json", parts)
+        Manifest(step="topics of the documents to train on", inputs={}, settings={}).write(run / "domains" / source)
+    for number, (source, tokens) in enumerate(sizes.items()):
+        counts = {"train_tokens": tokens, "holdout_tokens": 9_000 + number, "dropped_tokens": 310 * (number % 2)}
+        counts |= {"tokens": sum(counts.values()), "dropped_documents": 3 * (number % 2)}
+        reasons = {"copy of a held-out document": 2, "no tokens": 1} if number % 2 else {}
+        Manifest(step="tokens", inputs={}, settings={}, counts=counts, reasons=reasons).write(run / "tokens" / source)
+    plan = make_plan(recipe, Sizes(sizes, topics))
+    assert not plan.refusals
+    write_atomic(run / "recipe.yaml", dump_recipe(recipe))
+    write_json(run / "plan.json", plan.to_json())
+    ledger = Ledger(run / "ledger.jsonl")
+    ledger.begin({"model": "fingerprint-base"})
+    generator, before = np.random.default_rng(0), None
+    while True:
+        before = _losses(recipe, before, len(ledger.rounds), generator)
+        entry = next_round(recipe, plan, ledger, before)
+        if entry is None:
+            break
+        ledger.append(entry)
+    ledger.finish(ledger.decided)
+    steps = []
+    for entry in ledger.rounds:
+        batch = plan.stage(entry.stage).batch_sequences
+        for start in range(entry.start, entry.stop, batch):
+            position = min(start + batch, entry.stop)
+            number = len(steps) + 1
+            steps.append(
+                {
+                    "step": number,
+                    "position": position,
+                    "tokens": ledger.tokens_until(position),
+                    "stage": entry.stage,
+                    "loss": 2.0 + 1.5 * math.exp(-number / 60),
+                    "learning_rate": 5e-4,
+                    "gradient_norm": 0.7,
+                    "tokens_per_second": 1000.0,
+                    "seconds": 2.0 * number,
+                    "memory_bytes": 3_328_599_654,
+                    "digest": f"{number:016x}",
+                }
+            )
+    write_lines(run / "metrics.jsonl", steps)
+
+
+def _losses(
+    recipe: Recipe, before: dict[str, Measured] | None, number: int, generator: np.random.Generator
+) -> dict[str, Measured]:
+    """What is measured before a round: Chinese gets better, English a little worse, each topic in its own way."""
+    names = [f"{source}/{topic}" for source, topics in TOPICS.items() for topic in topics]
+    found = {}
+    for place, name in enumerate([*recipe.groups, *recipe.sources, *names]):
+        chinese = "zh" in name.split("/")[0]
+        bottom = (-0.5 - 0.02 * (place % 11)) if chinese else 0.075 + 0.004 * (place % 11)
+        level = (2.4 if chinese else 0.95) + bottom * (1 - math.exp(-number / 15)) + float(generator.normal(0, 0.006))
+        last = before[name].bits_per_byte if before else None
+        base = (
+            None
+            if before is None
+            else before[name].bits_per_byte - (before[name].since_base.value if before[name].since_base else 0.0)
+        )
+        found[name] = Measured(
+            bits_per_byte=level,
+            standard_error=0.05,
+            nats_per_token=level * 1.6,
+            since_last=None if last is None else Change(level - last, 0.006),
+            since_base=None if base is None else Change(level - base, 0.008),
+        )
+    return found

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from sapwood.metrics import StepMetrics
 from sapwood.mixture.ledger import Round
+from sapwood.mixture.weights import Mixture
 from sapwood.report import plots
 from sapwood.report.axes import label, name_axis
 from sapwood.report.tones import tones
 
 
 def step(number: int, loss: float, stage: str = "one") -> StepMetrics:
-    return StepMetrics(number, number * 4, number * 1000, stage, loss, 1e-4, 1.0, 500.0, number * 2.0, 10)
+    return StepMetrics(number, number * 4, number * 1000, stage, loss, 1e-4, 1.0, 500.0, number * 2.0, 10, "")
 
 
 def curves(steps: list[StepMetrics]) -> list[dict[str, object]]:
@@ -67,17 +68,30 @@ def test_a_loss_that_is_not_a_number_leaves_a_gap_of_one_step() -> None:
 
 
 def test_the_mixture_sums_to_one_everywhere() -> None:
-    weights = [{"a": Fraction(1, 3), "b": Fraction(2, 3)}, {"a": Fraction(1, 7), "c": Fraction(6, 7)}]
-    rounds = [
-        Round(index=n, stage="s", start=n * 10, sequences=10, weights=w, first={}, reasons=("<b>",))
-        for n, w in enumerate(weights)
+    trees = [
+        {"a/x": Fraction(1, 6), "a/y": Fraction(1, 6), "b": Fraction(2, 3)},
+        {"a": Fraction(1, 7), "c": Fraction(6, 7)},
     ]
-    figure = plots.mixture(rounds, 512, 20 * 512, 20 * 512, tones({"a": "gain", "b": "retention", "c": ""}))
+    rounds = [
+        Round(
+            index=number,
+            stage="s",
+            start=number * 10,
+            start_tokens=number * 10 * 512,
+            sequences=10,
+            sequence_length=512 << number,
+            mixture=Mixture(weights, {"a": "g", "b": "g", "c": "h"}),
+            first={},
+            reasons=("<b>",),
+        )
+        for number, weights in enumerate(trees)
+    ]
+    figure = plots.mixture(rounds, 30 * 512, 30 * 512, tones({"a": "gain", "b": "retention", "c": ""}))
     stacked = [trace for trace in figure["data"] if "stackgroup" in trace]
     assert len(stacked) == 3
     for shares in zip(*(trace["y"] for trace in stacked), strict=True):
         assert sum(shares) == pytest.approx(1, abs=1e-5)
-    assert stacked[0]["x"][-1] == 20 * 512
+    assert stacked[0]["x"][-1] == 30 * 512
     assert "<b>" not in str(figure["data"][-1]["text"])
 
 

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sapwood.files import write_atomic
 from sapwood.recipe.schema import Recipe
 from sapwood.report import wording
-from sapwood.report.account import AIMS, source_accounts
+from sapwood.report.aims import AIMS
 from sapwood.report.facts import read_facts
 from sapwood.report.html import TEMPLATES
 from sapwood.report.verdict import SIGNS, find, lead
@@ -37,7 +37,8 @@ def write_card(recipe: Recipe, run: Path) -> None:
         environment.filters[name] = getattr(wording, name)
     environment.filters["cell"] = _cell
     environment.filters["quoted"] = lambda text: json.dumps(text, ensure_ascii=False)
-    trained = [account for account in source_accounts(facts) if account.trained]
+    trained = [account.stock for account in facts.account.sources if account.stock.trained]
+    lengths = dict.fromkeys(stage.sequence_length for stage in facts.account.stages if stage.begun)
     languages = {recipe.sources[account.name].language for account in trained}
     card = environment.get_template("card.md.j2").render(
         recipe=recipe,
@@ -45,6 +46,7 @@ def write_card(recipe: Recipe, run: Path) -> None:
         languages=sorted(language for language in languages if language),
         sources=[(account, recipe.sources[account.name]) for account in trained],
         tokens=facts.trained_tokens,
+        lengths=[wording.count(length) for length in lengths],
         findings=findings,
         lead=lead(findings) if findings else "",
         problem=problem,

@@ -8,7 +8,7 @@ from sapwood.errors import SapwoodError
 from sapwood.evaluation.gate import paired_change
 from sapwood.evaluation.result import DomainScore
 from sapwood.evaluation.statistics import Estimate
-from sapwood.report.account import aims
+from sapwood.report.aims import aims
 from sapwood.report.facts import Facts
 from sapwood.report.plots import Course
 from sapwood.report.tones import Tone, tones
@@ -16,7 +16,7 @@ from sapwood.report.tones import Tone, tones
 
 @dataclass(frozen=True, slots=True)
 class DomainRow:
-    """A source in the section on bits per byte."""
+    """A source, or a topic of one, in the section on bits per byte."""
 
     name: str
     tone: Tone
@@ -37,28 +37,40 @@ def _scored(score: DomainScore | None) -> DomainScore | None:
 
 def domain_rows(facts: Facts) -> list[DomainRow]:
     """A row for every source that was measured, in the order of the recipe."""
-    rows = []
-    colors, kinds = tones(aims(facts)), aims(facts)
-    for name in facts.recipe.sources:
-        before = _scored(facts.base.domains.get(name)) if facts.base else None
-        after = _scored(facts.model.domains.get(name)) if facts.model else None
-        shown = after or before
-        if shown is not None:
-            rows.append(
-                DomainRow(
-                    name=name,
-                    tone=colors[name],
-                    aim=kinds[name],
-                    documents=len(shown.documents),
-                    bytes=sum(document.bytes for document in shown.documents),
-                    before=before.bits_per_byte if before else None,
-                    after=after.bits_per_byte if after else None,
-                    change=_change(before, after),
-                    perplexity_before=before.perplexity if before else None,
-                    perplexity_after=after.perplexity if after else None,
-                )
-            )
-    return rows
+    return [row for name in facts.recipe.sources if (row := _row(facts, name, name)) is not None]
+
+
+def topic_rows(facts: Facts) -> dict[str, list[DomainRow]]:
+    """By source, a row for every topic that was measured; sources that are not divided are left out."""
+    measured = dict.fromkeys(name for item in (facts.base, facts.model) if item is not None for name in item.domains)
+    found = {}
+    for source in facts.recipe.sources:
+        names = [name for name in measured if name.startswith(f"{source}/")]
+        rows = [row for name in names if (row := _row(facts, name, source)) is not None]
+        if rows:
+            found[source] = rows
+    return found
+
+
+def _row(facts: Facts, name: str, source: str) -> DomainRow | None:
+    before = _scored(facts.base.domains.get(name)) if facts.base else None
+    after = _scored(facts.model.domains.get(name)) if facts.model else None
+    shown = after or before
+    if shown is None:
+        return None
+    kinds = aims(facts.recipe)
+    return DomainRow(
+        name=name.removeprefix(f"{source}/"),
+        tone=tones(kinds)[source],
+        aim=kinds[source],
+        documents=len(shown.documents),
+        bytes=sum(document.bytes for document in shown.documents),
+        before=before.bits_per_byte if before else None,
+        after=after.bits_per_byte if after else None,
+        change=_change(before, after),
+        perplexity_before=before.perplexity if before else None,
+        perplexity_after=after.perplexity if after else None,
+    )
 
 
 def _change(before: DomainScore | None, after: DomainScore | None) -> Estimate | None:

@@ -18,11 +18,26 @@ from sapwood.evaluation.result import Evaluation, read_evaluation
 from sapwood.files import read_json, read_lines
 from sapwood.manifest import Manifest, read_manifest
 from sapwood.metrics import StepMetrics, read_metrics
+from sapwood.mixture.account import Account, make_account, position_reached
+from sapwood.mixture.domains import topic_sizes
 from sapwood.mixture.ledger import Ledger
+from sapwood.recipe.check import split_by_topic
 from sapwood.recipe.schema import Recipe
+from sapwood.report.wording import count
 
 EXAMPLES = 5
 """How many rows of each source's quarantine are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a stage lies in the run, in tokens: where it was trained, or else where it is planned."""
+
+    name: str
+    start: int
+    stop: int
+    over: bool
+    """Whether every round of it was decided, or a gate ended it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,27 +60,73 @@ class Facts:
     """The first rows that could not be used, by source."""
     tokens: dict[str, Manifest]
     """The manifests of the token shards, by source."""
+    topics: dict[str, dict[str, int]]
+    """Tokens to train on by topic, of every source that is divided."""
     base: Evaluation | None
     model: Evaluation | None
     between: tuple[Evaluation, ...]
     """Evaluations during training, in its order."""
     environment: dict[str, Any]
 
-    @cached_property
+    @property
+    def last(self) -> StepMetrics | None:
+        """The last step that was logged."""
+        return self.steps[-1] if self.steps else None
+
+    @property
     def position(self) -> int:
         """Sequences trained on so far."""
-        ends = [event["position"] for event in self.events if event["event"] == "finish"]
-        return int(max([0, *ends, *(step.position for step in self.steps[-1:])]))
+        return position_reached(self.ledger, self.last)
 
     @property
     def trained_tokens(self) -> int:
         """Tokens trained on so far."""
-        return self.position * self.recipe.sequence_length
+        return self.ledger.tokens_until(self.position)
 
     @property
     def finished(self) -> bool:
         """Whether training reached the end of the plan, to which stages may have been added since."""
-        return self.plan is not None and self.ledger.finished_at == self.plan["sequences"]
+        return self.plan is not None and self.position >= self.ledger.decided and all(span.over for span in self.spans)
+
+    @cached_property
+    def account(self) -> Account:
+        """The run in tokens."""
+        return make_account(
+            self.recipe,
+            plan=self.plan,
+            ledger=self.ledger,
+            lines=self.events,
+            last=self.last,
+            tokens=self.tokens,
+            topics=self.topics,
+        )
+
+    @cached_property
+    def spans(self) -> list[Span]:
+        """All stages, one behind the other. A stage that a gate ended early is followed by the next one at once."""
+        planned = {stage["name"]: stage["sequences"] for stage in (self.plan["stages"] if self.plan else ())}
+        lengths = {stage["name"]: stage["sequence_length"] for stage in (self.plan["stages"] if self.plan else ())}
+        found: list[Span] = []
+        start = 0
+        for name in dict.fromkeys([*planned, *(entry.stage for entry in self.ledger.rounds)]):
+            rounds = self.ledger.of_stage(name)
+            done = sum(entry.sequences for entry in rounds)
+            ended = name in self.ledger.ended or (name in planned and done >= planned[name])
+            sequences = done if ended else max(done, planned.get(name, 0))
+            length = rounds[0].sequence_length if rounds else lengths[name]
+            found.append(Span(name, start, start + sequences * length, ended))
+            start = found[-1].stop
+        return found
+
+    @property
+    def endings(self) -> list[str]:
+        """That and why gates ended stages."""
+        return [
+            f"Stage '{stage.name}' was ended by its gate after {count(stage.total.trained * stage.sequence_length)} of "
+            f"{count(stage.total.planned * stage.sequence_length)} tokens. {stage.ended}"
+            for stage in self.account.stages
+            if stage.ended
+        ]
 
     @property
     def evaluations(self) -> list[Evaluation]:
@@ -94,6 +155,7 @@ def read_facts(recipe: Recipe, run: Path) -> Facts:
         selection=_manifests((name, store.step(SELECTION)) for name, store in stores.items()),
         quarantine={name: _first_lines(store.step(DOCUMENTS) / QUARANTINE) for name, store in stores.items()},
         tokens=_manifests((name, directory.tokens(name)) for name in recipe.sources),
+        topics={name: topic_sizes(directory.divided(name)) for name in split_by_topic(recipe)},
         base=_evaluation(directory.evaluation / "base.json"),
         model=_evaluation(directory.evaluation / "model.json"),
         between=tuple(between),

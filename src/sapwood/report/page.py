@@ -11,9 +11,10 @@ from sapwood.files import write_atomic
 from sapwood.recipe.load import dump_recipe
 from sapwood.recipe.schema import Recipe
 from sapwood.report import sections
-from sapwood.report.account import AIMS
+from sapwood.report.aims import AIMS
 from sapwood.report.facts import Facts, read_facts
 from sapwood.report.html import render
+from sapwood.report.mixture import mixture_section
 
 _FILES = (
     "recipe.yaml",
@@ -26,6 +27,7 @@ _FILES = (
     "corpus/*/*/manifest.json",
     "corpus/*/documents/quarantine.jsonl",
     "tokens/*/manifest.json",
+    "domains/*/*.json",
     "model/README.md",
 )
 """What the page links to, beside which it lies."""
@@ -34,7 +36,7 @@ _SECTIONS = (
     ("verdict", "Verdict", sections.verdict_section),
     ("plan", "Plan and ledger", sections.plan_section),
     ("training", "Training", sections.training_section),
-    ("mixture", "Mixture", sections.mixture_section),
+    ("mixture", "Mixture", mixture_section),
     ("domains", "Bits per byte", sections.domains_section),
     ("samples", "Samples", sections.samples_section),
     ("account", "Token account", sections.account_section),

@@ -10,6 +10,7 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ from sapwood.report.wording import interval, number, short
 MOST_POINTS = 1200
 """Longer curves are drawn from means of neighbouring steps, which keeps the page small."""
 MIXTURE_POINTS = 160
+MOST_BOUNDARIES = 12
+"""Of more rounds, only those are marked that begin a stage."""
 ROW_PIXELS = 46
 
 
@@ -251,22 +254,23 @@ def training_curves(steps: Sequence[StepMetrics], stages: Sequence[tuple[str, in
     }
 
 
-def mixture(rounds: Sequence[Round], length: int, reached: int, total: int, colors: Mapping[str, Tone]) -> Figure:
-    """The weights of every round, stacked; `length` is that of a sequence, `reached` and `total` are in tokens."""
-    starts: list[int] = []
+def mixture(rounds: Sequence[Round], reached: int, total: int, colors: Mapping[str, Tone]) -> Figure:
+    """The weights of the sources in every round, stacked; `reached` and `total` are in tokens."""
+    x: list[int] = []
     owners: list[Round] = []
     for entry in rounds:
         pieces = max(1, round(MIXTURE_POINTS * entry.sequences / max(rounds[-1].stop, 1)))
-        starts += [entry.start + entry.sequences * piece // pieces for piece in range(pieces)]
+        x += [_tokens(entry, entry.sequences * piece // pieces) for piece in range(pieces)]
         owners += [entry] * pieces
-    starts.append(rounds[-1].stop)
+    stop = _tokens(rounds[-1], rounds[-1].sequences)
+    x.append(stop)
     owners.append(rounds[-1])
-    x = [start * length for start in starts]
-    domains = list(dict.fromkeys([*colors, *(name for entry in rounds for name in entry.weights)]))
+    totals = {entry.index: entry.mixture.totals(1) for entry in rounds}
+    domains = list(dict.fromkeys([*colors, *(name for weights in totals.values() for name in weights)]))
     plain = Tone("--ink", 50, True, "circle", "●")
     data: list[Figure] = []
     for name in domains:
-        weights = [round(float(owner.weights.get(name, 0)), 6) for owner in owners]
+        weights = [round(float(totals[owner.index].get(name, 0)), 6) for owner in owners]
         if not any(weights):
             continue
         tone = colors.get(name, plain)
@@ -296,9 +300,12 @@ def mixture(rounds: Sequence[Round], length: int, reached: int, total: int, colo
             "hovertemplate": "%{text}<extra></extra>",
         }
     )
-    shapes = [axes.vertical(entry.start * length, "--ink-soft", "dot") for entry in rounds[1:]]
+    marked = [
+        entry for before, entry in pairwise(rounds) if len(rounds) <= MOST_BOUNDARIES or before.stage != entry.stage
+    ]
+    shapes = [axes.vertical(entry.start_tokens, "--ink-soft", "dot") for entry in marked]
     notes = [axes.panel_note("share of the sequences", 1.0)]
-    if reached < rounds[-1].stop * length:
+    if reached < stop:
         veil = {"type": "rect", "x0": reached, "x1": total, "y0": 0, "y1": 1, "yref": "paper", "opacity": 0.6}
         shapes.append({**veil, "fillcolor": "--paper", "line": {"width": 0}})
         shapes.append(axes.vertical(reached, "--ink", "solid"))
@@ -314,6 +321,11 @@ def mixture(rounds: Sequence[Round], length: int, reached: int, total: int, colo
             "annotations": [*notes, axes.measure("tokens trained on")],
         },
     }
+
+
+def _tokens(entry: Round, sequences: int) -> int:
+    """Tokens of the run before a sequence of a round."""
+    return entry.start_tokens + sequences * entry.sequence_length
 
 
 def _half(estimate: Estimate, confidence: float) -> float:

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sapwood.evaluation.result import Sample
 from sapwood.metrics import StepMetrics
-from sapwood.mixture.ledger import Round
+from sapwood.mixture.account import Line, StageAccount
 from sapwood.report import plots
-from sapwood.report.account import Line, aims, source_accounts, stage_accounts
-from sapwood.report.domains import courses, domain_rows
+from sapwood.report.aims import aims
+from sapwood.report.domains import courses, domain_rows, topic_rows
 from sapwood.report.facts import Facts
 from sapwood.report.tones import tones
 from sapwood.report.verdict import SIGNS, find, lead, statement, tally
 from sapwood.report.wording import count, duration, listed, percent, short, size
 
 MOST_SAMPLES = 40
-MOST_ROUNDS = 400
-"""More are left to the files of the run, and the page says so."""
 
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
 _HAN_LANGUAGES = ("zh", "ja", "ko", "yue")
@@ -70,25 +68,12 @@ class StageLosses:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class RoundRow:
-    """A round as it stands in the list of reasons."""
-
-    number: int
-    stage: str
-    start: int
-    """In tokens, as is `stop`."""
-    stop: int
-    shares: tuple[tuple[str, str], ...]
-    reasons: tuple[str, ...]
-
-
 def verdict_section(facts: Facts) -> dict[str, Any]:
     """The verdict, its figures and the headline numbers."""
     findings, problem = find(facts)
     settings = facts.recipe.evaluation
     statements = [statement(finding, settings.retention.margin, settings.confidence) for finding in findings]
-    remarks = []
+    remarks = facts.endings
     if facts.model is not None and facts.model.tokens != facts.trained_tokens:
         remarks.append(
             f"The model was measured after {count(facts.model.tokens)} tokens; training has reached "
@@ -115,19 +100,24 @@ def verdict_section(facts: Facts) -> dict[str, Any]:
 
 def plan_section(facts: Facts) -> dict[str, Any]:
     """The plan against the ledger."""
-    stages = stage_accounts(facts)
+    stages = facts.account.stages
     planned = sum(stage.total.planned for stage in stages)
     differing = [line for stage in stages for line in stage.lines if line.difference]
-    domains = facts.plan["domains"] if facts.plan else []
-    trained = {account.name: account for account in source_accounts(facts)}
+    stocks = {account.name: account.stock for account in facts.account.sources}
+    for account in facts.account.sources:
+        stocks |= {f"{account.name}/{topic.name}": topic for topic in account.topics}
+    domains = [domain for domain in (facts.plan["domains"] if facts.plan else []) if domain["name"] in stocks]
+    divided = {domain["source"] for domain in domains if domain["name"] != domain["source"]}
     return {
         "missing": [] if facts.plan else [Missing("There is no plan yet.", "prepare")],
         "stages": stages,
-        "total": Line("all", planned, facts.position),
+        "divided": [(stage, list(_divided(stage))) for stage in stages],
+        "run": _run_totals(stages),
         "summary": _comparison(facts, planned, len(differing)) if facts.plan else "",
-        "domains": [(domain, trained[domain["name"]]) for domain in domains if domain["name"] in trained],
+        "endings": facts.endings,
+        "domains": [(domain, stocks[domain["name"]]) for domain in domains if domain["source"] not in divided],
+        "topics": [(domain, stocks[domain["name"]]) for domain in domains if domain["source"] in divided],
         "remarks": facts.plan["remarks"] if facts.plan else [],
-        "length": facts.recipe.sequence_length,
     }
 
 
@@ -135,37 +125,19 @@ def training_section(facts: Facts) -> dict[str, Any]:
     """Loss, gradient norm and learning rate."""
     if not facts.steps:
         return {"missing": [Missing("Nothing has been trained yet.", "train")], "figure": None}
-    total = max(facts.plan["tokens"] if facts.plan else 0, int(facts.steps[-1].tokens))
+    total = max([int(facts.steps[-1].tokens), *(span.stop for span in facts.spans)])
     return {
         "missing": [],
-        "figure": plots.training_curves(facts.steps, _stage_starts(facts), total),
+        "figure": plots.training_curves(facts.steps, [(span.name, span.start) for span in facts.spans], total),
         "thinned": math.ceil(len(facts.steps) / plots.MOST_POINTS),
         "stages": [_stage_losses(facts, name) for name in dict.fromkeys(step.stage for step in facts.steps)],
-    }
-
-
-def mixture_section(facts: Facts) -> dict[str, Any]:
-    """The weights of the rounds, and the reasons for them."""
-    rounds = facts.ledger.rounds
-    if not rounds:
-        return {"missing": [Missing("No round has been decided yet.", "train")], "figure": None}
-    length = facts.recipe.sequence_length
-    colors = tones(aims(facts))
-    used = {name for entry in rounds for name in entry.weights}
-    total = max(facts.plan["tokens"] if facts.plan else 0, rounds[-1].stop * length)
-    return {
-        "missing": [],
-        "figure": plots.mixture(rounds, length, facts.trained_tokens, total, colors),
-        "legend": [(name, tone) for name, tone in colors.items() if name in used],
-        "rounds": [_round_row(entry, length) for entry in rounds[:MOST_ROUNDS]],
-        "more": max(0, len(rounds) - MOST_ROUNDS),
     }
 
 
 def domains_section(facts: Facts) -> dict[str, Any]:
     """Every source's bits per byte and perplexity, before, between and after."""
     rows = domain_rows(facts)
-    colors = tones(aims(facts))
+    colors = tones(aims(facts.recipe))
     settings = facts.recipe.evaluation
     figure = None
     if rows:
@@ -175,7 +147,7 @@ def domains_section(facts: Facts) -> dict[str, Any]:
     found, left_out = courses(facts)
     figures = []
     for aim in ("gain", "retention", ""):
-        group = [course for course in found if aims(facts)[course.name] == aim]
+        group = [course for course in found if aims(facts.recipe)[course.name] == aim]
         if group:
             margin = settings.retention.margin if aim == "retention" else None
             figures.append(
@@ -188,6 +160,7 @@ def domains_section(facts: Facts) -> dict[str, Any]:
     return {
         "missing": _missing_evaluations(facts),
         "rows": rows,
+        "topics": topic_rows(facts),
         "figure": figure,
         "courses": figures,
         "left_out": left_out,
@@ -223,7 +196,7 @@ def samples_section(facts: Facts) -> dict[str, Any]:
 
 def account_section(facts: Facts) -> dict[str, Any]:
     """Documents and tokens of every source, from the files to the training."""
-    sources = source_accounts(facts)
+    sources = facts.account.sources
     unprepared = [name for name in facts.recipe.sources if name not in facts.tokens]
     reasons = [
         (name, stage, reason, documents)
@@ -244,9 +217,31 @@ def account_section(facts: Facts) -> dict[str, Any]:
         "tokens": facts.tokens,
         "reasons": reasons,
         "quarantine": {name: lines for name, lines in facts.quarantine.items() if lines},
-        "trained": sum(source.trained for source in sources),
-        "position": facts.position,
-        "length": facts.recipe.sequence_length,
+        "trained": sum(source.stock.trained for source in sources),
+        "balances": facts.account.balances,
+        "off": facts.account.off,
+        "balance": facts.account.verdict,
+    }
+
+
+def _divided(stage: StageAccount) -> Iterable[tuple[str, tuple[Line, ...]]]:
+    """The lines of every source of a stage that is divided by topic."""
+    for source in stage.sources:
+        lines = stage.of(source.name)
+        if lines[0].name != source.name:
+            yield source.name, lines
+
+
+def _run_totals(stages: Sequence[StageAccount]) -> dict[str, int | None]:
+    """All stages together: sequences planned and trained, and the tokens in them."""
+    static = [None if stage.total.static is None else stage.total.static * stage.sequence_length for stage in stages]
+    begun = [tokens for stage, tokens in zip(stages, static, strict=True) if stage.begun]
+    return {
+        "planned": sum(stage.total.planned for stage in stages),
+        "trained": sum(stage.total.trained for stage in stages),
+        "planned_tokens": sum(stage.total.planned * stage.sequence_length for stage in stages),
+        "trained_tokens": sum(stage.total.trained * stage.sequence_length for stage in stages),
+        "static_tokens": None if None in begun or not begun else sum(tokens or 0 for tokens in begun),
     }
 
 
@@ -297,17 +292,6 @@ def _comparison(facts: Facts, planned: int, differing: int) -> str:
     )
 
 
-def _stage_starts(facts: Facts) -> list[tuple[str, int]]:
-    """Names of stages, and the tokens at which they begin."""
-    length = facts.recipe.sequence_length
-    if facts.plan:
-        return [(stage["name"], stage["start"] * length) for stage in facts.plan["stages"]]
-    starts: dict[str, int] = {}
-    for entry in facts.ledger.rounds:
-        starts.setdefault(entry.stage, entry.start * length)
-    return list(starts.items())
-
-
 def _stage_losses(facts: Facts, name: str) -> StageLosses:
     steps = [step for step in facts.steps if step.stage == name]
     before = next((step for step in reversed(facts.steps) if step.step < steps[0].step), None)
@@ -325,17 +309,6 @@ def _stage_losses(facts: Facts, name: str) -> StageLosses:
 
 def _mean_loss(steps: Sequence[StepMetrics]) -> float:
     return sum(step.loss for step in steps) / len(steps)
-
-
-def _round_row(entry: Round, length: int) -> RoundRow:
-    return RoundRow(
-        number=entry.index + 1,
-        stage=entry.stage,
-        start=entry.start * length,
-        stop=entry.stop * length,
-        shares=tuple((name, percent(float(weight))) for name, weight in entry.weights.items()),
-        reasons=entry.reasons,
-    )
 
 
 def _language(text: str, stated: str | None) -> str | None:
