@@ -237,8 +237,8 @@ def _print_solution(solution: Solution, origin: str, sizes: dict[str, int], budg
             f"{goal.prior[i]:.1%}",
             f"{solution.best.mixture[i]:.1%}",
             f"[bold]{share:.1%}[/]",
-            f"{low[i]:.1%} to {high[i]:.1%}",
-            f"{seen.min():.1%} to {seen.max():.1%}",
+            f"{100 * low[i]:.1f}–{high[i]:.1%}",
+            f"{100 * seen.min():.1f}–{seen.max():.1%}",
             *limits,
         )
     console.print(table)
