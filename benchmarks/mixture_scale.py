@@ -2,8 +2,8 @@
 
     python benchmarks/mixture_scale.py DIRECTORY
 
-Measures, each in a process of its own: planning, deciding all rounds, building passes over documents (shuffled, and by a
-score), reaching positions, and looking documents up. Token shards are sparse files: their sizes and offsets are real,
+Measures, each in a process of its own: planning, deciding all rounds, building passes over documents (shuffled, and by
+a score), reaching positions, and looking documents up. Token shards are sparse files: their sizes and offsets are real,
 their tokens are zeros that take no room. DIRECTORY needs about 12 GB.
 """
 
@@ -21,15 +21,15 @@ from pathlib import Path
 
 import numpy as np
 
-from sapwood.files import write_json
 from sapwood.manifest import Manifest
 from sapwood.mixture.domains import Sizes
-from sapwood.mixture.ledger import Ledger
+from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.measured import Change, Measured
 from sapwood.mixture.passes import Passes
 from sapwood.mixture.plan import make_plan
 from sapwood.mixture.rounds import next_round
 from sapwood.mixture.stream import Stream
+from sapwood.mixture.weights import Mixture
 from sapwood.recipe import Recipe, load_recipe
 from sapwood.recipe.mixture import Order
 from sapwood.tokens.store import TokenStore
@@ -201,29 +201,20 @@ def scored_pass(directory: Path, store: Path, documents: int) -> None:
 def one_domain(directory: Path, store: Path) -> Stream:
     """A stream of all documents as one domain, in the pass that was built before."""
     opened_store = TokenStore(store, "train")
-    path = directory / "one.jsonl"
-    if not path.exists():
-        write_json(directory / "one.json", {})
-        recipe = load_recipe(directory / "recipe.yaml")
-        name = next(iter(recipe.sources))
-        from sapwood.mixture.ledger import Round
-        from sapwood.mixture.weights import Mixture
-
-        Ledger(path).append(
-            Round(
-                index=0,
-                stage="s",
-                start=0,
-                sequences=opened_store.tokens // 8192,
-                sequence_length=8192,
-                start_tokens=0,
-                mixture=Mixture({name: Fraction(1)}, {name: "g"}),
-                first={},
-                reasons=("all of it",),
-            )
-        )
-    ledger = Ledger(path)
-    return Stream(ledger, {next(iter(ledger.rounds[0].mixture.weights)): passes(directory, opened_store)})
+    ledger = Ledger(directory / "one.jsonl", writable=False)
+    whole = Round(
+        index=0,
+        stage="one",
+        start=0,
+        sequences=opened_store.tokens // 8192,
+        sequence_length=8192,
+        start_tokens=0,
+        mixture=Mixture({"all": Fraction(1)}, {"all": "group"}),
+        first={},
+        reasons=("All of it.",),
+    )
+    ledger.append(whole)
+    return Stream(ledger, {"all": passes(directory, opened_store)})
 
 
 def random_positions(directory: Path, store: Path, documents: int) -> str:

@@ -144,6 +144,9 @@ def test_what_a_run_was_begun_with_stays(path: Path) -> None:
     assert len(read_lines(path)) == 1
     with pytest.raises(SapwoodError, match="begun with another source 'a'"):
         Ledger(path).begin({"model": "1", "source 'a'": "3"})
+    Ledger(path).begin({"model": "1", "source 'a'": "2", "source 'b'": "4"})
+    with pytest.raises(SapwoodError, match="begun with another source 'b'"):
+        Ledger(path).begin({"model": "1", "source 'a'": "2", "source 'b'": "5"})
 
 
 def test_other_ranks_write_nothing(path: Path) -> None:

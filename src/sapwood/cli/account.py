@@ -84,7 +84,10 @@ def _print_stage(console: Console, stage: StageAccount) -> None:
     _add_line(table, stage.total, stage, "all", style="bold")
     console.print(table)
     if stage.begun:
-        console.print("static: by the recipe's weights, limits of passes aside; moved: the difference", style="dim")
+        console.print(
+            "static: by the recipe's weights, limits of passes aside; moved: the difference, if over one sequence",
+            style="dim",
+        )
     console.print()
 
 
@@ -105,7 +108,7 @@ def _add_stock(table: Table, stock: Stock, name: str | Padding, style: str | Non
 def _add_line(table: Table, line: Line, stage: StageAccount, name: str | Padding, style: str | None = None) -> None:
     length = stage.sequence_length
     static = "" if line.static is None else _count(line.static * length)
-    moved = "" if line.moved is None else "=" if not line.moved else f"{line.moved * length:+,}"
+    moved = "" if line.moved is None else "=" if abs(line.moved) <= 1 else f"{line.moved * length:+,}"
     table.add_row(name, _count(line.planned * length), _count(line.trained * length), static, moved, style=style)
 
 

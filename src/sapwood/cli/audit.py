@@ -21,6 +21,9 @@ from sapwood.mixture.stream import Stream
 from sapwood.mixture.weights import source_of
 from sapwood.progress import console
 
+WIDE = 110
+"""Columns of a terminal from which on an id stands on one line."""
+
 
 def audit(
     run: RunArgument,
@@ -64,24 +67,20 @@ def _print_uses(run: RunDirectory, stream: Stream, uses: list[Use], *, lines: bo
     if lines:
         _print_lines({**asdict(use), **asdict(about)} for use, about in rows)
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    out = Console(highlight=False, markup=False)
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     for title in ("step", "sequence"):
         table.add_column(title, justify="right", no_wrap=True)
-    for title in ("domain", "tokens", "id", "origin", "topic", "begins"):
-        table.add_column(title, overflow="fold" if title in ("id", "origin") else "ellipsis", no_wrap=title == "begins")
+    table.add_column("tokens", no_wrap=True)
+    table.add_column("id", min_width=32 if out.width >= WIDE else 8, overflow="fold")
+    for title in ("domain", "origin", "topic"):
+        table.add_column(title, overflow="fold", max_width=24)
+    table.add_column("begins", ratio=1, no_wrap=True, overflow="ellipsis")
     for use, about in rows:
         span = f"{use.start}–{use.start + use.tokens - 1}"
-        table.add_row(
-            str(use.step),
-            str(use.position),
-            use.domain,
-            span,
-            about.id,
-            about.origin,
-            about.topic or "",
-            about.beginning,
-        )
-    Console(highlight=False, markup=False).print(table)
+        place = (str(use.step), str(use.position), span, about.id, use.domain)
+        table.add_row(*place, about.origin, about.topic or "", about.beginning)
+    out.print(table)
 
 
 def _print_spikes(worst: list[Spike], *, lines: bool) -> None:

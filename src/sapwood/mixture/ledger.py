@@ -156,8 +156,11 @@ class Ledger:
         self.path = path
         self.writable = writable
         lines = read_lines(path)
-        self.identity: dict[str, str] = next((line["identity"] for line in lines if line["event"] == "begin"), {})
+        self.identity: dict[str, str] = {}
         """What the run was begun with: fingerprints of the model and of every source's tokens."""
+        for line in lines:
+            if line["event"] == "begin":
+                self.identity |= line["identity"]
         self.finished_at: int = max((line["position"] for line in lines if line["event"] == "finish"), default=0)
         """The position at which training reached its end; 0 before. A run with another stage can go on from there."""
         self.ended: dict[str, str] = {line["stage"]: line["reason"] for line in lines if line["event"] == "gate"}
@@ -170,16 +173,20 @@ class Ledger:
                 self.rounds.append(entry)
 
     def begin(self, identity: Mapping[str, str]) -> None:
-        """Writes what the run is begun with, the first time; afterwards raises SapwoodError if it is something else."""
-        if not self.identity:
-            self.identity = dict(identity)
-            self._write({"event": "begin", "identity": self.identity})
-        changed = [name for name in self.identity if identity.get(name) != self.identity[name]]
+        """Writes what the run is begun with, by name; afterwards raises SapwoodError if any of it is something else.
+
+        What is named for the first time, such as the source of a stage that was added, is added.
+        """
+        changed = [name for name, known in self.identity.items() if identity.get(name) != known]
         if changed:
             raise SapwoodError(
                 f"The run of {self.path} was begun with another {' and another '.join(changed)}. "
                 "Put back what it was begun with, or give the run another name."
             )
+        new = {name: value for name, value in identity.items() if name not in self.identity}
+        if new:
+            self.identity |= new
+            self._write({"event": "begin", "identity": new})
 
     def append(self, entry: Round) -> None:
         """Writes a round; it is on the disk when this returns.

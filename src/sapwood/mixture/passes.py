@@ -48,7 +48,6 @@ class Passes:
         self.key = key
         self.identity = identity
         self._members = members
-        self._open: dict[str, Pass] = {}
 
     @property
     def members(self) -> Documents:
@@ -67,13 +66,10 @@ class Passes:
         start = number * self.tokens
         before = max(index for index, (begin, _) in enumerate(orders) if begin <= start)
         inside = [(max(0, begin - start), order) for begin, order in orders[before:] if begin < start + self.tokens]
-        name = f"{number:05d}-{self._fingerprint(inside)}"
-        if name not in self._open:
-            path = self.directory / name
-            if not path.exists():
-                self._make(path, number, inside)
-            self._open[name] = Pass(_map(path / _DOCUMENTS), _map(path / _STARTS))
-        return self._open[name]
+        path = self.directory / f"{number:05d}-{self._fingerprint(inside)}"
+        if not path.exists():
+            self._make(path, number, inside)
+        return Pass(_map(path / _DOCUMENTS), _map(path / _STARTS))
 
     def _make(self, path: Path, number: int, orders: Orders) -> None:
         lengths = self.store.lengths()

@@ -54,7 +54,9 @@ class Stream:
         self._packings = {
             domain: Packing(part.store, part.tokens, partial(self._pass, domain)) for domain, part in passes.items()
         }
-        self._orders: tuple[int, dict[str, Orders]] = (0, {})
+        self._rounds = -1
+        self._orders: dict[str, Orders] = {}
+        self._open: dict[tuple[str, int], Pass] = {}
 
     def __getitem__(self, position: int) -> Sequence:
         """The sequence at a position. Raises IndexError when no round holds it."""
@@ -78,8 +80,10 @@ class Stream:
                 self._pass(domain, number)
 
     def _pass(self, domain: str, number: int) -> Pass:
-        rounds, orders = self._orders
-        if rounds != len(self.ledger.rounds):
-            orders = {name: self.ledger.orders_of(name) for name in self.passes}
-            self._orders = (len(self.ledger.rounds), orders)
-        return self.passes[domain].get(number, orders[domain])
+        if self._rounds != len(self.ledger.rounds):  # a new stage may have changed the order of what is left of a pass
+            self._rounds, self._open = len(self.ledger.rounds), {}
+            self._orders = {name: self.ledger.orders_of(name) for name in self.passes}
+        found = self._open.get((domain, number))
+        if found is None:
+            found = self._open[domain, number] = self.passes[domain].get(number, self._orders[domain])
+        return found
