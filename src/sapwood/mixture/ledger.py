@@ -191,8 +191,8 @@ class Ledger:
     def append(self, entry: Round) -> None:
         """Writes a round; it is on the disk when this returns.
 
-        Where another process has written the round since the ledger was opened, its line stays. Raises SapwoodError where
-        that line says something else.
+        Where another process has written the round since the ledger was opened, its line stays. Raises SapwoodError
+        where that line says something else.
         """
         self._check(entry)
         if not (self.writable and self._is_written(entry)):

@@ -17,7 +17,7 @@ from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.limits import allow
 from sapwood.mixture.measured import Losses
 from sapwood.mixture.plan import Plan, StagePlan
-from sapwood.mixture.weights import Mixture, Weights, whole
+from sapwood.mixture.weights import Mixture, Weights, normalised, whole
 from sapwood.recipe.check import order_of
 from sapwood.recipe.schema import Recipe, Stage
 
@@ -138,8 +138,8 @@ def _go_on(recipe: Recipe, stage: Stage, planned: StagePlan, ledger: Ledger, los
     mixture = last.mixture if stage.controller.kind == "static" else wish.mixture
     old = _of(losses, retention.domains)
     decision = govern(stage.replay, mixture.totals(0), old, retention.margin)
-    moved = _rescaled(mixture, decision.shares, level=0)
     kept = () if stage.controller.kind == "static" else wish.reasons
+    moved = mixture.with_totals(decision.shares, level=0)
     return replace(wish, mixture=moved, reasons=(*kept, *decision.reasons))
 
 
@@ -191,16 +191,13 @@ def _families(
 
 def _by_parent(mixture: Mixture, level: int) -> dict[str, Weights]:
     """The shares of the nodes at a level among their siblings, by the node above them."""
-    totals: dict[str, Weights] = {}
-    for domain, weight in mixture.weights.items():
+    families: dict[str, Weights] = {}
+    totals = mixture.totals(level)
+    for domain in mixture.weights:
         path = mixture.path(domain)
         if len(path) > level:
-            family, child = totals.setdefault(_parent(path, level), {}), _child(path, level)
-            family[child] = family.get(child, Fraction(0)) + weight
-    return {
-        parent: {name: weight / sum(family.values()) for name, weight in family.items()}
-        for parent, family in totals.items()
-    }
+            families.setdefault(_parent(path, level), {})[_child(path, level)] = totals[path[level]]
+    return {parent: normalised(family) for parent, family in families.items()}
 
 
 def _parent(path: tuple[str, ...], level: int) -> str:
@@ -218,22 +215,10 @@ def _node(parent: str, child: str, level: int) -> str:
 
 
 def _moved(mixture: Mixture, parent: str, shares: Mapping[str, Fraction], over: str) -> Mixture:
+    """The mixture with other shares of the siblings below `parent`."""
     level = _LEVELS[over]
     above = mixture.totals(level - 1)[parent] if level else Fraction(1)
-    return _rescaled(mixture, {_node(parent, name, level): share * above for name, share in shares.items()}, level)
-
-
-def _rescaled(mixture: Mixture, totals: Mapping[str, Fraction], level: int) -> Mixture:
-    """The mixture with other weights of some nodes at a level; below them the proportions stay."""
-    sums: Weights = {}
-    nodes = {domain: (*mixture.path(domain), "")[level] for domain in mixture.weights}
-    for domain, weight in mixture.weights.items():
-        sums[nodes[domain]] = sums.get(nodes[domain], Fraction(0)) + weight
-    weights = {}
-    for domain, weight in mixture.weights.items():
-        node = nodes[domain]
-        weights[domain] = weight * totals[node] / sums[node] if node in totals else weight
-    return Mixture({domain: weight for domain, weight in weights.items() if weight}, mixture.groups)
+    return mixture.with_totals({_node(parent, name, level): share * above for name, share in shares.items()}, level)
 
 
 def _orders(recipe: Recipe, stage: Stage, domains: Iterable[Domain]) -> dict[str, Any]:

@@ -38,12 +38,21 @@ class Mixture:
         return (self.groups[source], source) if source == domain else (self.groups[source], source, domain)
 
     def totals(self, level: int) -> Weights:
-        """The weights of the nodes at a level of the tree: 0 for groups, 1 for sources."""
+        """The weights of the nodes at a level of the tree: 0 for groups, 1 for sources, 2 for topics."""
         totals: Weights = {}
         for domain, weight in self.weights.items():
-            node = self.path(domain)[level]
-            totals[node] = totals.get(node, Fraction(0)) + weight
+            for node in self.path(domain)[level : level + 1]:
+                totals[node] = totals.get(node, Fraction(0)) + weight
         return totals
+
+    def with_totals(self, totals: Mapping[str, Fraction], level: int) -> Mixture:
+        """The mixture with other weights of some nodes at a level; below them the proportions stay."""
+        now = self.totals(level)
+        weights: Weights = {}
+        for domain, weight in self.weights.items():
+            node = "".join(self.path(domain)[level : level + 1])  # "" above a leaf that is not so deep
+            weights[domain] = weight * totals[node] / now[node] if node in totals else weight
+        return Mixture({domain: weight for domain, weight in weights.items() if weight}, self.groups)
 
     def to_json(self) -> dict[str, Any]:
         """As the ledger writes it: weights as ratios, inside sources inside groups."""
