@@ -7,7 +7,23 @@ import sys
 import typer
 
 from sapwood import __version__
-from sapwood.cli import evaluate, init, plan, prepare, report, run, schema, score, solve, topics, train
+from sapwood.cli import (
+    account,
+    audit,
+    evaluate,
+    export,
+    init,
+    plan,
+    prepare,
+    replay,
+    report,
+    run,
+    schema,
+    score,
+    solve,
+    topics,
+    train,
+)
 from sapwood.errors import SapwoodError
 from sapwood.progress import console
 
@@ -26,6 +42,10 @@ for verb in (
     score.score,
     train.train,
     evaluate.evaluate,
+    account.account,
+    audit.audit,
+    replay.replay,
+    export.export,
     report.report,
     run.run,
 ):

@@ -1,0 +1,1 @@
+"""The decided stream as files for other trainers."""
