@@ -80,20 +80,32 @@ def test_what_is_not_there_yet_is_refused_before_anything_happens(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     message = fails("run", PAPER, "--runs", tmp_path / "runs", capsys=capsys)
-    assert "stages.0.order.zh: documents cannot be ordered by perplexity yet" in message
+    assert "The source 'web-zh' names no files, only the size to plan with" in message
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_plan_beyond_the_allowed_passes_is_refused_with_its_line(
+def test_a_group_that_runs_out_is_refused_with_its_line(
     tiny_recipe: TinyRecipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tiny_recipe(name="capped")
     recipe = json.loads(path.read_text())
-    recipe["sources"]["web-zh"]["max_epochs"] = 0.5
+    for source in ("web-zh", "book-zh"):
+        recipe["sources"][source]["max_epochs"] = 0.5
     path.write_text(json.dumps(recipe, indent=1))
     message = fails("run", path, "--runs", tmp_path / "runs", capsys=capsys)
-    assert "sources.web-zh.max_epochs: the plan goes through 'web-zh'" in message
+    assert "stages.0.tokens: after" in message
+    assert "nothing is left in 'zh' within `max_epochs`" in message
     assert not (tmp_path / "runs" / "capped" / "ledger.jsonl").exists()
+
+
+def test_a_score_that_no_step_gives_is_refused_before_training(
+    tiny_recipe: TinyRecipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = {"name": "one", "tokens": 5000, "mixture": {"zh": 1}, "order": {"web-zh": {"by": "compression_ration"}}}
+    path = tiny_recipe(name="ordered", stages=[stage])
+    message = fails("prepare", path, "--runs", tmp_path / "runs", capsys=capsys)
+    assert "The documents of 'web-zh' cannot be ordered by 'compression_ration'" in message
+    assert "Did you mean 'compression_ratio'?" in message
 
 
 def test_verb_by_verb_and_again(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:

@@ -89,7 +89,11 @@ def test_it_reads_back_equal(path: Path, recipe: Recipe) -> None:
     ("old", "new", "expected"),
     [
         ("{natural: [web-zh, book-zh]}", "natural", "9: groups.zh: which sources? Write them"),
-        ("{natural: [web-zh, book-zh]}", "{naturel: [web-zh]}", "9: groups.zh: found 'naturel': should be 'natural', 'uniform'"),
+        (
+            "{natural: [web-zh, book-zh]}",
+            "{naturel: [web-zh]}",
+            "9: groups.zh: found 'naturel': should be 'natural', 'uniform'",
+        ),
         ("{natural: [web-zh, book-zh]}", "{natural: [web-cn, book-zh]}", "9: groups.zh"),
         ("{web-en: 1}", "{web-en: x}", "10: groups.en.web-en: found 'x': expected a share"),
         ("  web-en: uniform", "  book-zh: uniform", "12: topics.book-zh: the source 'book-zh' has no taxonomy"),

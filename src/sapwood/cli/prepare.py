@@ -19,6 +19,7 @@ from sapwood.files import write_json
 from sapwood.manifest import Manifest
 from sapwood.mixture.domains import divide
 from sapwood.mixture.ledger import Ledger
+from sapwood.mixture.open import source_identity
 from sapwood.progress import console
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import split_by_topic
@@ -84,6 +85,8 @@ def _prepare(recipe: Recipe, run: RunDirectory, *, unscored: bool) -> None:
     tokens = {name: encode_source(store, run.tokens(name), encoder, held_out) for name, store in stores.items()}
     for name in split_by_topic(recipe):
         divide(stores[name], run.tokens(name), run.divided(name))
+    for name in stores:
+        source_identity(recipe, run, name)  # says so now if a stage orders documents by a score that they do not have
     console.print(f"Tokenised with {encoder.backend}." + (f" {encoder.reason}" if encoder.reason else ""))
     _print_account(run, tokens)
     console.print(f"What became of the documents: {write_data_report(recipe, run.root)}")

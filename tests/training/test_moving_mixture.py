@@ -111,7 +111,6 @@ def test_a_run_whose_topics_move(topical: TinyRecipe) -> None:
                 exact[domain] += weight
             assert all(abs(counts[domain] - exact[domain]) < 2 for domain in exact), "exact over rounds, too"
 
-
     check_documents(run, stream)
 
 
