@@ -55,7 +55,7 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
             write_json(run.environment, describe_environment(ranks.device, ranks.size))
             ledger = Ledger(run.ledger)
             ledger.begin(identity)
-            if run.model.exists() and not is_over(plan, ledger):
+            if run.model.exists() and not (is_over(plan, ledger) and ledger.finished_at == ledger.decided):
                 shutil.rmtree(run.model)  # it was grown by fewer stages
         ranks.wait()
 
