@@ -8,6 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("sapwood", deadline=None)  # no test asserts on time
+settings.load_profile("sapwood")
 
 ENGLISH = (
     "the tree adds a ring of living wood every year and keeps the old heart that no longer grows but holds".split()

@@ -58,13 +58,13 @@ def furthest(mixture: Mixture, length: int, owed: dict[str, Fraction] | None = N
     return ahead, behind
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(shares, st.integers(min_value=1, max_value=1500))
 def test_every_prefix_is_within_one_sequence_of_every_share(parts: list[int], length: int) -> None:
     assert max(furthest(flat(parts), length)) < 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(shares, st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 8), st.integers(1, 400))
 def test_so_is_that_of_every_source_and_group(parts: list[int], seed: int, groups: int, sources: int, n: int) -> None:
     ahead, behind = furthest(tree(parts, seed, groups, sources), n)
@@ -72,7 +72,7 @@ def test_so_is_that_of_every_source_and_group(parts: list[int], seed: int, group
     assert behind <= Fraction(11, 10), "one sequence, but for rare trees (see the module)"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(shares, st.integers(0, 10**6), st.integers(1, 300), st.data())
 def test_what_is_owed_from_before_is_made_good(parts: list[int], seed: int, length: int, data: st.DataObject) -> None:
     """A round begins where another left off, with other weights: its shares are exact over both together."""
@@ -115,7 +115,7 @@ def test_positions_beyond_one_period_follow_the_period() -> None:
 
 
 @given(shares, st.integers(1, 300), st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_slots_are_found_by_domain_and_number(parts: list[int], length: int, carried: bool) -> None:
     mixture = flat(parts)
     owed = {"d0": Fraction(1, 3)} if carried else {}

@@ -32,7 +32,7 @@ controllers = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(parts, wishes, controllers)
 def test_simplex_floors_caps_and_steps_hold_exactly_over_rounds(
     begun: list[int], wished: list[float], controller: Controller
@@ -52,7 +52,7 @@ def test_simplex_floors_caps_and_steps_hold_exactly_over_rounds(
         now = shares
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(parts, parts, wishes, controllers)
 def test_from_shares_beyond_the_bounds_it_still_moves_by_a_step_at_most(
     begun: list[int], other: list[int], wished: list[float], controller: Controller
@@ -72,7 +72,7 @@ def test_a_wish_for_the_shares_of_now_gives_them_back(begun: list[int], factor: 
     assert move(family_of(now), {name: float(share) * factor for name, share in now.items()}, controller) == now
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(parts, wishes, controllers, st.randoms(use_true_random=False))
 def test_the_order_of_siblings_plays_no_part(begun, wished, controller, chance) -> None:  # type: ignore[no-untyped-def]
     now = normalised(begun)

@@ -138,6 +138,13 @@ def test_rounds_that_do_not_follow_are_refused(path: Path) -> None:
         Ledger(path)
 
 
+def test_a_ledger_of_an_earlier_version_is_refused(path: Path) -> None:
+    Ledger(path).append(entry(0, 0, 9, {}))
+    path.write_text(path.read_text().replace('"owed"', '"lent"'))
+    with pytest.raises(SapwoodError, match=r"round 0 has no 'owed': the run was begun by an earlier version"):
+        Ledger(path)
+
+
 def test_what_a_run_was_begun_with_stays(path: Path) -> None:
     Ledger(path).begin({"model": "1", "source 'a'": "2"})
     Ledger(path).begin({"model": "1", "source 'a'": "2"})

@@ -53,7 +53,7 @@ def test_nothing_left_is_an_error() -> None:
         allow(Mixture({"a/x": Fraction(1)}, HOMES), domains(ax=100), {"a/x": 100}, {}, 10, 50)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.integers(1, 20), min_size=4, max_size=4),
     st.lists(st.integers(0, 3000) | st.none(), min_size=4, max_size=4),

@@ -84,7 +84,7 @@ def test_the_shuffle_is_the_same_in_every_version() -> None:
 EXPECTED: list[str] = ["0xf0b8c98f839d9c73", "0x9c9fdf895c6c5256"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.integers(1, 9), min_size=1, max_size=40),
     st.lists(st.tuples(st.integers(1, 200), ORDERS), max_size=3),

@@ -98,7 +98,7 @@ shares = st.lists(st.floats(0.02, 1), min_size=4, max_size=4).map(lambda x: np.a
 exponents = st.lists(st.floats(-3, 1), min_size=4, max_size=4).map(np.array)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     prior=shares,
     slopes=st.lists(exponents, min_size=2, max_size=2),
@@ -124,7 +124,7 @@ def test_the_solution_meets_the_conditions_of_optimality(
         assert (gradient[held] <= gradient[free].mean() + 2e-3).all()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(order=st.permutations(range(4)), prior=shares, slopes=st.lists(exponents, min_size=2, max_size=2))
 def test_the_order_of_domains_does_not_matter(order: list[int], prior: Array, slopes: list[Array]) -> None:
     caps = np.array([0.5, 0.6, 0.7, 0.8])

@@ -25,7 +25,7 @@ def pass_over(store: TokenStore, documents: Sequence[int]) -> Pass:
     return Pass(np.array(documents, np.uint32), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(shards=SHARDS, length=st.integers(1, 40), passes=st.integers(1, 3), seed=st.integers(0, 99))
 def test_sequences_on_end_are_the_documents_of_pass_after_pass(
     make_store: MakeStore, shards: list[list[list[int]]], length: int, passes: int, seed: int

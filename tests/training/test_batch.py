@@ -36,7 +36,7 @@ def test_without_isolation_everything_but_the_first_token_is_predicted() -> None
     assert batch.predicted == 7
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(min_value=1, max_value=20), min_size=1, max_size=6), st.integers(min_value=0, max_value=99))
 def test_packed_documents_do_not_see_each_other(tiny_backbone: Path, lengths: list[int], seed: int) -> None:
     model = load_model(tiny_backbone, dtype=torch.float32).eval()

@@ -122,7 +122,7 @@ def test_a_run_in_training_is_not_disturbed(recipe: Path) -> None:
     assert Ledger(run.ledger).finished_at == SEQUENCES
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(world=st.integers(1, 5), workers=st.integers(1, 4), batch=st.integers(1, 7), start=st.integers(0, SEQUENCES))
 def test_ranks_and_workers_share_out_every_position_once(
     run: RunDirectory, world: int, workers: int, batch: int, start: int

@@ -82,7 +82,9 @@ def _steps(retention: Losses, margin: float) -> tuple[int, str]:
         return 1, f"{state}, beyond half of the margin of {margin:g}"
     open_names = [name for name in sorted(retention) if not _eases(retention[name].since_base, margin)]
     if not open_names:
-        count = "the only retention domain is" if len(changes) == 1 else f"all {len(changes)} retention domains are"
+        count = {1: "the only retention domain is", 2: "both retention domains are"}.get(
+            len(changes), f"all {len(changes)} retention domains are"
+        )
         return -1, f"{count} shown to be within a quarter of the margin of {margin:g}"
     verb = "is" if len(open_names) == 1 else "are"
     return 0, (

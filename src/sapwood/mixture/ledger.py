@@ -168,7 +168,13 @@ class Ledger:
         self.rounds: list[Round] = []
         for line in lines:
             if line["event"] == "round":
-                entry = Round.from_json(line)
+                try:
+                    entry = Round.from_json(line)
+                except KeyError as missing:
+                    raise SapwoodError(
+                        f"{path}: round {line.get('round')} has no {missing}: the run was begun by an earlier version "
+                        "of Sapwood. Continue it with that one, or start a new run."
+                    ) from None
                 self._check(entry)
                 self.rounds.append(entry)
 
