@@ -235,7 +235,7 @@ def find_document(directory: Path, store: Path, documents: int) -> str:
     number = part.store.find(wanted)
     assert number == documents - 5
     begin = stream.place(domain, 0, number)
-    found = stream.ledger.rounds[0].positions(domain, begin, begin + part.store.length(number))
+    found = stream.positions(stream.ledger.rounds[0], domain, begin, begin + part.store.length(number))
     assert any(span.document == number for position in found for span in stream[position].spans)
     return f"{len(found)} sequences"
 

@@ -121,10 +121,10 @@ def test_slots_are_found_by_domain_and_number(parts: list[int], length: int, car
     owed = {"d0": Fraction(1, 3)} if carried else {}
     order = Apportionment(mixture, length, owed)
     for domain in mixture.weights:
-        slots = order.slots(domain, 0, length)
-        assert [order.locate(int(slot)) for slot in slots] == [(domain, rank) for rank in range(len(slots))]
-        assert order.slots(domain, 1, 3).tolist() == slots[1:3].tolist()
-        assert order.slots(domain, -5, 1).tolist() == slots[:1].tolist()
+        ranks = range(order.counts(length)[domain])
+        slots = order.slots(domain, ranks)
+        assert [order.locate(int(slot)) for slot in slots] == [(domain, rank) for rank in ranks]
+        assert order.slots(domain, ranks[::-2]).tolist() == slots[::-2].tolist()
 
 
 @pytest.mark.parametrize("weights", [{}, {"a": Fraction(1, 2)}, {"a": Fraction(2), "b": Fraction(-1)}])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sapwood.mixture.order import arrange, arrange_pass, scrambled
+from sapwood.mixture.order import arrange, arrange_pass, permute, scrambled, unpermute
 from sapwood.recipe.mixture import Order, Tails
 
 SCORES = st.lists(st.floats(-5, 5) | st.just(float("nan")), min_size=1, max_size=60)
@@ -82,6 +82,21 @@ def test_the_shuffle_is_the_same_in_every_version() -> None:
 
 
 EXPECTED: list[str] = ["0xf0b8c98f839d9c73", "0x9c9fdf895c6c5256"]
+
+
+@given(st.integers(1, 700), st.text(max_size=5))
+def test_a_permutation_visits_everything_once_and_has_an_inverse(size: int, key: str) -> None:
+    images = [permute(index, size, key) for index in range(size)]
+    assert sorted(images) == list(range(size))
+    assert [unpermute(image, size, key) for image in images] == list(range(size))
+
+
+def test_large_permutations_cost_nothing() -> None:
+    image = permute(123_456_789, 10**12, "key")
+    assert 0 <= image < 10**12
+    assert unpermute(image, 10**12, "key") == 123_456_789
+    with pytest.raises(ValueError, match="not in range"):
+        permute(5, 5, "k")
 
 
 @settings(max_examples=60)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -63,16 +63,15 @@ class Apportionment:
         number = self._order[phase]
         return self.domains[number], int(repeats * self._units[number] + self._rank[phase])
 
-    def slots(self, domain: str, first: int, last: int) -> npt.NDArray[np.int64]:
-        """The slots of a domain's sequences `first` to `last` (not included), as far as there are any."""
+    def slots(self, domain: str, ranks: Sequence[int]) -> npt.NDArray[np.int64]:
+        """The slots of some of a domain's sequences; the inverse of `locate`. The order must have them."""
         number = self.domains.index(domain)
         inside = np.flatnonzero(self._order == number)
-        wanted = np.arange(max(0, first), last)
+        wanted = np.asarray(ranks, np.int64)
         if len(self._order) < self._period:
-            return inside[wanted[wanted < len(inside)]]
+            return inside[wanted]
         repeats, places = np.divmod(wanted, self._units[number])
-        found = repeats * self._period + inside[places]
-        return found[found < self.length]
+        return repeats * self._period + inside[places]
 
     def counts(self, slots: int) -> dict[str, int]:
         """How many of the first `slots` slots belong to each domain."""

@@ -80,7 +80,8 @@ def uses_of(stream: Stream, steps: Sequence[StepMetrics], document_id: str) -> l
     """Where a document was trained on, in the order of training. Raises SapwoodError where no source trains on it."""
     ends = np.array([line.position for line in steps])
     trained = int(ends[-1]) if len(ends) else 0
-    consumed = stream.ledger.consumed_until(trained)
+    rounds = [entry for entry in stream.ledger.rounds if entry.start < trained]
+    reached = rounds[-1].consumed_until(rounds[-1].stop) if rounds else {}
     found: list[Use] = []
     known = False
     for domain, passes in stream.passes.items():
@@ -89,10 +90,10 @@ def uses_of(stream: Stream, steps: Sequence[StepMetrics], document_id: str) -> l
             continue
         known = True
         length = passes.store.length(number)
-        for turn in range(-(-consumed.get(domain, 0) // passes.tokens)):
+        for turn in range(-(-reached.get(domain, 0) // passes.tokens)):
             begin = turn * passes.tokens + stream.place(domain, turn, number)
-            for entry in stream.ledger.rounds:
-                for position in entry.positions(domain, begin, begin + length):
+            for entry in rounds:
+                for position in stream.positions(entry, domain, begin, begin + length):
                     if position < trained:
                         step = steps[int(np.searchsorted(ends, position, side="right"))].step
                         pieces = documents_of(stream, step, [position])

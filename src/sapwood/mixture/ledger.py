@@ -5,7 +5,7 @@ The stream of a run is a function of the ledger and the token shards alone; repl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -71,17 +71,12 @@ class Round:
         return self.apportionment.counts(self.sequences)
 
     def locate(self, position: int) -> tuple[str, int]:
-        """The domain of the sequence at `position` of the run, and its first token, counted through the domain."""
-        domain, rank = self.apportionment.locate(position - self.start)
-        return domain, self.first.get(domain, 0) + rank * self.sequence_length
+        """The domain of the sequence at `position` of the run, and how many of the round's come before it there."""
+        return self.apportionment.locate(position - self.start)
 
-    def positions(self, domain: str, first: int, last: int) -> list[int]:
-        """The positions whose sequences hold any of the tokens `first` to `last` (not included) of a domain."""
-        if domain not in self.mixture.weights:
-            return []
-        begin, length = self.first.get(domain, 0), self.sequence_length
-        slots = self.apportionment.slots(domain, (first - begin) // length, -(-(last - begin) // length))
-        return [self.start + int(slot) for slot in slots]
+    def positions(self, domain: str, ranks: Sequence[int]) -> list[int]:
+        """The positions of some of the sequences that the round has of a domain."""
+        return [self.start + int(slot) for slot in self.apportionment.slots(domain, ranks)]
 
     def consumed_until(self, position: int) -> dict[str, int]:
         """For each domain of the run, how many of its tokens came before `position`."""

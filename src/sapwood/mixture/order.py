@@ -84,3 +84,41 @@ def scrambled(numbers: npt.NDArray[np.uint32], key: str) -> npt.NDArray[np.uint6
             state *= np.uint64(factor)
         state ^= state >> np.uint64(31)
     return state
+
+
+def permute(index: int, size: int, key: str) -> int:
+    """The image of `index` under a pseudo-random permutation of range(size), in constant time and memory.
+
+    A balanced Feistel network (Luby and Rackoff 1988) on the next even number of bits; values outside the range are
+    sent through it again until they fall inside (cycle walking: Black and Rogaway 2002), four times at most on average.
+    """
+    return _walk(index, size, key, forwards=True)
+
+
+def unpermute(image: int, size: int, key: str) -> int:
+    """The index whose image under `permute` is `image`."""
+    return _walk(image, size, key, forwards=False)
+
+
+_TURNS = 6
+
+
+def _walk(value: int, size: int, key: str, *, forwards: bool) -> int:
+    if not 0 <= value < size:
+        raise ValueError(f"{value} is not in range({size})")
+    half = max(1, ((size - 1).bit_length() + 1) // 2)
+    mask = (1 << half) - 1
+    while True:
+        left, right = value >> half, value & mask
+        for turn in range(_TURNS) if forwards else reversed(range(_TURNS)):
+            if forwards:
+                left, right = right, left ^ _mixed(right, turn, key, mask)
+            else:
+                left, right = right ^ _mixed(left, turn, key, mask), left
+        value = left << half | right
+        if value < size:
+            return value
+
+
+def _mixed(half: int, turn: int, key: str, mask: int) -> int:
+    return xxhash.xxh3_64_intdigest(f"{key}/{turn}/{half}".encode()) & mask

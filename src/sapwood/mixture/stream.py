@@ -1,8 +1,8 @@
-"""The stream: position -> domain and token -> pass -> documents. A pure function of ledger and token shards."""
+"""The stream: position -> domain and window -> pass -> documents. A pure function of ledger and token shards."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,6 +11,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from sapwood.mixture.ledger import Ledger, Round
+from sapwood.mixture.order import permute, unpermute
 from sapwood.mixture.passes import Orders, Passes
 from sapwood.tokens.sequence import Packing, Pass, Span
 
@@ -63,9 +64,17 @@ class Stream:
         entry = self.ledger.at(position)
         if entry is None:
             raise IndexError(f"no round holds position {position}")
-        domain, start = entry.locate(position)
+        domain, rank = entry.locate(position)
+        start = self._start(entry, domain, rank)
         tokens, spans = self._packings[domain].sequence(start, entry.sequence_length)
         return Sequence(position, domain, start, tokens, spans)
+
+    def positions(self, entry: Round, domain: str, first: int, last: int) -> list[int]:
+        """The positions in a round whose sequences hold a domain's tokens `first` to `last` (not included), or some."""
+        begin, length = entry.first.get(domain, 0), entry.sequence_length
+        windows = range(max(0, (first - begin) // length), -(-(last - begin) // length))
+        inside = [window for window in windows if window < entry.counts.get(domain, 0)]
+        return sorted(entry.positions(domain, [self._shuffled(entry, domain, w, unpermute) for w in inside]))
 
     def place(self, domain: str, number: int, document: int) -> int:
         """The first token of a document in a pass over its domain, counted from the beginning of the pass."""
@@ -78,6 +87,24 @@ class Stream:
             start, length = entry.first.get(domain, 0), self.passes[domain].tokens
             for number in range(start // length, -(-stop // length)):
                 self._pass(domain, number)
+
+    def _start(self, entry: Round, domain: str, rank: int) -> int:
+        """The first token of one of the sequences that a round has of a domain, counted through the domain.
+
+        A round has a stretch of the domain. Where documents are shuffled, so are the windows of each pass in it: the
+        pieces of a long document are spread out, and yet, when the round is over, the stretch was read to its end.
+        """
+        return entry.first.get(domain, 0) + self._shuffled(entry, domain, rank, permute) * entry.sequence_length
+
+    def _shuffled(self, entry: Round, domain: str, number: int, way: Callable[[int, int, str], int]) -> int:
+        """From the number of a sequence to that of its window in the round, or, with `unpermute`, back."""
+        if domain in entry.orders:
+            return number
+        begin, length, whole = entry.first.get(domain, 0), entry.sequence_length, self.passes[domain].tokens
+        turn = (begin + number * length) // whole
+        first = max(0, -(-(turn * whole - begin) // length))
+        last = min(entry.counts[domain], -(-((turn + 1) * whole - begin) // length))
+        return first + way(number - first, last - first, f"{self.passes[domain].key}/{entry.index}/{turn}")
 
     def _pass(self, domain: str, number: int) -> Pass:
         if self._rounds != len(self.ledger.rounds):  # a new stage may have changed the order of what is left of a pass
