@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from small_runs import prepare_and_train, stream_of
 
 from sapwood.cli.common import open_run, plan_or_refuse
 from sapwood.cli.prepare import prepare_run
@@ -26,26 +27,9 @@ from sapwood.cli.train import train_run
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.files import read_lines
-from sapwood.mixture.domains import domains_of
 from sapwood.mixture.ledger import Ledger
-from sapwood.mixture.open import open_stream, read_sizes
-from sapwood.mixture.stream import Stream
-from sapwood.recipe import load_recipe
 
 TinyRecipe = Callable[..., Path]
-
-
-def prepare_and_train(path: Path, overrides: tuple[str, ...] = ()) -> RunDirectory:
-    torch.set_num_threads(1)
-    recipe, run = open_run(path, overrides, path.parent / "runs")
-    prepare_run(recipe, run)
-    train_run(recipe, plan_or_refuse(recipe, run, path), run)
-    return run
-
-
-def stream_of(path: Path, run: RunDirectory) -> Stream:
-    recipe = load_recipe(path)
-    return open_stream(recipe, run, Ledger(run.ledger), domains_of(recipe, read_sizes(recipe, run)))
 
 
 def weights(run: RunDirectory) -> dict[str, torch.Tensor]:
@@ -74,8 +58,8 @@ def test_losses_are_those_of_before(finished: tuple[Path, RunDirectory]) -> None
 
 
 def test_the_token_account_balances(finished: tuple[Path, RunDirectory]) -> None:
-    path, run = finished
-    stream = stream_of(path, run)
+    _, run = finished
+    stream = stream_of(run)
     ledger = stream.ledger
     assert ledger.finished_at == ledger.rounds[-1].stop
     total = ledger.rounds[-1].stop
@@ -97,7 +81,7 @@ def test_the_token_account_balances(finished: tuple[Path, RunDirectory]) -> None
 def test_held_out_documents_are_never_trained_on(finished: tuple[Path, RunDirectory]) -> None:
     import pyarrow as pa
 
-    path, run = finished
+    _, run = finished
     held_out, texts = set(), {}
     for source in ("web-zh", "book-zh", "web-en", "news-en"):
         for batch in run.corpus(source).read_all({"documents": ["id", "text"], "selection": ["split"]}):
@@ -106,7 +90,7 @@ def test_held_out_documents_are_never_trained_on(finished: tuple[Path, RunDirect
                 if row["selection.split"] == "holdout":
                     held_out.add(row["id"])
     assert held_out
-    stream = stream_of(path, run)
+    stream = stream_of(run)
     trained = set()
     for position in range(stream.ledger.rounds[-1].stop):
         sequence = stream[position]
@@ -133,7 +117,7 @@ def test_ranks_do_not_change_the_run(tiny_recipe: TinyRecipe) -> None:
         command += ["-m", "sapwood", "train", str(path), "--runs", str(path.parent / "runs")]
         subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
         losses[ranks] = [line["loss"] for line in read_lines(run.metrics)]
-        stream = stream_of(path, run)
+        stream = stream_of(run)
         batches[ranks] = np.stack([stream[position].tokens for position in range(stream.ledger.rounds[-1].stop)])
     assert losses[2] == pytest.approx(losses[1], abs=2e-5)
     assert losses[4] == pytest.approx(losses[1], abs=2e-5)

@@ -13,17 +13,14 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from small_runs import prepare_and_train, stream_of
 
-from sapwood.cli.common import open_run, plan_or_refuse
+from sapwood.cli.common import open_run
 from sapwood.cli.prepare import prepare_run
-from sapwood.cli.train import train_run
 from sapwood.directory import RunDirectory
 from sapwood.files import read_json, read_lines
-from sapwood.mixture.domains import domains_of
 from sapwood.mixture.ledger import Ledger
-from sapwood.mixture.open import open_stream, read_sizes
 from sapwood.mixture.stream import Stream
-from sapwood.recipe import load_recipe
 
 TinyRecipe = Callable[..., Path]
 
@@ -72,26 +69,14 @@ def topical(tiny_recipe: TinyRecipe) -> TinyRecipe:
     return write
 
 
-def train(path: Path) -> RunDirectory:
-    recipe, run = open_run(path, (), path.parent / "runs")
-    prepare_run(recipe, run)
-    train_run(recipe, plan_or_refuse(recipe, run, path), run)
-    return run
-
-
-def stream_of(path: Path, run: RunDirectory) -> Stream:
-    recipe = load_recipe(path)
-    return open_stream(recipe, run, Ledger(run.ledger), domains_of(recipe, read_sizes(recipe, run)))
-
-
 def decisions(run: RunDirectory) -> list[dict]:
     return [{key: value for key, value in line.items() if key != "time"} for line in read_lines(run.ledger)]
 
 
 def test_a_run_whose_topics_move(topical: TinyRecipe) -> None:
     path = topical()
-    run = train(path)
-    ledger, stream = Ledger(run.ledger), stream_of(path, run)
+    run = prepare_and_train(path)
+    ledger, stream = Ledger(run.ledger), stream_of(run)
     assert len(ledger.rounds) == 4
     assert set(ledger.rounds[0].mixture.weights) == {"web-zh", "book-zh", "web-en/Heart", "web-en/Wood"}
     assert ledger.rounds[0].mixture.weights != ledger.rounds[-1].mixture.weights
@@ -150,7 +135,7 @@ def check_documents(run: RunDirectory, stream: Stream) -> None:
 )
 def test_every_controller_carries_a_run_to_its_end(topical: TinyRecipe, controller: dict[str, object]) -> None:
     path = topical(stages=[stage(controller={**controller, "every": "2 steps"})])
-    run = train(path)
+    run = prepare_and_train(path)
     ledger = Ledger(run.ledger)
     assert ledger.finished_at == ledger.decided == 5000 // 64
     for before, after in zip(ledger.rounds, ledger.rounds[1:], strict=False):
@@ -178,7 +163,7 @@ def test_the_replay_governor_and_a_gate(topical: TinyRecipe) -> None:
             "samples": {"tokens": 0},
         },
     )
-    run = train(path)
+    run = prepare_and_train(path)
     ledger = Ledger(run.ledger)
     shares = [entry.mixture.totals(0)["en"] for entry in ledger.of_stage("adaptation")]
     assert min(shares) >= 0.05
@@ -196,7 +181,7 @@ def test_a_domain_that_runs_out_hands_over_its_share(topical: TinyRecipe) -> Non
     sources = {**SOURCES, "book-zh": {**SOURCES["book-zh"], "max_epochs": 0.5}}
     static = {"name": "adaptation", "tokens": 5000, "mixture": {"zh": 6, "en": 4}}
     path = topical(sources=sources, stages=[static])
-    run = train(path)
+    run = prepare_and_train(path)
     ledger = Ledger(run.ledger)
     assert len(ledger.rounds) == 2
     assert "book-zh" not in ledger.rounds[1].mixture.weights
@@ -208,7 +193,7 @@ def test_a_domain_that_runs_out_hands_over_its_share(topical: TinyRecipe) -> Non
 
 def test_ranks_and_stops_change_no_decision(topical: TinyRecipe) -> None:
     path = topical()
-    expected, batches = decisions(train(path)), None
+    expected, batches = decisions(prepare_and_train(path)), None
     run = RunDirectory(path.parent / "runs" / "tiny")
     digests = [line["digest"] for line in read_lines(run.metrics)]
     for ranks, stop in ((1, True), (2, False)):
