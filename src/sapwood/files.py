@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import shutil
 import uuid
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 import xxhash
 
@@ -87,6 +90,32 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 def write_lines(path: Path, records: list[dict[str, Any]]) -> None:
     """Replaces a JSONL file as a whole, atomically."""
     write_atomic(path, b"".join(orjson.dumps(record) + b"\n" for record in records))
+
+
+def map_array(path: Path, *, scattered: bool = False) -> npt.NDArray[Any]:
+    """Maps an array of numpy into memory, for reading.
+
+    `scattered` keeps the system from reading on behind every place that is looked at: on disks set up for long reads
+    that costs megabytes for each.
+    """
+    mapped: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    if scattered and len(mapped):
+        _memory(mapped).madvise(mmap.MADV_RANDOM)
+    return mapped
+
+
+def fetch(mapped: npt.NDArray[Any], first: int, count: int) -> None:
+    """Asks the system to read a stretch of a scattered map at once, and not page by page."""
+    size = count * mapped.itemsize
+    if size > mmap.PAGESIZE:
+        begin = mapped.offset % mmap.ALLOCATIONGRANULARITY + first * mapped.itemsize  # type: ignore[attr-defined]
+        page = begin - begin % mmap.PAGESIZE
+        _memory(mapped).madvise(mmap.MADV_WILLNEED, page, begin + size - page)
+
+
+def _memory(mapped: npt.NDArray[Any]) -> mmap.mmap:
+    memory: mmap.mmap = mapped._mmap  # type: ignore[attr-defined]  # numpy has no other name for it
+    return memory
 
 
 @contextmanager

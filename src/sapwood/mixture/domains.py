@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sapwood.corpus.store import TOPICS, SourceStore
-from sapwood.files import atomic_directory, read_json, write_json
+from sapwood.files import atomic_directory, map_array, read_json, write_json
 from sapwood.manifest import Manifest, begin, finished, read_manifest
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import members, split_by_topic
@@ -104,5 +104,4 @@ def topic_sizes(directory: Path) -> dict[str, int]:
 def topic_members(directory: Path, topic: str) -> npt.NDArray[np.uint32]:
     """The documents of a topic, by number, ascending."""
     number = list(topic_sizes(directory)).index(topic)
-    members: npt.NDArray[np.uint32] = np.load(directory / f"{number:03d}" / _MEMBERS, mmap_mode="r", allow_pickle=False)
-    return members
+    return map_array(directory / f"{number:03d}" / _MEMBERS)

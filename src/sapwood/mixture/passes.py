@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from sapwood.files import atomic_directory, fingerprint
+from sapwood.files import atomic_directory, fingerprint, map_array
 from sapwood.mixture.order import Documents, Scores, arrange_pass
 from sapwood.recipe.mixture import Order
 from sapwood.tokens.sequence import Pass
@@ -69,7 +68,7 @@ class Passes:
         path = self.directory / f"{number:05d}-{self._fingerprint(inside)}"
         if not path.exists():
             self._make(path, number, inside)
-        return Pass(_map(path / _DOCUMENTS), _map(path / _STARTS))
+        return Pass(map_array(path / _DOCUMENTS), map_array(path / _STARTS, scattered=True))
 
     def _make(self, path: Path, number: int, orders: Orders) -> None:
         lengths = self.store.lengths()
@@ -84,8 +83,3 @@ class Passes:
     def _fingerprint(self, orders: Orders) -> str:
         record: list[Any] = [[begin, order.model_dump(mode="json")] for begin, order in orders]
         return fingerprint([self.key, self.identity, record])
-
-
-def _map(path: Path) -> npt.NDArray[Any]:
-    mapped: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return mapped

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sapwood.errors import SapwoodError
+from sapwood.files import fetch, map_array
 from sapwood.manifest import read_manifest
 from sapwood.tokens.shard import token_shards
 
@@ -26,8 +25,8 @@ class TokenStore:
         if read_manifest(directory) is None:
             raise SapwoodError(f"The tokens in {directory} are not complete. Run `sapwood prepare` first.")
         self._shards = token_shards(directory, split)
-        self._tokens = [_map(shard / "tokens.npy", scattered=True) for shard in self._shards]
-        self._offsets = [_map(shard / "offsets.npy") for shard in self._shards]
+        self._tokens = [map_array(shard / "tokens.npy", scattered=True) for shard in self._shards]
+        self._offsets = [map_array(shard / "offsets.npy", scattered=True) for shard in self._shards]
         self._ids: dict[int, npt.NDArray[np.uint8]] = {}
         self._first_document = _starts([len(offsets) - 1 for offsets in self._offsets])
         self._first_token = _starts([len(tokens) for tokens in self._tokens])
@@ -44,7 +43,8 @@ class TokenStore:
 
     def lengths(self) -> npt.NDArray[np.int64]:
         """Tokens of every document, `[documents]`."""
-        return np.concatenate([np.empty(0, np.int64), *map(np.diff, self._offsets)])
+        whole = (np.load(shard / "offsets.npy", allow_pickle=False) for shard in self._shards)
+        return np.concatenate([np.empty(0, np.int64), *map(np.diff, whole)])
 
     def length(self, number: int) -> int:
         """Tokens of a document."""
@@ -57,14 +57,14 @@ class TokenStore:
         shard, inside = self._place(number)
         first = int(self._offsets[shard][inside]) + start
         tokens = self._tokens[shard]
-        _fetch(tokens, first, len(out))
+        fetch(tokens, first, len(out))
         out[:] = tokens[first : first + len(out)]
 
     def document_id(self, number: int) -> str:
         """The document's `id` in the prepared source: 32 hexadecimal digits."""
         shard, inside = self._place(number)
         if shard not in self._ids:
-            self._ids[shard] = _map(self._shards[shard] / "ids.npy")
+            self._ids[shard] = map_array(self._shards[shard] / "ids.npy")
         digits: bytes = self._ids[shard][inside].tobytes()
         return digits.hex()
 
@@ -72,7 +72,7 @@ class TokenStore:
         """The number of the document with this `id`; None where it is not among the documents of this split."""
         wanted = np.frombuffer(bytes.fromhex(document_id), np.uint64)
         for shard, first in zip(self._shards, self._first_document, strict=False):
-            ids = _map(shard / "ids.npy").view(np.uint64)
+            ids = map_array(shard / "ids.npy").view(np.uint64)
             found = np.flatnonzero((ids[:, 0] == wanted[0]) & (ids[:, 1] == wanted[1]))
             if len(found):
                 return int(first + found[0])
@@ -81,12 +81,12 @@ class TokenStore:
     def rows(self) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
         """For every shard, its name and which rows of the prepared shard its documents are, `[documents]`."""
         for shard in self._shards:
-            yield shard.parent.name, _map(shard / "rows.npy").astype(np.int64)
+            yield shard.parent.name, map_array(shard / "rows.npy").astype(np.int64)
 
     def origin(self, number: int) -> tuple[str, int]:
         """The shard and the row in it where the prepared document stands."""
         shard, inside = self._place(number)
-        return self._shards[shard].parent.name, int(_map(self._shards[shard] / "rows.npy")[inside])
+        return self._shards[shard].parent.name, int(map_array(self._shards[shard] / "rows.npy")[inside])
 
     def _place(self, number: int) -> tuple[int, int]:
         if not 0 <= number < self.documents:
@@ -97,31 +97,6 @@ class TokenStore:
     @staticmethod
     def _shard_of(firsts: npt.NDArray[np.int64], number: int) -> int:
         return int(np.searchsorted(firsts, number, side="right")) - 1
-
-
-def _map(path: Path, *, scattered: bool = False) -> npt.NDArray[Any]:
-    """Maps an array into memory; `scattered` keeps the system from reading on behind every place that is looked at.
-
-    Documents come in another order than they lie in; on disks set up for long reads, reading on costs 8 MiB for each.
-    """
-    mapped: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    if scattered and len(mapped):
-        _memory(mapped).madvise(mmap.MADV_RANDOM)
-    return mapped
-
-
-def _fetch(mapped: npt.NDArray[Any], first: int, count: int) -> None:
-    """Asks the system to read a stretch of a scattered map at once, and not page by page."""
-    size = count * mapped.itemsize
-    if size > mmap.PAGESIZE:
-        begin = mapped.offset % mmap.ALLOCATIONGRANULARITY + first * mapped.itemsize  # type: ignore[attr-defined]
-        page = begin - begin % mmap.PAGESIZE
-        _memory(mapped).madvise(mmap.MADV_WILLNEED, page, begin + size - page)
-
-
-def _memory(mapped: npt.NDArray[Any]) -> mmap.mmap:
-    memory: mmap.mmap = mapped._mmap  # type: ignore[attr-defined]  # numpy has no other name for it
-    return memory
 
 
 def _starts(counts: list[int]) -> npt.NDArray[np.int64]:
