@@ -157,5 +157,5 @@ def test_a_stage_needs_its_losses(tmp_path: Path) -> None:
     first = next_round(recipe, plan, ledger, {})
     assert first is not None
     ledger.append(first)
-    with pytest.raises(SapwoodError, match="Nothing was measured of old"):
+    with pytest.raises(SapwoodError, match="The stage 'one' looks at the losses of 'old', and none was given"):
         next_round(recipe, plan, ledger, {})

@@ -20,12 +20,11 @@ from sapwood.files import fingerprint, write_json
 from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.measured import Change, Losses, Measured
 from sapwood.mixture.open import open_stream, read_sizes, source_identity
-from sapwood.mixture.plan import Plan, StagePlan, make_plan
-from sapwood.mixture.rounds import is_measured, is_over, next_round, progress
+from sapwood.mixture.plan import Plan, make_plan
+from sapwood.mixture.rounds import is_measured, is_over, next_round
 from sapwood.mixture.stream import Stream
 from sapwood.recipe import Recipe, load_recipe
 from sapwood.recipe.load import line_of
-from sapwood.recipe.schema import Stage
 
 RUNS = Path("runs")
 """Where runs are kept, unless said otherwise."""
@@ -101,7 +100,12 @@ class DecidedRun:
             self.ledger.refresh()
             if self.ledger.decided > decided or self.is_over:
                 return
-            _require(self.recipe, self.plan, self.ledger, losses)
+            if not losses:
+                when = "after the last round" if self.ledger.rounds else "of the backbone, before anything is trained,"
+                raise SapwoodError(
+                    f"The next round depends on losses, and none were given. Report those measured {when} by domain, "
+                    "source and group."
+                )
             entry = next_round(self.recipe, self.plan, self.ledger, with_changes(losses, self.ledger.rounds))
             if entry is not None:
                 self.ledger.append(entry)
@@ -139,44 +143,6 @@ def _change(before: Measured | None, now: Measured) -> Change | None:
         return None
     error = (before.standard_error**2 + now.standard_error**2) ** 0.5
     return Change(now.bits_per_byte - before.bits_per_byte, error)
-
-
-def _require(recipe: Recipe, plan: Plan, ledger: Ledger, losses: Losses) -> None:
-    number, done = progress(plan, ledger)
-    if not losses:
-        when = "after the last round" if ledger.rounds else "of the backbone, before anything is trained,"
-        raise SapwoodError(
-            f"The next round of '{plan.stages[number].name}' depends on losses, and none were given. Report those "
-            f"measured {when} by domain, source and group."
-        )
-    if done:
-        stage, planned = recipe.stages[number], plan.stages[number]
-        missing = [name for name in _looked_at(recipe, stage) if name not in losses]
-        moved = _moved(stage, planned)
-        if moved and not moved & losses.keys():
-            missing += sorted(moved)
-        if missing:
-            names = ", ".join(f"'{name}'" for name in dict.fromkeys(missing))
-            raise SapwoodError(f"The stage '{stage.name}' looks at the losses of {names}, and none was given.")
-
-
-def _looked_at(recipe: Recipe, stage: Stage) -> list[str]:
-    """The domains of the evaluation that the stage's governor and gate look at."""
-    gate, names = stage.gate, list[str]()
-    if stage.replay is not None or (gate is not None and gate.retention is not None):
-        names += recipe.evaluation.retention.domains
-    if gate is not None and gate.flat is not None:
-        names += recipe.evaluation.gain.domains
-    return names
-
-
-def _moved(stage: Stage, planned: StagePlan) -> set[str]:
-    """The nodes of the mixture that the stage's controller moves, any of which may have been measured."""
-    if stage.controller.kind == "static":
-        return set()
-    level = ("groups", "sources", "topics").index(stage.controller.over)
-    paths = [planned.mixture.path(domain) for domain in planned.mixture.weights]
-    return {path[level] for path in paths if len(path) > level}
 
 
 def _decisive(entry: Round) -> dict[str, Any]:

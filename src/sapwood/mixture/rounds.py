@@ -35,9 +35,12 @@ def next_round(recipe: Recipe, plan: Plan, ledger: Ledger, losses: Losses) -> Ro
     """The round after the last one in the ledger; None where the run is at its end.
 
     `losses` are what was measured of the live model after the last round. A gate that ends a stage early is written to
-    the ledger. Raises SapwoodError when everything has been gone through as often as it may be.
+    the ledger. Raises SapwoodError where losses are missing that the stage looks at, and when everything has been gone
+    through as often as it may be.
     """
     number, done = progress(plan, ledger)
+    if done:
+        _require(recipe, recipe.stages[number], plan.stages[number], losses)
     if done and (reason := _gate(recipe, recipe.stages[number], losses)):
         ledger.end_stage(plan.stages[number].name, ledger.decided, reason)
         number, done = number + 1, 0
@@ -97,6 +100,22 @@ def progress(plan: Plan, ledger: Ledger) -> tuple[int, int]:
     return number, done
 
 
+def _require(recipe: Recipe, stage: Stage, planned: StagePlan, losses: Losses) -> None:
+    """Raises SapwoodError where something was not measured that the stage looks at before its next round."""
+    gate, names = stage.gate, list[str]()
+    if stage.replay is not None or (gate is not None and gate.retention is not None):
+        names += recipe.evaluation.retention.domains
+    if gate is not None and gate.flat is not None:
+        names += recipe.evaluation.gain.domains
+    missing = [name for name in names if name not in losses]
+    if stage.controller.kind != "static":
+        moved = planned.mixture.totals(_LEVELS[stage.controller.over])
+        missing += [] if moved.keys() & losses.keys() else sorted(moved)
+    if missing:
+        listed = ", ".join(f"'{name}'" for name in dict.fromkeys(missing))
+        raise SapwoodError(f"The stage '{stage.name}' looks at the losses of {listed}, and none was given.")
+
+
 def _gate(recipe: Recipe, stage: Stage, losses: Losses) -> str | None:
     if stage.gate is None:
         return None
@@ -105,11 +124,8 @@ def _gate(recipe: Recipe, stage: Stage, losses: Losses) -> str | None:
 
 
 def _of(losses: Losses, names: Iterable[str]) -> Losses:
-    """What was measured of some names. Raises SapwoodError where one of them was not."""
-    missing = [name for name in names if name not in losses]
-    if missing:
-        raise SapwoodError(f"Nothing was measured of {', '.join(missing)}, on which the next round depends.")
-    return {name: losses[name] for name in names}
+    """What was measured of some names; of some that the stage does not look at, nothing may have been."""
+    return {name: losses[name] for name in names if name in losses}
 
 
 def _begin(stage: Stage, planned: StagePlan, ledger: Ledger, losses: Losses) -> Wish:
