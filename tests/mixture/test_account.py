@@ -112,7 +112,6 @@ def account_at(recipe: Recipe, run: RunDirectory, position: int) -> tuple[Accoun
         recipe,
         plan=read_json(run.plan),
         ledger=ledger,
-        lines=read_lines(run.ledger),
         last=step(ledger, position) if position else None,
         tokens={
             source: Manifest(step="tokens", inputs={}, settings={}, counts={"train_tokens": tokens, "tokens": tokens})

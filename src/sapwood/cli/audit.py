@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from sapwood.backbone.encode import Encoder
+from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.cli.common import RunArgument, open_begun
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
@@ -20,6 +22,7 @@ from sapwood.mixture.audit import Spike, Use, documents_of, look_up, positions_o
 from sapwood.mixture.stream import Stream
 from sapwood.mixture.weights import source_of
 from sapwood.progress import console
+from sapwood.recipe import load_recipe
 
 WIDE = 110
 """Columns of a terminal from which on an id stands on one line."""
@@ -62,7 +65,8 @@ def audit(
 
 
 def _print_uses(run: RunDirectory, stream: Stream, uses: list[Use], *, lines: bool) -> None:
-    known = look_up(run.corpus, stream, uses)
+    encoder = Encoder.load(resolve(load_recipe(run.recipe).model, default_cache()))
+    known = look_up(run.corpus, stream, uses, encoder)
     rows = [(use, known[source_of(use.domain), use.document]) for use in uses]
     if lines:
         _print_lines({**asdict(use), **asdict(about)} for use, about in rows)

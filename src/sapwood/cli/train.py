@@ -35,14 +35,13 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
     from sapwood.likelihood.precision import autocast_type
     from sapwood.mixture.ledger import Ledger
     from sapwood.mixture.measured import Losses
-    from sapwood.mixture.open import source_identity
+    from sapwood.mixture.open import source_identities
     from sapwood.mixture.rounds import is_over
     from sapwood.training.checkpoint import State, unshared_weights
     from sapwood.training.loop import train as train_loop
     from sapwood.training.parallel import Ranks
 
-    trained_on = dict.fromkeys(part.domain.source for part in plan.domains)
-    identity = {f"source '{source}'": source_identity(recipe, run, source) for source in trained_on}
+    identity = source_identities(recipe, run, [part.domain for part in plan.domains])
     model_directory = resolve(recipe.model, default_cache())
     base = fingerprint_model(model_directory)
     identity["model"] = base
@@ -59,12 +58,11 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
                 shutil.rmtree(run.model)  # it was grown by fewer stages
         ranks.wait()
 
-        def measure(model: PreTrainedModel, state: State, tokens: int) -> Losses:
+        def measure(model: PreTrainedModel, state: State, tokens: int, last_tokens: int | None) -> Losses:
             autocast = autocast_type(recipe.training.precision, ranks.device)
             yardstick = Yardstick.open(recipe, run.corpora(recipe), model_directory, autocast)
             label = f"step-{state.step:08d}" if state.step else BASE
             fingerprint = f"{base}+{state.step}" if state.step else base
-            rounds = Ledger(run.ledger).rounds
             return measure_between(
                 yardstick,
                 model,
@@ -72,7 +70,7 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
                 label=label,
                 model_fingerprint=fingerprint,
                 tokens=tokens,
-                last_tokens=rounds[-1].start_tokens if rounds else None,
+                last_tokens=last_tokens,
                 write=ranks.first,
             )
 

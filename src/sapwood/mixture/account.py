@@ -21,7 +21,7 @@ from functools import cached_property
 from typing import Any
 
 from sapwood.directory import RunDirectory
-from sapwood.files import read_json, read_lines
+from sapwood.files import read_json
 from sapwood.manifest import Manifest, read_manifest
 from sapwood.metrics import StepMetrics, read_metrics
 from sapwood.mixture.apportion import Apportionment
@@ -190,7 +190,6 @@ def read_account(recipe: Recipe, run: RunDirectory) -> Account:
         recipe,
         plan=read_json(run.plan) if run.plan.exists() else None,
         ledger=ledger,
-        lines=read_lines(run.ledger),
         last=next(reversed(read_metrics(run.metrics)), None),
         tokens={name: manifest for name, manifest in manifests if manifest is not None},
         topics={name: topic_sizes(run.divided(name)) for name in split_by_topic(recipe)},
@@ -207,18 +206,17 @@ def make_account(
     *,
     plan: Mapping[str, Any] | None,
     ledger: Ledger,
-    lines: Iterable[Mapping[str, Any]],
     last: StepMetrics | None,
     tokens: Mapping[str, Manifest],
     topics: Mapping[str, Mapping[str, int]],
 ) -> Account:
     """Puts together what a run wrote down.
 
-    `plan` is `plan.json`; `lines` are those of the ledger's file; `last` is the last step that was logged; `tokens` are
-    the manifests of the token shards by source, and `topics` the tokens to train on by topic of every divided source.
+    `plan` is `plan.json`; `last` is the last step that was logged; `tokens` are the manifests of the token shards by
+    source, and `topics` the tokens to train on by topic of every divided source.
     """
     position = position_reached(ledger, last)
-    counts = _trained(ledger, lines, position)
+    counts = _trained(ledger, position)
     trained: Counter[str] = Counter()
     for entry, part in zip(ledger.rounds, counts, strict=False):
         trained.update({domain: sequences * entry.sequence_length for domain, sequences in part.items()})
@@ -240,15 +238,10 @@ Counts = Sequence[Mapping[str, int]]
 """For every round that was begun, sequences trained by domain."""
 
 
-def _trained(ledger: Ledger, lines: Iterable[Mapping[str, Any]], position: int) -> Counts:
+def _trained(ledger: Ledger, position: int) -> Counts:
     """What was trained in every round, as the ledger counted it; a round that is not through is counted anew."""
-    written = {line["round"]: line["counts"] for line in lines if line["event"] == "round"}
-    found: list[Mapping[str, int]] = []
-    for entry in ledger.rounds:
-        if entry.start >= position:
-            break
-        found.append(written[entry.index] if entry.stop <= position else _beginning(entry, position - entry.start))
-    return found
+    begun = [entry for entry in ledger.rounds if entry.start < position]
+    return [entry.counts if entry.stop <= position else _beginning(entry, position - entry.start) for entry in begun]
 
 
 def _beginning(entry: Round, reached: int) -> dict[str, int]:

@@ -6,18 +6,23 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from sapwood.backbone.encode import Encoder
 from sapwood.corpus.store import DOCUMENTS, ROW_GROUP, TOPICS, SourceStore
 from sapwood.errors import SapwoodError
 from sapwood.metrics import StepMetrics
 from sapwood.mixture.stream import Stream, digest
 from sapwood.mixture.weights import source_of
+from sapwood.tokens.store import TokenStore
 
 WINDOW = 50
 """A step is compared with so many before it."""
+BEGINNING = 48
+"""So many tokens of a document are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +87,11 @@ def uses_of(stream: Stream, steps: Sequence[StepMetrics], document_id: str) -> l
     trained = int(ends[-1]) if len(ends) else 0
     rounds = [entry for entry in stream.ledger.rounds if entry.start < trained]
     reached = rounds[-1].consumed_until(rounds[-1].stop) if rounds else {}
+    numbers = {source: store.find(document_id) for source, store in _stores(stream).items()}
     found: list[Use] = []
     known = False
     for domain, passes in stream.passes.items():
-        number = passes.store.find(document_id)
+        number = numbers[source_of(domain)]
         if number is None or not passes.holds(number):
             continue
         known = True
@@ -117,28 +123,50 @@ def spikes(steps: Sequence[StepMetrics], count: int) -> list[Spike]:
     return sorted(found, key=lambda spike: -spike.deviations)[:count]
 
 
-def look_up(corpora: Callable[[str], SourceStore], stream: Stream, uses: Iterable[Use]) -> dict[tuple[str, int], Known]:
-    """What is known of the documents of some uses, by source and number; every row is read once."""
+def look_up(
+    corpora: Callable[[str], SourceStore], stream: Stream, uses: Iterable[Use], encoder: Encoder
+) -> dict[tuple[str, int], Known]:
+    """What is known of the documents of some uses, by source and number.
+
+    Their texts are not read, which would cost a row group for each; how they begin is decoded from their tokens.
+    """
+    stores = _stores(stream)
     wanted: dict[tuple[str, str, int], list[tuple[int, int]]] = {}
     for domain, document in sorted({(use.domain, use.document) for use in uses}):
-        shard, row = stream.passes[domain].store.origin(document)
+        shard, row = stores[source_of(domain)].origin(document)
         wanted.setdefault((source_of(domain), shard, row // ROW_GROUP), []).append((document, row % ROW_GROUP))
     found = {}
     for (source, shard, group), rows in wanted.items():
-        corpus = corpora(source)
-        path = corpus.step(DOCUMENTS) / f"{shard}.parquet"
-        table = pq.ParquetFile(path).read_row_group(group, columns=["id", "origin", "url", "text"])
-        topics = None
+        corpus, store = corpora(source), stores[source]
+        columns = _read_group(corpus, DOCUMENTS, shard, group, ["origin", "url"])
         if corpus.has(TOPICS):
-            labelled = pq.ParquetFile(corpus.step(TOPICS) / f"{shard}.parquet")
-            topics = labelled.read_row_group(group, columns=["topic"])["topic"]
+            columns |= _read_group(corpus, TOPICS, shard, group, ["topic"])
         for document, row in rows:
-            record = {name: table[name][row].as_py() for name in table.column_names}
-            topic = None if topics is None else topics[row].as_py()
+            known = {name: column[row].as_py() for name, column in columns.items()}
             found[source, document] = Known(
-                record["id"], record["origin"], record["url"], topic, " ".join(record["text"][:120].split())
+                id=store.document_id(document),
+                origin=known["origin"],
+                url=known["url"],
+                topic=known.get("topic"),
+                beginning=_beginning(store, document, encoder),
             )
     return found
+
+
+def _stores(stream: Stream) -> dict[str, TokenStore]:
+    """The token stores by source; the topics of a source share one."""
+    return {source_of(domain): passes.store for domain, passes in stream.passes.items()}
+
+
+def _read_group(corpus: SourceStore, step: str, shard: str, group: int, names: list[str]) -> dict[str, Any]:
+    table = pq.ParquetFile(corpus.step(step) / f"{shard}.parquet").read_row_group(group, columns=names)
+    return {name: table[name] for name in names}
+
+
+def _beginning(store: TokenStore, document: int, encoder: Encoder) -> str:
+    ids = np.empty(min(BEGINNING, store.length(document) - 1), np.int64)  # without the end-of-text token
+    store.copy(document, 0, ids)
+    return " ".join(encoder.decode(ids.tolist()).rstrip("\ufffd").split())
 
 
 def replay(stream: Stream, steps: Sequence[StepMetrics], advance: Callable[[int], None]) -> None:

@@ -19,7 +19,7 @@ from sapwood.errors import SapwoodError
 from sapwood.files import fingerprint, write_json
 from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.measured import Change, Losses, Measured
-from sapwood.mixture.open import open_stream, read_sizes, source_identity
+from sapwood.mixture.open import open_stream, read_sizes, source_identities
 from sapwood.mixture.plan import Plan, make_plan
 from sapwood.mixture.rounds import is_measured, is_over, next_round
 from sapwood.mixture.stream import Stream
@@ -70,8 +70,8 @@ class DecidedRun:
         changes = list(overrides)
         recipe, run = open_run(path, changes, runs)
         plan = plan_or_refuse(recipe, run, path)
-        sources = dict.fromkeys(part.domain.source for part in plan.domains)
-        identity = {f"source '{source}'": source_identity(recipe, run, source) for source in sources}
+        domains = [part.domain for part in plan.domains]
+        identity = source_identities(recipe, run, domains)
         with _one_at_a_time(run):
             if changes or not path.is_dir():
                 run.adopt(recipe)
@@ -82,7 +82,7 @@ class DecidedRun:
             if not is_measured(recipe):
                 while entry := next_round(recipe, plan, ledger, {}):
                     ledger.append(entry)
-        stream = open_stream(recipe, run, ledger, [part.domain for part in plan.domains])
+        stream = open_stream(recipe, run, ledger, domains)
         return DecidedRun(recipe, run, plan, ledger, stream, identity)
 
     @property

@@ -36,8 +36,7 @@ def allow(
     """The mixture nearest to the one wished for in which no domain goes beyond its limit of passes.
 
     `consumed` are tokens by domain so far, `owed` sequences by domain (`Apportionment`), `sequences` how many are
-    wanted.
-    Raises SapwoodError where everything is used up.
+    wanted. Raises SapwoodError where everything is used up.
     """
     left = {
         domain.name: max(0, domain.limit - consumed.get(domain.name, 0)) // sequence_length

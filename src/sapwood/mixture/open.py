@@ -48,6 +48,12 @@ def source_identity(recipe: Recipe, run: RunDirectory, source: str) -> str:
     return fingerprint(parts) if len(parts) > 1 else parts[0]
 
 
+def source_identities(recipe: Recipe, run: RunDirectory, domains: Iterable[Domain]) -> dict[str, str]:
+    """What a run is begun with (`Ledger.begin`): the fingerprints of the sources of these domains, by name."""
+    sources = dict.fromkeys(domain.source for domain in domains)
+    return {f"source '{source}'": source_identity(recipe, run, source) for source in sources}
+
+
 def open_stream(recipe: Recipe, run: RunDirectory, ledger: Ledger, domains: Iterable[Domain]) -> Stream:
     """The stream of a run that is prepared. Raises SapwoodError where it is not."""
     stores: dict[str, TokenStore] = {}

@@ -74,6 +74,8 @@ class Stream:
         begin, length = entry.first.get(domain, 0), entry.sequence_length
         windows = range(max(0, (first - begin) // length), -(-(last - begin) // length))
         inside = [window for window in windows if window < entry.counts.get(domain, 0)]
+        if not inside:
+            return []  # and the order of the round need not be built
         return sorted(entry.positions(domain, [self._shuffled(entry, domain, w, unpermute) for w in inside]))
 
     def place(self, domain: str, number: int, document: int) -> int:

@@ -95,7 +95,6 @@ class Facts:
             self.recipe,
             plan=self.plan,
             ledger=self.ledger,
-            lines=self.events,
             last=self.last,
             tokens=self.tokens,
             topics=self.topics,

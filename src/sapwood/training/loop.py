@@ -34,8 +34,9 @@ from sapwood.training.parallel import Ranks
 from sapwood.training.schedule import learning_rate
 from sapwood.training.stop import StopRequest
 
-Measure = Callable[[PreTrainedModel, State, int], Losses]
-"""Measures the live model between rounds; the number is the tokens it has been trained on."""
+Measure = Callable[[PreTrainedModel, State, int, int | None], Losses]
+"""Measures the live model between rounds. The numbers are the tokens it has been trained on, and those after which it
+was measured before (None at first)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ def train(
         while True:
             entry = ledger.at(state.position)
             if entry is None and not is_over(plan, ledger):
-                losses = measure(model, state, done) if state.position or is_measured(recipe) else {}
+                last = ledger.rounds[-1].start_tokens if ledger.rounds else None
+                losses = measure(model, state, done, last) if state.position or is_measured(recipe) else {}
                 decided = next_round(recipe, plan, ledger, losses) if ranks.first else None
                 line = ranks.tell(decided.to_json() if decided else None)
                 entry = Round.from_json(line) if line else None
