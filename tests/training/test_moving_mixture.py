@@ -16,6 +16,7 @@ import pytest
 from small_runs import prepare_and_train, stream_of
 
 from sapwood.cli.common import open_run
+from sapwood.cli.evaluate import evaluate_base
 from sapwood.cli.prepare import prepare_run
 from sapwood.directory import RunDirectory
 from sapwood.files import read_json, read_lines
@@ -200,6 +201,8 @@ def test_ranks_and_stops_change_no_decision(topical: TinyRecipe) -> None:
         shutil.rmtree(run.root)
         recipe, run = open_run(path, (), path.parent / "runs")
         prepare_run(recipe, run)
+        if ranks > 1:
+            evaluate_base(recipe, run)  # on the ranks that do not write, too, it must not be measured again
         command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={ranks}", "--master-port=29531"]
         command += ["-m", "sapwood", "train", str(path), "--runs", str(path.parent / "runs")]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}

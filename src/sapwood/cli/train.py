@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from functools import cache
 
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse
 from sapwood.directory import RunDirectory
@@ -58,13 +59,16 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
                 shutil.rmtree(run.model)  # it was grown by fewer stages
         ranks.wait()
 
-        def measure(model: PreTrainedModel, state: State, tokens: int, last_tokens: int | None) -> Losses:
+        @cache  # the held-out texts are read once, and not between all rounds
+        def yardstick() -> Yardstick:
             autocast = autocast_type(recipe.training.precision, ranks.device)
-            yardstick = Yardstick.open(recipe, run.corpora(recipe), model_directory, autocast)
+            return Yardstick.open(recipe, run.corpora(recipe), model_directory, autocast)
+
+        def measure(model: PreTrainedModel, state: State, tokens: int, last_tokens: int | None) -> Losses:
             label = f"step-{state.step:08d}" if state.step else BASE
             fingerprint = f"{base}+{state.step}" if state.step else base
             return measure_between(
-                yardstick,
+                yardstick(),
                 model,
                 run.evaluation,
                 label=label,
@@ -72,6 +76,7 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
                 tokens=tokens,
                 last_tokens=last_tokens,
                 write=ranks.first,
+                tell=ranks.tell,
             )
 
         trained = train_loop(recipe, plan, model_directory, run, ranks, measure)

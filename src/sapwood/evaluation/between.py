@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from transformers import PreTrainedModel
@@ -27,24 +27,27 @@ def measure_between(
     tokens: int,
     last_tokens: int | None,
     write: bool,
+    tell: Callable[[bool], bool],
 ) -> Losses:
     """Measures a model that has been trained on `tokens` tokens, and writes the evaluation into `directory`.
 
     The changes are against the evaluation after `last_tokens` tokens, and against the backbone's; where one is not
-    there, or was made with other texts, there is no change. On ranks that do not `write`, nothing is compared.
+    there, or was made with other texts, there is no change. On ranks that do not `write`, nothing is compared. `tell`
+    gives what the rank that writes has to say, on every rank: all measure together, or none does.
     """
     before = _evaluations(directory, yardstick) if write else {}
     done = before.get(label)
-    if done is None or done.model != model_fingerprint:
+    if not tell(done is not None and done.model == model_fingerprint):
         done = yardstick.measure(
             model, label=label, model_fingerprint=model_fingerprint, tokens=tokens, with_samples=label == BASE
         )
         if write:
             done.write(directory)
-    if not write:
+    if not write or done is None:
         return {}
     last = next((found for found in before.values() if found.tokens == last_tokens and found.label != label), None)
-    return losses(yardstick.recipe, done, last, before.get(BASE))
+    # The backbone is no change from itself, whether it was measured just now or by an attempt before.
+    return losses(yardstick.recipe, done, last, done if label == BASE else before.get(BASE))
 
 
 def losses(recipe: Recipe, now: Evaluation, last: Evaluation | None, base: Evaluation | None) -> dict[str, Measured]:

@@ -26,46 +26,36 @@ class HeldOutText:
         return len(self.text.encode())
 
 
-def held_out_texts(store: SourceStore, total_bytes: int, document_bytes: int | None) -> list[HeldOutText]:
-    """Held-out documents of a prepared source, in the order of their ids, which are hashes.
+def held_out_texts(
+    store: SourceStore, total_bytes: int, document_bytes: int | None, *, by_topic: bool
+) -> dict[str, list[HeldOutText]]:
+    """Held-out documents of a prepared source, in the order of their ids, which are hashes, under the source's name.
 
     Takes whole documents, or their first `document_bytes` (cut between characters), until `total_bytes` are reached.
+    With `by_topic` there are those of every topic beside them, under `SOURCE/TOPIC`; every topic gets the same part of
+    `total_bytes`, so that rare ones are measured as well as common ones, and topics without any are left out.
+
     Raises SapwoodError when the source holds none out.
     """
-    chosen = _choose(store, total_bytes, document_bytes, None)[None]
-    if not chosen:
+    chosen: dict[str, list[HeldOutText]] = {store.name: []}
+    columns = {DOCUMENTS: ["id", "text"], SELECTION: ["split"], **({TOPICS: ["topic"]} if by_topic else {})}
+    for rows in store.read_all(columns):
+        table = pa.table(rows)
+        table = table.filter(pc.equal(table[f"{SELECTION}.split"], HOLDOUT))
+        found = zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True)
+        texts = [HeldOutText(name, _beginning(text, document_bytes)) for name, text in found]
+        groups = {store.name: texts}
+        for text, topic in zip(texts, table[f"{TOPICS}.topic"].to_pylist() if by_topic else (), strict=by_topic):
+            groups.setdefault(f"{store.name}/{topic}", []).append(text)
+        for name, part in groups.items():
+            chosen[name] = _first([*chosen.get(name, []), *part], total_bytes)
+    whole = chosen.pop(store.name)
+    if not whole:
         raise SapwoodError(
             f"'{store.name}' has no held-out document to measure with. Raise holdout.share in the recipe, "
             "or give the source more documents."
         )
-    return chosen
-
-
-def held_out_by_topic(store: SourceStore, total_bytes: int, document_bytes: int | None) -> dict[str, list[HeldOutText]]:
-    """Held-out documents of every topic of a source, by `SOURCE/TOPIC`; topics without any are left out.
-
-    Every topic gets the same part of `total_bytes`, so that rare ones are measured as well as common ones.
-    """
-    found = _choose(store, total_bytes, document_bytes, TOPICS)
-    share = total_bytes // max(1, len(found))
-    return {f"{store.name}/{topic}": _first(texts, share) for topic, texts in sorted(found.items()) if topic}
-
-
-def _choose(
-    store: SourceStore, total_bytes: int, document_bytes: int | None, topics: str | None
-) -> dict[str | None, list[HeldOutText]]:
-    """Held-out documents with the lowest ids, up to `total_bytes` of each topic; of all under None without `topics`."""
-    chosen: dict[str | None, list[HeldOutText]] = {} if topics else {None: []}
-    columns = {DOCUMENTS: ["id", "text"], SELECTION: ["split"], **({topics: ["topic"]} if topics else {})}
-    for rows in store.read_all(columns):
-        table = pa.table(rows)
-        table = table.filter(pc.equal(table[f"{SELECTION}.split"], HOLDOUT))
-        names = table[f"{topics}.topic"].to_pylist() if topics else [None] * len(table)
-        for topic in dict.fromkeys(names):
-            found = zip(table["id"].to_pylist(), table["text"].to_pylist(), names, strict=True)
-            texts = [HeldOutText(name, _beginning(text, document_bytes)) for name, text, of in found if of == topic]
-            chosen[topic] = _first([*chosen.get(topic, []), *texts], total_bytes)
-    return chosen
+    return {store.name: whole, **{name: _first(chosen[name], total_bytes // len(chosen)) for name in sorted(chosen)}}
 
 
 def _first(texts: list[HeldOutText], total_bytes: int) -> list[HeldOutText]:

@@ -15,7 +15,7 @@ from sapwood.backbone.encode import Encoder
 from sapwood.backbone.load import load_tokenizer
 from sapwood.corpus.store import SourceStore
 from sapwood.evaluation.bits import Texts, score_texts
-from sapwood.evaluation.held_out import HeldOutText, held_out_by_topic, held_out_texts
+from sapwood.evaluation.held_out import HeldOutText, held_out_texts
 from sapwood.evaluation.result import Evaluation
 from sapwood.evaluation.samples import generate_samples
 from sapwood.files import fingerprint
@@ -42,10 +42,10 @@ class Yardstick:
         The tokenizer is that of `model_directory`."""
         evaluation = recipe.evaluation
         texts: dict[str, list[HeldOutText]] = {}
+        divided = split_by_topic(recipe)
         for source, store in corpora.items():
-            texts[source] = held_out_texts(store, evaluation.bytes, evaluation.document_bytes)
-        for source in split_by_topic(recipe):
-            texts |= held_out_by_topic(corpora[source], evaluation.bytes, evaluation.document_bytes)
+            limits = (evaluation.bytes, evaluation.document_bytes)
+            texts |= held_out_texts(store, *limits, by_topic=source in divided)
         return Yardstick(
             recipe=recipe,
             texts=texts,
