@@ -193,3 +193,12 @@ def test_prepare_stops_before_scoring_if_asked(tiny_recipe: TinyRecipe, tmp_path
     sapwood("score", path, "--runs", runs)
     sapwood("prepare", path, "--runs", runs)
     assert store.manifest("perplexity").counts["documents"] == 30
+
+
+def test_what_a_killed_process_was_writing_is_removed(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
+    path, run = tiny_recipe(), tmp_path / "runs" / "tiny"
+    sapwood("prepare", path, "--runs", tmp_path / "runs")
+    (run / ".data.html.0123abcd.tmp").write_text("half a pa")
+    sapwood("prepare", path, "--runs", tmp_path / "runs")
+    assert not list(run.glob(".*.tmp"))
+    assert (run / "data.html").exists()

@@ -15,7 +15,7 @@ from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOpti
 from sapwood.cli.topics import trained_classifiers
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
-from sapwood.files import write_json
+from sapwood.files import remove_leftovers, write_json
 from sapwood.manifest import Manifest
 from sapwood.mixture.domains import divide
 from sapwood.mixture.ledger import Ledger
@@ -70,6 +70,7 @@ def _prepare(recipe: Recipe, run: RunDirectory, *, unscored: bool) -> None:
     from sapwood.tokens.shard import encode_source, held_out_hashes
 
     run.adopt(recipe)
+    remove_leftovers(run.root)  # of pages and plans that a killed process was writing
     model, stores = resolve(recipe.model, default_cache()), run.corpora(recipe)
     made = with_items(recipe, run)
     if Ledger(run.ledger).rounds:
