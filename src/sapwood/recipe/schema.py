@@ -63,6 +63,8 @@ class Stage(Strict):
     """Tokens in a packed sequence of this stage, in place of the recipe's."""
     learning_rate: Schedule | None = None
     """A schedule for this stage alone, in place of `training.learning_rate`."""
+    trainable: list[str] | None = None
+    """What is trained in this stage, in place of `training.trainable`."""
 
 
 def _as_tuple(value: object) -> object:
@@ -72,6 +74,8 @@ def _as_tuple(value: object) -> object:
 class Optimizer(Strict):
     """AdamW."""
 
+    kind: Literal["adamw", "adamw-8bit"] = "adamw"
+    """`adamw-8bit` keeps the two moments in 8 bits instead of 32 (needs `pip install sapwood[lowbit]`)."""
     betas: Annotated[tuple[float, float], BeforeValidator(_as_tuple)] = (0.9, 0.95)
     """Decay rates of the two moments."""
     epsilon: Annotated[float, Field(gt=0)] = 1e-8
@@ -82,13 +86,78 @@ class Optimizer(Strict):
     """The largest norm of the gradient; null clips nothing."""
 
 
+class Adapter(Strict):
+    """Low-rank adapters beside frozen weights, by PEFT (needs `pip install sapwood[adapters]`)."""
+
+    kind: Literal["lora", "dora"] = "lora"
+    """DoRA learns the length of every column besides (2402.09353)."""
+    rank: Annotated[int, Field(ge=1)] = 16
+    """The rank of the update."""
+    alpha: Annotated[float, Field(gt=0)] = 32.0
+    """The update is multiplied by alpha / rank."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout of the adapters' input."""
+    targets: Annotated[list[str], Field(min_length=1)] = ["all-linear"]
+    """Names of the modules that get one, such as `[q_proj, v_proj]`; `all-linear` is every linear module but the
+    head."""
+
+
+class Parallel(Strict):
+    """How the model is spread over the processes of torchrun. Nothing here changes what is trained on."""
+
+    sharding: Literal["full", "hybrid", "none"] = "full"
+    """`full`: every rank holds a part of weights, gradients and optimizer (FSDP2). `hybrid`: a part within the node,
+    the same on all nodes. `none`: every rank holds everything."""
+    offload: bool = False
+    """Keep weights, gradients and optimizer in the memory of the host, and move each layer to the GPU for its turn."""
+    reduce: Literal["step", "micro-batch"] = "step"
+    """When gradients are summed over the ranks. Once a step sends least; after every micro-batch needs least memory."""
+    timeout: Stretch = Interval(10 * 60, "seconds")
+    """A rank that takes longer for a step ends the run, and says where it hangs."""
+
+
+class Guard(Strict):
+    """What is done about a step whose loss or gradient is not finite, or jumps."""
+
+    threshold: Annotated[float, Field(gt=0)] | None = 6.0
+    """A loss or gradient norm so many standard deviations above its running mean is a jump. Null: only what is not
+    finite counts."""
+    window: Annotated[int, Field(ge=8)] = 128
+    """Over how many steps mean and deviation run; nothing is a jump before as many steps are done."""
+    action: Literal["skip", "roll-back"] = "skip"
+    """`skip` leaves the weights as they are. `roll-back` returns to the last checkpoint and leaves the batch out."""
+    limit: Annotated[int, Field(ge=0)] = 8
+    """How many such steps there may be in any 1,000; one more stops the run."""
+
+
+class Best(Strict):
+    """Which checkpoints are kept because they measure best."""
+
+    by: str
+    """The group or source whose held-out loss is to be lowest."""
+    keep: Annotated[int, Field(ge=1)] = 1
+    """How many."""
+
+
 class Checkpoints(Strict):
     """When the state of a run is saved. It is also saved at the end of every round and when a run is stopped."""
 
     every: Annotated[Stretch, Field(json_schema_extra=MUTABLE)] = Interval(30 * 60, "seconds")
     """Tokens, steps, or a time: `5B`, `200 steps`, `30min`."""
     keep: Annotated[int, Field(ge=1, json_schema_extra=MUTABLE)] = 2
-    """How many are kept."""
+    """How many of the newest are kept."""
+    keep_every: Annotated[Stretch | None, Field(json_schema_extra=MUTABLE)] = None
+    """Besides, the first one after every so many tokens or steps is kept for good."""
+    best: Annotated[Best | None, Field(json_schema_extra=MUTABLE)] = None
+    """Besides, the best by held-out loss, which is measured between rounds."""
+    asynchronous: Annotated[Literal["auto", "yes", "no"], Field(json_schema_extra=MUTABLE)] = "auto"
+    """Write while training goes on, from a copy in the memory of the host. `auto` does on a GPU."""
+    mirror: Annotated[str | None, Field(json_schema_extra=MUTABLE)] = None
+    """Where checkpoints are copied to, in the background: a directory or an address of fsspec, such as
+    `s3://bucket/runs`. A run that finds no checkpoint of its own continues from there."""
+
+
+Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
 
 
 class Training(Strict):
@@ -100,15 +169,39 @@ class Training(Strict):
     """The schedule over the whole run. Without it, every stage needs its own."""
     optimizer: Optimizer = Optimizer()
     """AdamW's settings."""
-    micro_batch: Annotated[int, Field(gt=0)] = 1
+    micro_batch: Annotated[int, Field(gt=0, json_schema_extra=MUTABLE)] = 1
     """Sequences that go through the model at once on one device. More is faster until memory is full."""
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """Arithmetic of the forward and backward pass; weights and optimizer stay fp32.
-    `auto` takes bf16 where the hardware is fast at it."""
+    precision: Literal["auto", "bf16", "fp32", "fp8"] = "auto"
+    """Arithmetic of the forward and backward pass. `auto` takes bf16 where the hardware is fast at it. `fp8` computes
+    the matrix products of the layers in 8 bits (needs `pip install sapwood[lowbit]` and a GPU of capability 8.9)."""
+    weights: Literal["fp32", "bf16"] = "fp32"
+    """What weights are kept in between steps. `bf16` takes half the memory; updates are rounded stochastically, so that
+    small ones are not lost (needs `pip install sapwood[lowbit]`)."""
+    trainable: list[str] | None = None
+    """What is trained: patterns of parameter names, such as `model.layers.3.*`; `embeddings` stands for the input
+    embeddings and the head. Everything where nothing is said; with an adapter, nothing but the adapter."""
+    adapter: Adapter | None = None
+    """Train low-rank adapters in place of the weights."""
     isolate_documents: bool = True
     """Whether documents packed into one sequence are hidden from each other. The paper did not hide them."""
+    loss: Annotated[Literal["chunked", "whole", "liger"], Field(json_schema_extra=MUTABLE)] = "chunked"
+    """How the loss is computed: `chunked` never holds the logits of a whole batch, `whole` does; `liger` is chunked, by
+    kernels for the GPU (needs `pip install sapwood[liger]`)."""
+    activation_checkpointing: Annotated[Literal["none", "selective", "full"], Field(json_schema_extra=MUTABLE)] = "none"
+    """What the backward pass computes again instead of keeping it: `full` everything inside a layer, `selective` all
+    but the results of matrix products and attention."""
+    compile: Annotated[bool, Field(json_schema_extra=MUTABLE)] = False
+    """Compile the layers with torch.compile (needs a C++ compiler on CPUs)."""
+    parallel: Annotated[Parallel, Field(json_schema_extra=MUTABLE)] = Parallel()
+    """How the model is spread over processes."""
+    guard: Guard = Guard()
+    """What is done about a loss that is not finite, or jumps."""
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Keep an exponential moving average of the weights with this decay a step, such as 0.999 (`sapwood merge`)."""
     checkpoints: Checkpoints = Checkpoints()
     """When the state is saved."""
+    trackers: Annotated[list[Tracker], Field(json_schema_extra=MUTABLE)] = []
+    """Where metrics go besides `metrics.jsonl`."""
 
 
 class Gain(Strict):
