@@ -10,7 +10,7 @@ import torch.multiprocessing as mp
 from one_rank import a_recipe, loss_of, shard, tiny_llama, weights_of, whole
 from torch.distributed.checkpoint import HuggingFaceStorageReader, HuggingFaceStorageWriter
 from transformers import PreTrainedModel
-from two_ranks import SHAPE, STEPS, gradients, low_bit, second_half, tensors_of
+from two_ranks import SHAPES, STEPS, gradients, low_bit, second_half, tensors_of
 
 from sapwood.recipe import Recipe
 from sapwood.training.optimizer import build_optimizer, optimizer_tensors
@@ -156,13 +156,14 @@ def test_updates_stay_bounded_where_the_gradient_was_small_beside_others() -> No
 
 
 def test_steps_and_saved_states_do_not_depend_on_the_number_of_ranks(tmp_path: Path) -> None:
-    parameter = torch.nn.Parameter(torch.zeros(SHAPE, dtype=torch.bfloat16))
-    optimizer = low_bit(parameter, eight_bits=True)
-    tensors = tensors_of(parameter, optimizer)
-    for step, gradient in enumerate(gradients(SHAPE, STEPS)):
+    parameters = [torch.nn.Parameter(torch.zeros(shape, dtype=torch.bfloat16)) for shape in SHAPES]
+    optimizer = low_bit(*parameters, eight_bits=True)
+    tensors = tensors_of(optimizer)
+    for step in range(STEPS):
         if step == STEPS // 2:
             dcp.save(tensors, storage_writer=HuggingFaceStorageWriter(str(tmp_path / "saved"), save_distributed=True))
-        parameter.grad = gradient.bfloat16()
+        for parameter in parameters:
+            parameter.grad = gradients(tuple(parameter.shape), STEPS)[step].bfloat16()
         optimizer.step()
     mp.spawn(second_half, args=(str(tmp_path),), nprocs=2)
     found = {name: torch.zeros_like(tensor) for name, tensor in tensors.items()}

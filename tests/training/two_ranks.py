@@ -11,21 +11,25 @@ from torch.distributed.tensor import Shard, distribute_tensor
 
 from sapwood.training.lowbit import LowBitAdamW
 
-SHAPE = (37, 300)
-"""No two ranks hold as much of it."""
+SHAPES = ((37, 300), (37,))
+"""Of a matrix and a vector, of which no two ranks hold as much."""
 STEPS = 4
 
 
-def low_bit(parameter: torch.nn.Parameter, *, eight_bits: bool, decay: float = 0.0) -> LowBitAdamW:
-    """The optimizer of one parameter."""
-    groups = [{"params": [("w", parameter)], "weight_decay": decay}]
+def low_bit(*parameters: torch.nn.Parameter, eight_bits: bool, decay: float = 0.0) -> LowBitAdamW:
+    """The optimizer of some parameters."""
+    groups = [{"params": list(parameters), "weight_decay": decay}]
     return LowBitAdamW(groups, lr=1e-3, betas=(0.9, 0.95), eps=1e-8, eight_bits=eight_bits, seed=0)
 
 
-def tensors_of(parameter: torch.nn.Parameter, optimizer: LowBitAdamW) -> dict[str, torch.Tensor]:
-    """The parameter and its state, to be saved and filled."""
-    state = optimizer.state[parameter]
-    return {"w": parameter.data, **{name: part if part.ndim else part.view(1) for name, part in state.items()}}
+def tensors_of(optimizer: LowBitAdamW) -> dict[str, torch.Tensor]:
+    """The parameters and their state, to be saved and filled."""
+    tensors = {}
+    for number, parameter in enumerate(optimizer.param_groups[0]["params"]):
+        tensors[f"{number}"] = parameter.data
+        for name, part in optimizer.state[parameter].items():
+            tensors[f"{number}.{name}"] = part if part.ndim else part.view(1)
+    return tensors
 
 
 def gradients(shape: tuple[int, ...], steps: int) -> list[torch.Tensor]:
@@ -39,12 +43,17 @@ def second_half(rank: int, directory: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{directory}/meeting", rank=rank, world_size=2)
     mesh = init_device_mesh("cpu", (2,))
-    parameter = torch.nn.Parameter(distribute_tensor(torch.zeros(SHAPE, dtype=torch.bfloat16), mesh, [Shard(0)]))
-    optimizer = low_bit(parameter, eight_bits=True)
-    tensors = tensors_of(parameter, optimizer)
+    parameters = [
+        torch.nn.Parameter(distribute_tensor(torch.zeros(shape, dtype=torch.bfloat16), mesh, [Shard(0)]))
+        for shape in SHAPES
+    ]
+    optimizer = low_bit(*parameters, eight_bits=True)
+    tensors = tensors_of(optimizer)
     dcp.load(tensors, storage_reader=HuggingFaceStorageReader(f"{directory}/saved"))
-    for gradient in gradients(SHAPE, STEPS)[STEPS // 2 :]:
-        parameter.grad = distribute_tensor(gradient.bfloat16(), mesh, [Shard(0)])
+    for step in range(STEPS // 2, STEPS):
+        for parameter in parameters:
+            gradient = gradients(tuple(parameter.shape), STEPS)[step]
+            parameter.grad = distribute_tensor(gradient.bfloat16(), mesh, [Shard(0)])
         optimizer.step()
     dcp.save(tensors, storage_writer=HuggingFaceStorageWriter(f"{directory}/again", save_distributed=True))
     dist.destroy_process_group()

@@ -62,10 +62,10 @@ class LowBitAdamW(torch.optim.Optimizer):
         state = self.state[parameter]
         left_out = None if self.found_inf is None else self.found_inf.to(parameter.device) != 0
         step = state["step"] + 1
-        columns = parameter.shape[-1] if parameter.ndim >= 2 else max(parameter.numel(), 1)
         start = _first_entry(parameter)
-        weight, gradient = _local(parameter, columns), _local(gradient, columns)
-        kept = {name: _local(part, part.shape[-1]) for name, part in state.items() if name != "step"}
+        weight, gradient = _local(parameter), _local(gradient)
+        kept = {name: _local(part) for name, part in state.items() if name != "step"}
+        columns = weight.shape[1]
         rows = max(1, CHUNK // columns)
         for first in range(0, weight.shape[0], rows):
             part = slice(first, first + rows)
@@ -129,8 +129,9 @@ def _adamw(
     }
 
 
-def _local(tensor: torch.Tensor, columns: int) -> torch.Tensor:
-    """This rank's part of a tensor, as rows; the memory is the same."""
+def _local(tensor: torch.Tensor) -> torch.Tensor:
+    """This rank's part of a tensor, as rows [rows, columns], of a vector [entries, 1]; the memory is the same."""
+    columns = tensor.shape[-1] if tensor.ndim >= 2 else 1
     return (tensor.to_local() if isinstance(tensor, DTensor) else tensor.detach()).view(-1, columns)
 
 
