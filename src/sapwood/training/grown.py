@@ -10,7 +10,9 @@ from transformers import PreTrainedModel
 
 from sapwood.backbone.export import export
 from sapwood.backbone.load import load_model
+from sapwood.backbone.stored import StoredWeights
 from sapwood.recipe import Recipe
+from sapwood.training.adapters import MergedWeights
 from sapwood.training.checkpoint import CheckpointTensors
 
 
@@ -19,7 +21,9 @@ def grown_weights(recipe: Recipe, backbone: Path, checkpoint: Path) -> Mapping[s
 
     Raises SapwoodError where the checkpoint is not what was written.
     """
-    return CheckpointTensors(checkpoint).weights
+    trained = CheckpointTensors(checkpoint).weights
+    adapter = recipe.training.adapter
+    return trained if adapter is None else MergedWeights(StoredWeights(backbone), trained, adapter)
 
 
 def export_grown(recipe: Recipe, backbone: Path, checkpoint: Path, target: Path) -> None:
