@@ -184,9 +184,9 @@ class Training(Strict):
     """Train low-rank adapters in place of the weights."""
     isolate_documents: bool = True
     """Whether documents packed into one sequence are hidden from each other. The paper did not hide them."""
-    loss: Annotated[Literal["chunked", "whole", "liger"], Field(json_schema_extra=MUTABLE)] = "chunked"
-    """How the loss is computed: `chunked` never holds the logits of a whole batch, `whole` does; `liger` is chunked, by
-    kernels for the GPU (needs `pip install sapwood[liger]`)."""
+    loss: Annotated[Literal["chunked", "whole"], Field(json_schema_extra=MUTABLE)] = "chunked"
+    """How the loss is computed: `chunked` with the head, some rows at a time, so that the logits of a batch never stand
+    in memory whole; `whole` from all logits, as transformers does."""
     activation_checkpointing: Annotated[Literal["none", "selective", "full"], Field(json_schema_extra=MUTABLE)] = "none"
     """What the backward pass computes again instead of keeping it: `full` everything inside a layer, `selective` all
     but the results of matrix products and attention."""
