@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sapwood import manifest
+from sapwood.backbone.record import RECORD
 from sapwood.errors import SapwoodError
 from sapwood.files import read_json
 
@@ -46,8 +47,8 @@ def weight_files(directory: Path) -> list[Path]:
 def other_files(directory: Path) -> list[Path]:
     """All files that are part of the model but its weights, sorted: configuration, tokenizer, chat templates, licence.
 
-    Left out are weights in other formats, hidden files, other directories and the manifest of a step that made the
-    directory.
+    Left out are weights in other formats, hidden files, other directories, the manifest of a step that made the
+    directory, and what a model of ours says of its training.
     """
     inside = [*directory.iterdir(), *(directory / CHAT_TEMPLATES).glob("*")]
     return sorted(
@@ -56,7 +57,7 @@ def other_files(directory: Path) -> list[Path]:
         if file.is_file()
         and not file.name.startswith(".")
         and file.suffix not in WEIGHT_SUFFIXES
-        and file.name not in {manifest.NAME, WEIGHTS_INDEX}
+        and file.name not in {manifest.NAME, RECORD, WEIGHTS_INDEX}
     )
 
 

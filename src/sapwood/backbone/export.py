@@ -14,6 +14,7 @@ from transformers.core_model_loading import revert_weight_conversion
 
 from sapwood.backbone.contents import CONFIG, WEIGHTS_INDEX, other_files, share_weights
 from sapwood.backbone.load import load_config
+from sapwood.backbone.record import write_record
 from sapwood.backbone.stored import StoredWeights
 from sapwood.errors import SapwoodError
 from sapwood.files import atomic_directory, read_json, write_json
@@ -33,6 +34,7 @@ def export(
     dtype: torch.dtype | None = None,
     *,
     partial: bool = False,
+    learning_rate: float | None = None,
 ) -> None:
     """Writes `state`, a state dict of the model in `source`, as the Hugging Face directory `target`.
 
@@ -42,7 +44,8 @@ def export(
     `target` holds the same tensors under the same names in the same dtypes as `source` (floating point
     tensors in `dtype`, if it is given), tied weights as they were stored there, and a copy of all other files,
     byte for byte. With `dtype`, config.json names it. Tensors in `source` that the model has no place for, such as
-    heads of another use, are kept. `target` is replaced as a whole.
+    heads of another use, are kept. `target` is replaced as a whole. `learning_rate`, that of the last step, is noted
+    beside the weights.
 
     Raises SapwoodError if the state is not one of that model.
     """
@@ -62,6 +65,8 @@ def export(
             shutil.copyfile(file, copy)
         if dtype is not None:
             _name_dtype(directory / CONFIG, dtype)
+        if learning_rate is not None:
+            write_record(directory, learning_rate)
         _write_weights(places, layout, directory)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sapwood.backbone.contents import CONFIG, other_files, weight_files
+from sapwood.backbone.record import RECORD
 from sapwood.errors import SapwoodError, closest
 from sapwood.files import fingerprint, hash_file
 
@@ -61,12 +62,13 @@ def resolve(reference: str, cache: Path) -> Path:
 
 
 def fingerprint_model(directory: Path) -> str:
-    """Identifies a model by the content of its weights, its configuration and its tokenizer.
+    """Identifies a model by its weights, its configuration, its tokenizer, and what it says of its training.
 
     A model card or a licence does not count, nor where the directory lies.
     """
     counted = {".jinja", ".json", ".model", ".tiktoken", ".txt"}
     files = weight_files(directory) + [file for file in other_files(directory) if file.suffix in counted]
+    files += [file for file in [directory / RECORD] if file.exists()]
     return fingerprint({file.relative_to(directory).as_posix(): hash_file(file) for file in files})
 
 
