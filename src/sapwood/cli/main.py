@@ -23,6 +23,7 @@ from sapwood.cli import (
     solve,
     topics,
     train,
+    watch,
 )
 from sapwood.errors import SapwoodError
 from sapwood.progress import console
@@ -41,6 +42,7 @@ for verb in (
     prepare.prepare,
     score.score,
     train.train,
+    watch.watch,
     evaluate.evaluate,
     account.account,
     audit.audit,
