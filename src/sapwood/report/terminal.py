@@ -142,9 +142,9 @@ def _change(domain: DomainStanding, margin: float | None) -> Text:
 
 
 def _events(events: Sequence[Event], *, cut: bool) -> Table:
-    table = Table.grid(padding=(0, 2, 0, 0))
+    table = Table.grid(padding=(0, 2, 0, 0), expand=True)
     table.add_column(justify="right", no_wrap=True, style="dim")
-    table.add_column(no_wrap=cut, overflow="ellipsis" if cut else "fold")
+    table.add_column(no_wrap=cut, overflow="ellipsis" if cut else "fold", ratio=1)  # the other is as wide as it must be
     for event in events:
         table.add_row(short(event.tokens), Text.assemble((event.title, "bold"), "  ", event.text))
     return table
