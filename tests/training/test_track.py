@@ -73,6 +73,8 @@ class Service:
     openings: list[Opening] = field(default_factory=list)
     closed: list[bool] = field(default_factory=list)
     id: str = "run-1"
+    opens: threading.Event = field(default_factory=threading.Event)
+    """Whether `open_backend` returns."""
     answers: threading.Event = field(default_factory=threading.Event)
     """Whether `log` returns."""
     opening: str = ""
@@ -82,6 +84,7 @@ class Service:
 
     def open_backend(self, opening: Opening) -> Service:
         self.openings.append(opening)
+        self.opens.wait(60)
         if self.opening:
             raise OSError(self.opening)
         return self
@@ -103,10 +106,11 @@ class Service:
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     found = Service()
+    found.opens.set()
     found.answers.set()
     monkeypatch.setattr(track, "import_module", lambda name: SimpleNamespace(open_backend=found.open_backend))
     yield found
-    found.answers.set()
+    found.answers.set()  # for a thread that still waits
 
 
 @pytest.fixture
@@ -177,7 +181,7 @@ def test_a_tracker_that_fails_is_told_once_and_stops_nothing(
     with open_trackers(recipe, run, 0) as trackers:
         trackers.log(1, {})
         trackers.log(2, {})
-    assert capsys.readouterr().err == "The tracker 'wandb' fails: 403 for key ***. Training goes on.\n"
+    assert capsys.readouterr().err == "The tracker 'wandb' fails, and training goes on: 403 for key ***\n"
     assert service.rows == []
 
 
@@ -215,7 +219,21 @@ def test_a_run_goes_on_when_a_tracker_does_not_open(
     with open_trackers(recipe, run, 3) as trackers:
         trackers.log(4, {})
         trackers.log(5, {})
-    assert capsys.readouterr().err == "The tracker 'wandb' does not open: no route to host. Training goes on.\n"
+    said = capsys.readouterr().err
+    assert said == "The tracker 'wandb' does not open, and training goes on without it: no route to host\n"
+
+
+def test_a_tracker_that_opens_late_is_given_everything(
+    service: Service, recipe: Recipe, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(track, "OPENING_SECONDS", 0.01)
+    service.opens.clear()
+    with open_trackers(recipe, run, 0) as trackers:
+        trackers.log(1, {})
+        assert service.rows == []
+        service.opens.set()
+        trackers.log(2, {})
+    assert service.steps == [1, 2]
 
 
 def test_a_run_that_fails_is_closed_as_failed(service: Service, recipe: Recipe, run: RunDirectory) -> None:

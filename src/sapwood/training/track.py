@@ -29,7 +29,7 @@ from sapwood.recipe import Recipe
 from sapwood.training.trackers.backend import Backend, Opening
 
 OPENING_SECONDS = 60.0
-"""How long training waits for a tracker before it begins without it. What is logged meanwhile is kept for it."""
+"""How long a run waits for its trackers before it begins. What is logged to one that is not open yet waits for it."""
 CLOSING_SECONDS = 60.0
 """How long the end of training waits for all trackers."""
 WAITING = 10_000
@@ -85,21 +85,16 @@ class Trackers:
     def __enter__(self) -> Trackers:
         for tracker in self._trackers:
             tracker.start()
-        until = time.monotonic() + OPENING_SECONDS
-        for tracker in self._trackers:
-            tracker.opened.wait(max(0.0, until - time.monotonic()))
-            if tracker.failure is not None and not self._begun:
-                self._close(failed=True)
-                raise SapwoodError(
-                    f"The tracker '{tracker.kind}' does not open: {tracker.failure}\nPut that right, or take it out of "
-                    "training.trackers."
-                )
+        if not self._begun:
+            self._require_opening()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._close(failed=error is not None)
+        for tracker in self._trackers:
+            tracker.warn_of_failure()
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Hands the values of a step to all trackers, and returns at once."""
@@ -111,6 +106,17 @@ class Trackers:
         for tracker in self._trackers:
             tracker.put(step)
 
+    def _require_opening(self) -> None:
+        until = time.monotonic() + OPENING_SECONDS
+        for tracker in self._trackers:
+            tracker.opened.wait(max(0.0, until - time.monotonic()))
+            if tracker.failure is not None:
+                self._close(failed=True)
+                raise SapwoodError(
+                    f"The tracker '{tracker.kind}' does not open: {tracker.failure}\nPut that right, or take it out of "
+                    "training.trackers."
+                )
+
     def _close(self, failed: bool) -> None:
         for tracker in self._trackers:
             tracker.finish(failed)
@@ -118,7 +124,7 @@ class Trackers:
         for tracker in self._trackers:
             tracker.join(max(0.0, until - time.monotonic()))
             if tracker.is_alive():
-                tracker.warn("has not taken everything yet")
+                tracker.warn("did not take everything in the time that it had at the end")
 
 
 def open_trackers(recipe: Recipe, run: RunDirectory, resumed_from_step: int) -> Trackers:
@@ -165,9 +171,8 @@ class _Tracker(threading.Thread):
 
     def put(self, item: Row | int) -> None:
         """Hands over a step's values, or the step to which the run went back."""
-        if self.failure is not None:
-            self.warn(f"does not open: {self.failure}")
-        elif self._items.qsize() >= WAITING:
+        self.warn_of_failure()
+        if self._items.qsize() >= WAITING:
             self.warn(f"is {WAITING:,} steps behind, and what it cannot take is left out")
         else:
             self._items.put(item)
@@ -177,11 +182,16 @@ class _Tracker(threading.Thread):
         self._failed = failed
         self._items.put(None)
 
+    def warn_of_failure(self) -> None:
+        """Says, once, that it did not open."""
+        if self.failure is not None:
+            self.warn(f"does not open, and training goes on without it: {self.failure}")
+
     def warn(self, what: str) -> None:
         """Says, once, what is wrong."""
         if not self._warned:
             self._warned = True
-            console.print(f"The tracker '{self.kind}' {what}. Training goes on.", style="yellow")
+            console.print(f"The tracker '{self.kind}' {what}", style="yellow")
 
     def run(self) -> None:
         """Opens the tracker, hands over what comes, and closes it."""
@@ -235,7 +245,7 @@ class _Tracker(threading.Thread):
         try:
             yield
         except Exception as error:  # a tracker's package may raise anything
-            self.warn(f"fails: {_said(error)}")
+            self.warn(f"fails, and training goes on: {_said(error)}")
 
 
 def _module(kind: str) -> Any:
