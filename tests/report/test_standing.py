@@ -107,16 +107,18 @@ def test_a_stage_that_a_gate_ended_is_done() -> None:
 
 
 def test_events_of_all_kinds_in_order() -> None:
-    steps = [a_step(1), a_step(2, skipped=True, loss=None, gradient_norm=90.0), a_step(3, skipped=False)]
     ledger = (
         a_round(0, "adaptation", 0, 40),
-        {"event": "roll-back", "position": 20, "reason": "The loss jumped."},
+        {"event": "skip", "step": 2, "start": 8, "stop": 16, "reason": "loss inf, gradient norm 90"},
+        {"event": "roll-back", "step": 1234, "start": 16, "stop": 24, "reason": "loss 9, gradient norm 7"},
+        {"event": "something new"},
         {"event": "finish", "position": 24},
     )
-    assert [(event.tokens, event.title, event.text) for event in a_standing(steps, ledger=ledger).events] == [
+    assert [(event.tokens, event.title, event.text) for event in a_standing(ledger=ledger).events] == [
         (0, "round 1 (adaptation)", "Because."),
-        (1024, "step 2 skipped", "loss not finite, norm of the gradient 90.000"),
-        (1280, "roll-back", "The loss jumped."),
+        (0, "something new", ""),
+        (512, "step 2 skipped", "loss inf, gradient norm 90"),
+        (1024, "rolled back from step 1,234", "loss 9, gradient norm 7"),
         (1536, "end", "Trained 1.54K tokens."),
     ]
 

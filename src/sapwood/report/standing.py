@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from sapwood.mixture.weights import Mixture, source_of
-from sapwood.report.wording import duration, number, short
+from sapwood.report.wording import duration, short
 
 RECENT = 32
 """Means and speeds are over so many steps."""
@@ -252,12 +252,8 @@ class Standing:
 
     @cached_property
     def events(self) -> list[Event]:
-        """What happened, in order: rounds with their reasons, gates, and steps that were left out."""
+        """What happened, in order: rounds with their reasons, gates, and steps that were not learnt from."""
         found = [self._event(line) for line in self.ledger if line["event"] != "begin"]
-        for line in self.steps:
-            if line.get("skipped"):
-                values = f"loss {_number(line['loss'])}, norm of the gradient {_number(line['gradient_norm'])}"
-                found.append(Event(line["tokens"], f"step {line['step']:,} skipped", values))
         return sorted(found, key=lambda event: event.tokens)
 
     def _event(self, line: Line) -> Event:
@@ -266,21 +262,21 @@ class Standing:
             return Event(
                 line["start_tokens"], f"round {line['round'] + 1} ({line['stage']})", " ".join(line["reasons"])
             )
-        tokens = self._tokens_until(line.get("position", 0))
+        tokens = self._tokens_until(line["start"] if "start" in line else line.get("position", 0))
         if kind == "finish":
             return Event(tokens, "end", f"Trained {short(tokens)} tokens.")
-        title = f"stage {line['stage']} ends early" if kind == "gate" else str(kind)
-        return Event(tokens, title, str(line.get("reason", "")))
+        titles = {
+            "gate": "stage {stage} ends early",
+            "skip": "step {step:,} skipped",
+            "roll-back": "rolled back from step {step:,}",
+        }
+        return Event(tokens, titles[kind].format_map(line) if kind in titles else kind, line.get("reason", ""))
 
     def _tokens_until(self, position: int) -> int:
         begun = [entry for entry in self.rounds if entry["start"] <= position]
         if not begun:
             return 0
         return int(begun[-1]["start_tokens"] + (position - begun[-1]["start"]) * begun[-1]["sequence_length"])
-
-
-def _number(value: float | None) -> str:
-    return "not finite" if value is None else number(value)
 
 
 def _bits(evaluation: Mapping[str, Any] | None) -> dict[str, float]:
