@@ -14,6 +14,7 @@ from sapwood.cli import (
     evaluate,
     export,
     init,
+    launch,
     merge,
     plan,
     prepare,
@@ -25,6 +26,7 @@ from sapwood.cli import (
     solve,
     topics,
     train,
+    watch,
 )
 from sapwood.errors import SapwoodError
 from sapwood.progress import console
@@ -43,6 +45,8 @@ for verb in (
     prepare.prepare,
     score.score,
     train.train,
+    watch.watch,
+    launch.launch,
     evaluate.evaluate,
     account.account,
     audit.audit,
