@@ -39,6 +39,16 @@ class RunDirectory:
         return self.root / "metrics.jsonl"
 
     @property
+    def left_out(self) -> Path:
+        """One line for each document of a batch that was not learnt from (`training.guard`)."""
+        return self.root / "left-out.jsonl"
+
+    @property
+    def stalls(self) -> Path:
+        """What ranks that hung were doing."""
+        return self.root / "stalls"
+
+    @property
     def environment(self) -> Path:
         """Versions and hardware."""
         return self.root / "environment.json"

@@ -49,7 +49,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -132,7 +132,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         for file in temporary.rglob("*"):
             if file.is_file():
                 _sync_file(file)
-        _sync_directory(temporary)
+        sync_directory(temporary)
         if path.exists():
             stale = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
             path.replace(stale)
@@ -140,7 +140,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
             shutil.rmtree(stale)
         else:
             temporary.replace(path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -156,7 +156,8 @@ def _sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Waits until the disk knows what a directory holds."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -9,6 +9,9 @@ from typing import Any
 
 from sapwood.files import append_line, read_lines, write_lines
 
+NUMBERS = ("loss", "gradient_norm")
+"""What can be infinite or no number."""
+
 
 @dataclass(frozen=True, slots=True)
 class StepMetrics:
@@ -22,10 +25,19 @@ class StepMetrics:
     stage: str
     loss: float
     """Nats per predicted token, over the whole batch."""
+    losses: dict[str, float]
+    """The same for each domain in the batch."""
     learning_rate: float
     gradient_norm: float
     """Before clipping."""
+    skipped: bool
+    """Whether the weights were left as they were (`training.guard`)."""
     tokens_per_second: float
+    utilisation: float | None
+    """Floating point operations that the model needs, as a share of what the chips can do (MFU); None where their peak
+    is not known."""
+    data_wait: float
+    """The share of the step's time in which there was no batch."""
     seconds: float
     """Time spent training, since the first step, over all restarts."""
     memory_bytes: int
@@ -42,8 +54,9 @@ def read_metrics(path: Path) -> list[StepMetrics]:
     """The steps logged so far. A number that JSON cannot hold, such as an infinite norm, is read as NaN."""
     steps = []
     for line in read_lines(path):
-        values: dict[str, Any] = {name: math.nan if value is None else value for name, value in line.items()}
-        steps.append(StepMetrics(**values))
+        values: dict[str, Any] = {name: math.nan if line[name] is None else line[name] for name in NUMBERS}
+        losses = {domain: math.nan if loss is None else loss for domain, loss in line["losses"].items()}
+        steps.append(StepMetrics(**{**line, **values, "losses": losses}))
     return steps
 
 

@@ -32,7 +32,7 @@ from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.measured import Measured
 from sapwood.training.batch import make_batch
 from sapwood.training.dataset import StreamDataset
-from sapwood.training.loss import next_token_loss
+from sapwood.training.loss import next_token_losses
 
 TinyRecipe = Callable[..., Path]
 Tokens = list[tuple[int, ...]]
@@ -376,7 +376,7 @@ def test_the_trainer_s_loss_is_ours(run: RunDirectory, tiny_backbone: Path, tmp_
     model = AutoModelForCausalLM.from_pretrained(tiny_backbone)
     stream = sapwood.stream(run.root).run.stream
     batch = make_batch([stream[position] for position in range(PER_STEP)], isolate_documents=True)
-    expected = float(next_token_loss(model, batch, None).detach()) / batch.predicted
+    expected = float(next_token_losses(model, batch, None)[0].detach()) / sum(batch.predicted)
     watched = trainer(run, tiny_backbone, tmp_path, sapwood.stream(run.root), max_steps=1, save_strategy="no")
     watched.train()
     assert watched.state.log_history[0]["loss"] == pytest.approx(expected, rel=1e-5)

@@ -177,7 +177,7 @@ def _check_and_remove(
 
 def _lines(path: Path) -> list[dict]:
     """The lines of a run's file, without what may differ from run to run."""
-    varying = ("time", "seconds", "tokens_per_second", "memory_bytes")
+    varying = ("time", "seconds", "tokens_per_second", "data_wait", "memory_bytes")
     return [{key: value for key, value in line.items() if key not in varying} for line in read_lines(path)]
 
 

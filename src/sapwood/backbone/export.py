@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import split_torch_state_dict_into_shards
-from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
 
-from sapwood.backbone.contents import CONFIG, WEIGHTS_INDEX, other_files, share_weights, weight_files
-from sapwood.backbone.load import FLOATS, load_config
+from sapwood.backbone.contents import CONFIG, WEIGHTS_INDEX, other_files, share_weights
+from sapwood.backbone.load import load_config
+from sapwood.backbone.stored import StoredWeights
 from sapwood.errors import SapwoodError
 from sapwood.files import atomic_directory, read_json, write_json
 
@@ -22,10 +22,22 @@ SHARD_BYTES = 5_000_000_000
 """How large a weight file may become before the weights are split."""
 
 
-def export(state: Mapping[str, torch.Tensor], source: Path, target: Path, dtype: torch.dtype | None = None) -> None:
+Place = tuple[Mapping[str, torch.Tensor], str]
+"""Where a tensor is to be found: in which mapping, under which name."""
+
+
+def export(
+    state: Mapping[str, torch.Tensor],
+    source: Path,
+    target: Path,
+    dtype: torch.dtype | None = None,
+    *,
+    partial: bool = False,
+) -> None:
     """Writes `state`, a state dict of the model in `source`, as the Hugging Face directory `target`.
 
-    The tensors of `state` are whole, not sharded; one process writes.
+    The tensors of `state` are whole, not sharded, and are asked for one after the other; one process writes. A
+    `partial` state may lack weights of the model: they stay as they are in `source`.
 
     `target` holds the same tensors under the same names in the same dtypes as `source` (floating point
     tensors in `dtype`, if it is given), tied weights as they were stored there, and a copy of all other files,
@@ -36,10 +48,13 @@ def export(state: Mapping[str, torch.Tensor], source: Path, target: Path, dtype:
     """
     with torch.device("meta"):
         skeleton = AutoModelForCausalLM.from_config(load_config(source), trust_remote_code=False)
-    _check(state, skeleton, source)
-    tensors, dtypes = _as_stored(state, skeleton, source)
-    if dtype is not None:
-        dtypes = {name: dtype if stored.is_floating_point else stored for name, stored in dtypes.items()}
+    _check(state, skeleton, source, partial=partial)
+    stored = StoredWeights(source)
+    places = _places(state, skeleton, stored, source)
+    layout = {
+        name: _layout(stored.empty(name) if name in stored else tensors[key], dtype)
+        for name, (tensors, key) in places.items()
+    }
     with atomic_directory(target) as directory:
         for file in other_files(source):
             copy = directory / file.relative_to(source)
@@ -47,58 +62,71 @@ def export(state: Mapping[str, torch.Tensor], source: Path, target: Path, dtype:
             shutil.copyfile(file, copy)
         if dtype is not None:
             _name_dtype(directory / CONFIG, dtype)
-        _write_weights(tensors, dtypes, directory)
+        _write_weights(places, layout, directory)
 
 
-def _check(state: Mapping[str, torch.Tensor], skeleton: PreTrainedModel, source: Path) -> None:
+def _check(state: Mapping[str, torch.Tensor], skeleton: PreTrainedModel, source: Path, *, partial: bool) -> None:
     """That every weight of the model is in the state, in its shape, and nothing else is."""
     shapes = {name: tensor.shape for name, tensor in skeleton.state_dict().items()}
     tied: Mapping[str, str] = skeleton.all_tied_weights_keys
     lacking = [name for name in shapes if name not in state and tied.get(name) not in state]
     foreign = [name for name in state if name not in shapes]
     reshaped = [name for name in state if name in shapes and state[name].shape != shapes[name]]
-    for names, fault in ((lacking, "are lacking"), (foreign, "are not of it"), (reshaped, "have another shape")):
+    for names, fault in (
+        ([] if partial else lacking, "are lacking"),
+        (foreign, "are not of it"),
+        (reshaped, "have another shape"),
+    ):
         if names:
             raise SapwoodError(
                 f"The weights do not belong to the model in {source}: {len(names)} {fault}, '{names[0]}' first."
             )
 
 
-def _as_stored(
-    state: Mapping[str, torch.Tensor], skeleton: PreTrainedModel, source: Path
-) -> tuple[dict[str, torch.Tensor], dict[str, torch.dtype]]:
-    """The tensors of `state` under the names of `source`, and the dtypes in which they are stored there."""
+def _places(
+    state: Mapping[str, torch.Tensor], skeleton: PreTrainedModel, stored: StoredWeights, source: Path
+) -> dict[str, Place]:
+    """Where the tensors are to be found, by the names that they have in `source`."""
     # Some models, mixtures of experts above all, are stored under other names than they have in memory.
-    given = revert_weight_conversion(skeleton, dict(state))
+    names = {name: torch.empty_like(tensor, device="meta") for name, tensor in skeleton.state_dict().items()}
+    given = (
+        state
+        if revert_weight_conversion(skeleton, names).keys() == names.keys()
+        else (revert_weight_conversion(skeleton, dict(state)))
+    )
     tied: Mapping[str, str] = skeleton.all_tied_weights_keys
-    tensors, dtypes = {}, {}
-    for file in weight_files(source):
-        with safe_open(file, framework="pt") as stored:
-            for name in stored.keys():  # noqa: SIM118
-                if name in given:
-                    tensors[name] = given[name]
-                elif tied.get(name) in given:
-                    tensors[name] = given[tied[name]]
-                else:
-                    tensors[name] = stored.get_tensor(name)
-                dtypes[name] = FLOATS.get(stored.get_slice(name).get_dtype(), tensors[name].dtype)
-    for name in given.keys() - tensors.keys():
+    places: dict[str, Place] = {}
+    for name in stored:
+        if name in given:
+            places[name] = given, name
+        elif tied.get(name) in given:
+            places[name] = given, tied[name]
+        else:
+            places[name] = stored, name
+    for name in given.keys() - places.keys():
         if tied.get(name) not in given or not torch.equal(given[name], given[tied[name]]):
             raise SapwoodError(
                 f"The weights cannot be stored like those in {source}, which holds no '{name}'"
                 + (f": it should equal '{tied[name]}', and does not." if name in tied else ".")
             )
-    return tensors, dtypes
+    return places
 
 
-def _write_weights(tensors: Mapping[str, torch.Tensor], dtypes: Mapping[str, torch.dtype], directory: Path) -> None:
-    sizes = {name: torch.empty(tensors[name].shape, dtype=dtypes[name], device="meta") for name in tensors}
-    split = split_torch_state_dict_into_shards(sizes, max_shard_size=SHARD_BYTES)
+def _layout(tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
+    """A tensor's shape and the dtype to store it in, as a tensor on `meta`."""
+    wanted = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+    return torch.empty(tensor.shape, dtype=wanted, device="meta")
+
+
+def _write_weights(places: Mapping[str, Place], layout: dict[str, torch.Tensor], directory: Path) -> None:
+    """Writes file after file; no more than one of them is in memory."""
+    split = split_torch_state_dict_into_shards(layout, max_shard_size=SHARD_BYTES)
     for file, names in split.filename_to_tensors.items():
         shard = {}
         memory: set[int] = set()
         for name in names:
-            tensor = tensors[name].detach().to("cpu", dtypes[name]).contiguous()
+            tensors, key = places[name]
+            tensor = tensors[key].detach().to("cpu", layout[name].dtype).contiguous()
             # safetensors refuses tensors that share memory, as tied weights do.
             shard[name] = tensor.clone() if tensor.data_ptr() in memory else tensor
             memory.add(tensor.data_ptr())

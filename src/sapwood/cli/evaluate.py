@@ -14,9 +14,7 @@ from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError, closest
 from sapwood.evaluation.gate import judge
 from sapwood.evaluation.result import BASE, Evaluation, read_evaluation
-from sapwood.files import hash_file
 from sapwood.metrics import read_metrics
-from sapwood.mixture.ledger import Ledger
 from sapwood.progress import console
 from sapwood.recipe import Recipe
 
@@ -65,12 +63,10 @@ def evaluate_grown(recipe: Recipe, run: RunDirectory) -> Evaluation:
 
 
 def evaluate_checkpoint(recipe: Recipe, run: RunDirectory, name: str) -> Evaluation:
-    """Measures the fp32 weights of one of the run's checkpoints, unless that is done."""
-    import torch
-
-    from sapwood.backbone.load import load_model
+    """Measures the weights of one of the run's checkpoints as they are trained, unless that is done."""
     from sapwood.backbone.resolve import default_cache, resolve
-    from sapwood.training.checkpoint import WEIGHTS, checkpoints, load_weights, read_state
+    from sapwood.training.checkpoint import checkpoints, fingerprint_checkpoint, read_state
+    from sapwood.training.grown import load_grown
 
     path = run.checkpoints / name
     saved = checkpoints(run.checkpoints) if run.checkpoints.exists() else []
@@ -79,12 +75,9 @@ def evaluate_checkpoint(recipe: Recipe, run: RunDirectory, name: str) -> Evaluat
         raise SapwoodError(f"{run.checkpoints} has no checkpoint '{name}'. {closest(name, names)}")
 
     def load() -> PreTrainedModel:
-        model = load_model(resolve(recipe.model, default_cache()), dtype=torch.float32)
-        load_weights(path, model)
-        return model
+        return load_grown(recipe, resolve(recipe.model, default_cache()), path)
 
-    tokens = Ledger(run.ledger).tokens_until(read_state(path).position)
-    return _evaluate(recipe, run, load, name, hash_file(path / WEIGHTS), tokens=tokens)
+    return _evaluate(recipe, run, load, name, fingerprint_checkpoint(path), tokens=read_state(path).tokens)
 
 
 def _evaluate(

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import shutil
 import sys
+from datetime import timedelta
 from functools import cache
 
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse
 from sapwood.directory import RunDirectory
-from sapwood.files import write_json
+from sapwood.files import remove_leftovers, write_json
 from sapwood.mixture.plan import Plan
 from sapwood.progress import console
 from sapwood.recipe import Recipe
 
 STOPPED = 130
 """The exit status of a run that was asked to stop, and did so in good order."""
+PATIENCE = 60
+"""Seconds that torch waits longer for a rank than `training.parallel.timeout`, after which the rank itself speaks."""
 
 
 def train(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS) -> None:
@@ -27,7 +30,6 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
     """Trains a prepared run to its end and exports the grown model. Exits with STOPPED when asked to stop before."""
     from transformers import PreTrainedModel
 
-    from sapwood.backbone.export import export
     from sapwood.backbone.resolve import default_cache, fingerprint_model, resolve
     from sapwood.environment import describe_environment
     from sapwood.evaluation.between import measure_between
@@ -38,8 +40,10 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
     from sapwood.mixture.measured import Losses
     from sapwood.mixture.open import source_identities
     from sapwood.mixture.rounds import is_over
-    from sapwood.training.checkpoint import State, unshared_weights
+    from sapwood.training.checkpoint import State
+    from sapwood.training.grown import export_grown
     from sapwood.training.loop import train as train_loop
+    from sapwood.training.mirror import Mirror
     from sapwood.training.parallel import Ranks
 
     identity = source_identities(recipe, run, [part.domain for part in plan.domains])
@@ -47,45 +51,44 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
     base = fingerprint_model(model_directory)
     identity["model"] = base
 
-    ranks = Ranks.join()
-    try:
-        if ranks.first:
-            run.adopt(recipe)
-            write_json(run.plan, plan.to_json())
-            write_json(run.environment, describe_environment(ranks.device, ranks.size))
-            ledger = Ledger(run.ledger)
-            ledger.begin(identity)
-            if run.model.exists() and not (is_over(plan, ledger) and ledger.finished_at == ledger.decided):
-                shutil.rmtree(run.model)  # it was grown by fewer stages
-        ranks.wait()
+    limit = recipe.training.parallel.timeout.amount
+    ranks = Ranks.join(timedelta(seconds=limit + PATIENCE))
+    if ranks.first:
+        run.adopt(recipe)
+        write_json(run.plan, plan.to_json())
+        write_json(run.environment, describe_environment(ranks.device, ranks.size))
+        remove_leftovers(run.checkpoints)
+        if recipe.training.checkpoints.mirror is not None:
+            Mirror(recipe.training.checkpoints.mirror, run).fetch()
+        ledger = Ledger(run.ledger)
+        ledger.begin(identity)
+        if run.model.exists() and not (is_over(plan, ledger) and ledger.finished_at == ledger.decided):
+            shutil.rmtree(run.model)  # it was grown by fewer stages
+    ranks.wait()
 
-        @cache  # the held-out texts are read once, and not between all rounds
-        def yardstick() -> Yardstick:
-            autocast = autocast_type(recipe.training.precision, ranks.device)
-            return Yardstick.open(recipe, run.corpora(recipe), model_directory, autocast)
+    @cache  # the held-out texts are read once, and not between all rounds
+    def yardstick() -> Yardstick:
+        autocast = autocast_type(recipe.training.precision, ranks.device)
+        return Yardstick.open(recipe, run.corpora(recipe), model_directory, autocast)
 
-        def measure(model: PreTrainedModel, state: State, tokens: int, last_tokens: int | None) -> Losses:
-            label = f"step-{state.step:08d}" if state.step else BASE
-            fingerprint = f"{base}+{state.step}" if state.step else base
-            return measure_between(
-                yardstick(),
-                model,
-                run.evaluation,
-                label=label,
-                model_fingerprint=fingerprint,
-                tokens=tokens,
-                last_tokens=last_tokens,
-                write=ranks.first,
-                tell=ranks.tell,
-            )
+    def measure(model: PreTrainedModel, state: State, last_tokens: int | None) -> Losses:
+        return measure_between(
+            yardstick(),
+            model,
+            run.evaluation,
+            label=state.name if state.step else BASE,
+            model_fingerprint=f"{base}+{state.step}" if state.step else base,
+            tokens=state.tokens,
+            last_tokens=last_tokens,
+            write=ranks.first,
+            tell=ranks.tell,
+        )
 
-        trained = train_loop(recipe, plan, model_directory, run, ranks, measure)
-        if trained.finished and ranks.first and not run.model.exists():
-            export(unshared_weights(trained.model), model_directory, run.model)
-    finally:
-        ranks.leave()
+    trained = train_loop(recipe, plan, model_directory, run, ranks, measure)
     if not trained.finished:
-        console.print(f"Stopped and saved after step {trained.state.step}. The same command continues from there.")
+        console.print(f"Stopped and saved after step {trained.state.step:,}. The same command continues from there.")
         sys.exit(STOPPED)
-    tokens = Ledger(run.ledger).tokens_until(trained.state.position)
-    console.print(f"Trained {tokens:,} tokens. The grown model is in {run.model}.")
+    if ranks.first and not run.model.exists():
+        export_grown(recipe, model_directory, run.checkpoints / trained.state.name, run.model)
+    ranks.wait()
+    console.print(f"Trained {trained.state.tokens:,} tokens. The grown model is in {run.model}.")

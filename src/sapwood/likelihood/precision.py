@@ -7,14 +7,14 @@ from typing import Literal
 import torch
 
 
-def autocast_type(precision: Literal["auto", "bf16", "fp32"], device: torch.device) -> torch.dtype | None:
-    """The type of forward and backward passes; None for fp32 throughout.
+def autocast_type(precision: Literal["auto", "bf16", "fp32", "fp8"], device: torch.device) -> torch.dtype | None:
+    """The type of forward and backward passes; None for fp32 throughout. What is not computed in fp8 is in bf16.
 
     `auto` is bf16 on GPUs from compute capability 8.0 and on CPUs with AVX-512 BF16 or AMX instructions. Elsewhere bf16
     is emulated, up to thirty times slower than fp32 on a CPU with AVX2 alone.
     """
     if precision != "auto":
-        return torch.bfloat16 if precision == "bf16" else None
+        return None if precision == "fp32" else torch.bfloat16
     if device.type == "cuda":
         fast = torch.cuda.get_device_capability(device) >= (8, 0)
     else:

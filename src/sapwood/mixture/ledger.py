@@ -6,7 +6,7 @@ The stream of a run is a function of the ledger and the token shards alone; repl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
 from functools import cached_property
@@ -140,6 +140,21 @@ class Round:
         return entry
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A step that was not learnt from."""
+
+    action: str
+    """`skip`, or `roll-back` to the last checkpoint."""
+    step: int
+    start: int
+    """The position of its first sequence."""
+    stop: int
+    """The position after its last."""
+    reason: str
+    """What was wrong with it."""
+
+
 class Ledger:
     """The rounds of a run, in a file."""
 
@@ -160,6 +175,12 @@ class Ledger:
         """The position at which training reached its end; 0 before. A run with another stage can go on from there."""
         self.ended: dict[str, str] = {line["stage"]: line["reason"] for line in lines if line["event"] == "gate"}
         """The stages that a gate ended before their budget did, and why."""
+        self.troubles: list[Trouble] = [
+            Trouble(line["event"], line["step"], line["start"], line["stop"], line["reason"])
+            for line in lines
+            if line["event"] in ("skip", "roll-back")
+        ]
+        """The steps that were not learnt from, in the order in which that was found."""
         self.rounds: list[Round] = []
         for line in lines:
             if line["event"] == "round":
@@ -218,6 +239,23 @@ class Ledger:
         if self.finished_at != position:
             self.finished_at = position
             self._write({"event": "finish", "position": position})
+
+    def note(self, trouble: Trouble) -> bool:
+        """Writes that a step was not learnt from, and says whether that is new: it may be found again after a kill."""
+        known = {(found.action, found.step, found.start) for found in self.troubles}
+        new = (trouble.action, trouble.step, trouble.start) not in known
+        if new:
+            self.troubles.append(trouble)
+            record = asdict(trouble)
+            self._write({"event": record.pop("action"), **record})
+        return new
+
+    def leaves_out(self, positions: range) -> bool:
+        """Whether training passes over these positions, since it was rolled back from them."""
+        return any(
+            trouble.action == "roll-back" and trouble.start < positions.stop and positions.start < trouble.stop
+            for trouble in self.troubles
+        )
 
     @property
     def decided(self) -> int:

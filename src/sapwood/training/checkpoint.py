@@ -1,20 +1,32 @@
-"""Saved states of a run: weights, optimizer and position, complete or absent, checked when they are read."""
+"""Saved states of a run: weights, optimizer and position, complete or absent, checked when they are read.
+
+A checkpoint is a directory of safetensors files, one of each rank, in the layout of torch.distributed.checkpoint: every
+file names the part of each tensor that it holds, so that any number of ranks can read what any number has written.
+`state.json` is written last, with the checksum of every file.
+"""
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
-from torch import nn
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+from torch.distributed.checkpoint.state_dict_loader import load
 
+from sapwood.backbone.load import FLOATS
 from sapwood.errors import SapwoodError
-from sapwood.files import atomic_directory, hash_file, read_json, remove_leftovers, write_json
+from sapwood.files import hash_file, read_json
 
-WEIGHTS, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
+STATE = "state.json"
+SHARDING = "DCP_SHARDING_INFO"
+"""Where torch.distributed.checkpoint keeps the places of parts, in the header of each file."""
+OPTIMIZER, AVERAGE, GUARD = "optimizer/", "ema/", "guard/"
+"""How the names of tensors begin that are no weights of the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,34 +36,18 @@ class State:
     step: int = 0
     """Optimizer steps done."""
     position: int = 0
-    """Sequences trained on."""
+    """Sequences trained on, or left out."""
+    tokens: int = 0
+    """Tokens in them."""
     seconds: float = 0.0
     """Time spent training."""
+    learning_rate: float = 0.0
+    """The last one."""
 
-
-def unshared_weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The persistent tensors of a model by name, those that share memory (tied embeddings) once."""
-    seen: set[int] = set()
-    weights = {}
-    for name, tensor in model.state_dict().items():
-        if tensor.data_ptr() not in seen:
-            seen.add(tensor.data_ptr())
-            weights[name] = tensor.detach()
-    return weights
-
-
-def save_checkpoint(
-    directory: Path, state: State, model: nn.Module, optimizer: torch.optim.Optimizer, keep: int
-) -> None:
-    """Writes `step-XXXXXXXX` below `directory`, and removes all but the newest `keep` checkpoints."""
-    path = directory / f"step-{state.step:08d}"
-    with atomic_directory(path) as temporary:
-        save_file(_contiguous(unshared_weights(model)), temporary / WEIGHTS)
-        save_file(_contiguous(_optimizer_tensors(model, optimizer)), temporary / OPTIMIZER)
-        hashes = {name: hash_file(temporary / name) for name in (WEIGHTS, OPTIMIZER)}
-        write_json(temporary / STATE, {**asdict(state), "hashes": hashes})
-    for old in checkpoints(directory)[:-keep]:
-        shutil.rmtree(old)
+    @property
+    def name(self) -> str:
+        """What the checkpoint of this state is called."""
+        return f"step-{self.step:08d}"
 
 
 def checkpoints(directory: Path) -> list[Path]:
@@ -59,71 +55,110 @@ def checkpoints(directory: Path) -> list[Path]:
     return sorted(path for path in directory.glob("step-*") if (path / STATE).exists())
 
 
-def load_latest(directory: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> State:
-    """Puts the newest checkpoint into `model` and `optimizer`; a fresh `State` when there is none.
-
-    Raises SapwoodError when a file is not what was written.
-    """
-    if not directory.exists():
-        return State()
-    remove_leftovers(directory)
-    saved = checkpoints(directory)
-    if not saved:
-        return State()
-    state = load_weights(saved[-1], model)
-    _load_optimizer(_verified(saved[-1], OPTIMIZER), model, optimizer)
-    return state
-
-
-def load_weights(checkpoint: Path, model: nn.Module) -> State:
-    """Puts the weights of one checkpoint into `model`, and tells where the run stood.
-
-    Raises SapwoodError when the file is not what was written, or belongs to another model.
-    """
-    own = unshared_weights(model)
-    with safe_open(_verified(checkpoint, WEIGHTS), framework="pt") as file:
-        names = set(file.keys())
-        if names != set(own):
-            raise SapwoodError(f"{checkpoint} belongs to another model: it differs in {sorted(names ^ set(own))[:3]}.")
-        for name, tensor in own.items():
-            tensor.copy_(file.get_tensor(name))
-    return read_state(checkpoint)
-
-
 def read_state(checkpoint: Path) -> State:
     """Where the run stood when a checkpoint was saved."""
     record = read_json(checkpoint / STATE)
-    return State(record["step"], record["position"], record["seconds"])
+    return State(**{name: record[name] for name in State.__dataclass_fields__})
 
 
-def _verified(checkpoint: Path, name: str) -> Path:
-    """The path of a checkpoint's file, if its checksum is the one that was written."""
-    path = checkpoint / name
-    if hash_file(path) != read_json(checkpoint / STATE)["hashes"][name]:
-        raise SapwoodError(
-            f"{path} is damaged: its checksum is not the one that was written. "
-            f"Remove {checkpoint} to continue from the checkpoint before it."
-        )
-    return path
+def fingerprint_checkpoint(checkpoint: Path) -> str:
+    """Identifies a checkpoint by the checksums of its files."""
+    return "+".join(sorted(read_json(checkpoint / STATE)["hashes"].values()))
 
 
-def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    return {
-        f"{name}/{key}": value
-        for name, parameter in model.named_parameters()
-        for key, value in optimizer.state.get(parameter, {}).items()
-    }
+def verify(checkpoint: Path, names: Iterable[str] | None = None) -> None:
+    """Raises SapwoodError where a file of a checkpoint, or one of those `names`, is not what was written."""
+    hashes: dict[str, str] = read_json(checkpoint / STATE)["hashes"]
+    for name in hashes if names is None else names:
+        path = checkpoint / name
+        if not path.exists():
+            raise SapwoodError(f"{path} is missing. {_instead(checkpoint)}")
+        if hash_file(path) != hashes[name]:
+            raise SapwoodError(
+                f"{path} is damaged: its checksum is not the one that was written. {_instead(checkpoint)}"
+            )
 
 
-def _load_optimizer(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    parameters = dict(model.named_parameters())
-    with safe_open(path, framework="pt") as file:
-        for key in file.keys():  # noqa: SIM118 - safe_open is no mapping
-            name, _, part = key.rpartition("/")
-            parameter = parameters[name]
-            tensor = file.get_tensor(key)
-            optimizer.state[parameter][part] = tensor if part == "step" else tensor.to(parameter.device)
+def files_of(checkpoint: Path) -> list[str]:
+    """The names of a checkpoint's files of tensors."""
+    return sorted(read_json(checkpoint / STATE)["hashes"])
 
 
-def _contiguous(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: tensor.contiguous() for name, tensor in tensors.items()}
+def load_checkpoint(checkpoint: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Fills tensors, whole or sharded, with what a checkpoint holds under their names. A collective of all ranks.
+
+    Raises SapwoodError where it does not hold all of them.
+    """
+    lacking = sorted(tensors.keys() - CheckpointTensors(checkpoint, verified=True).keys())
+    if lacking:
+        raise SapwoodError(f"{checkpoint} belongs to another model: it has no '{lacking[0]}'.")
+    load(tensors, storage_reader=HuggingFaceStorageReader(str(checkpoint)))
+
+
+class CheckpointTensors(Mapping[str, torch.Tensor]):
+    """The tensors of a checkpoint, whole, each read when it is asked for.
+
+    Weights have the names of the model; `optimizer/`, `ema/` and `guard/` begin the names of all else.
+    """
+
+    def __init__(self, checkpoint: Path, *, verified: bool = False) -> None:
+        """Opens a checkpoint, and verifies it first, unless that is done."""
+        if not verified:
+            verify(checkpoint)
+        self._parts: dict[str, tuple[str, list[tuple[Path, list[int]]]]] = {}
+        """For each tensor its name in the files, which of them hold parts of it, and where the parts begin."""
+        for name in files_of(checkpoint):
+            with safe_open(checkpoint / name, framework="pt") as file:
+                places = json.loads((file.metadata() or {})[SHARDING])
+                for key in file.keys():  # noqa: SIM118 - safe_open is no mapping
+                    self._parts.setdefault(key, (key, []))[1].append((checkpoint / name, places[key]["saved_offsets"]))
+
+    @property
+    def weights(self) -> CheckpointTensors:
+        """The weights that were trained."""
+        return self._chosen({name: name for name in self if not name.startswith((OPTIMIZER, AVERAGE, GUARD))})
+
+    @property
+    def average(self) -> CheckpointTensors:
+        """Their exponential moving average, under the same names; empty where the recipe keeps none."""
+        return self._chosen({name.removeprefix(AVERAGE): name for name in self if name.startswith(AVERAGE)})
+
+    def _chosen(self, names: Mapping[str, str]) -> CheckpointTensors:
+        chosen = copy(self)
+        chosen._parts = {name: self._parts[held] for name, held in names.items()}
+        return chosen
+
+    def empty(self, name: str) -> torch.Tensor:
+        """A tensor of the same shape and type, on the device `meta`."""
+        key, parts = self._parts[name]
+        ends = []
+        for path, begin in parts:
+            with safe_open(path, framework="pt") as file:
+                part = file.get_slice(key)
+                ends.append([at + size for at, size in zip(begin, part.get_shape(), strict=True)])
+                dtype = FLOATS.get(part.get_dtype(), torch.int64)
+        return torch.empty([max(sizes) for sizes in zip(*ends, strict=True)], dtype=dtype, device="meta")
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        key, places = self._parts[name]
+        parts = []
+        for path, begin in places:
+            with safe_open(path, framework="pt") as file:
+                parts.append((begin, file.get_tensor(key)))
+        whole: torch.Tensor = parts[0][1]
+        if len(parts) == 1:
+            return whole
+        whole = torch.empty_like(self.empty(name), device="cpu")
+        for begin, part in parts:
+            whole[tuple(slice(at, at + size) for at, size in zip(begin, part.shape, strict=True))] = part
+        return whole
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+
+def _instead(checkpoint: Path) -> str:
+    return f"Remove {checkpoint} to continue from the checkpoint before it."

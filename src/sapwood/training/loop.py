@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-from torch import nn
 from transformers import PreTrainedModel
 
-from sapwood.backbone.load import load_model
 from sapwood.directory import RunDirectory
-from sapwood.errors import SapwoodError
-from sapwood.likelihood.precision import autocast_type
-from sapwood.memory import peak_memory
 from sapwood.metrics import StepMetrics, forget_after
 from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.measured import Losses
 from sapwood.mixture.open import open_stream
 from sapwood.mixture.plan import Plan
 from sapwood.mixture.rounds import is_measured, is_over, next_round
-from sapwood.mixture.stream import Stream, digest
-from sapwood.progress import console, track
-from sapwood.recipe.schema import Checkpoints, Recipe
-from sapwood.training.batch import make_batch
-from sapwood.training.checkpoint import State, load_latest, save_checkpoint
-from sapwood.training.loss import next_token_loss
-from sapwood.training.optimizer import build_optimizer
+from sapwood.mixture.stream import digest
+from sapwood.progress import Advance, console, track
+from sapwood.recipe import Recipe
+from sapwood.recipe.schema import Checkpoints
+from sapwood.training.checkpoint import State
+from sapwood.training.engine import Engine
+from sapwood.training.loader import Loader, StepInput
+from sapwood.training.log import Entry, Log
 from sapwood.training.parallel import Ranks
+from sapwood.training.saving import Saver
 from sapwood.training.schedule import learning_rate
 from sapwood.training.stop import StopRequest
+from sapwood.training.trouble import note
+from sapwood.training.watchdog import Watchdog
 
-Measure = Callable[[PreTrainedModel, State, int, int | None], Losses]
-"""Measures the live model between rounds. The numbers are the tokens it has been trained on, and those after which it
-was measured before (None at first)."""
+Measure = Callable[[PreTrainedModel, State, int | None], Losses]
+"""Measures the live model between rounds. The number is the tokens after which it was measured before, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +42,6 @@ class Trained:
     state: State
     finished: bool
     """False when it was asked to stop before the end."""
-    model: PreTrainedModel
 
 
 def train(
@@ -57,122 +52,165 @@ def train(
     Every round is written to the ledger before its first token is trained. A round that the ledger already holds is
     taken as it was decided, so that a resumed run follows the same stream.
     """
-    settings = recipe.training
-    model = load_model(model_directory, dtype=torch.float32).to(ranks.device).train()
-    optimizer = build_optimizer(model, settings.optimizer)
-    state = load_latest(run.checkpoints, model, optimizer)
-    autocast = autocast_type(settings.precision, ranks.device)
-    ledger = Ledger(run.ledger, writable=ranks.first)
-    stream = open_stream(recipe, run, ledger, [part.domain for part in plan.domains])
-    if ranks.first:
-        forget_after(run.metrics, state.step)
-    done = ledger.tokens_until(state.position)
-    if state.step:
-        console.print(f"Continuing after step {state.step}, {done:,} tokens.")
-
-    due = CheckpointClock(settings.checkpoints, settings.batch_tokens, done)
-    finished = False
-    with StopRequest() as stop, track("Training", plan.tokens, done=done) as advance:
-        current = None
-        while True:
-            entry = ledger.at(state.position)
-            if entry is None and not is_over(plan, ledger):
-                last = ledger.rounds[-1].start_tokens if ledger.rounds else None
-                losses = measure(model, state, done, last) if state.position or is_measured(recipe) else {}
-                decided = next_round(recipe, plan, ledger, losses) if ranks.first else None
-                line = ranks.tell(decided.to_json() if decided else None)
-                entry = Round.from_json(line) if line else None
-                if entry is not None:
-                    ledger.append(entry)
-            if entry is None:
-                finished = True
-                break
-            if entry is not current:
-                current = entry
-                if ranks.first:
-                    stream.make_passes(entry)
-                ranks.wait()
-
-            started = time.monotonic()
-            stage = plan.stage(entry.stage)
-            positions = range(state.position, min(state.position + stage.batch_sequences, entry.stop))
-            tokens = len(positions) * entry.sequence_length
-            rate = learning_rate(recipe, plan, entry.stage, done - ledger.stage_start(entry.stage) + tokens / 2)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            torch.manual_seed(hash((recipe.seed, state.step, ranks.rank)))  # dropout, in models that have it
-            loss, norm, read = step(model, optimizer, stream, positions, recipe, ranks, autocast)
-            if not math.isfinite(loss):
-                raise SapwoodError(
-                    f"The loss of step {state.step + 1} is {loss}. The last checkpoint is intact; lower the learning "
-                    f"rate, or look at sequences {positions.start} to {positions.stop - 1}."
-                )
-
-            seconds = time.monotonic() - started
-            state = State(state.step + 1, positions.stop, state.seconds + seconds)
-            done += tokens
-            if ranks.first:
-                StepMetrics(
-                    step=state.step,
-                    position=state.position,
-                    tokens=done,
-                    stage=entry.stage,
-                    loss=loss,
-                    learning_rate=rate,
-                    gradient_norm=norm,
-                    tokens_per_second=tokens / seconds,
-                    seconds=state.seconds,
-                    memory_bytes=peak_memory(ranks.device),
-                    digest=read,
-                ).write(run.metrics)
-            advance(tokens, f"loss {loss:.3f}, {tokens / seconds:,.0f} tokens/s")
-
-            stopping = ranks.any(stop.requested)
-            if stopping or state.position == entry.stop or ranks.any(due(done)):
-                if ranks.first:
-                    save_checkpoint(run.checkpoints, state, model, optimizer, settings.checkpoints.keep)
-                due = CheckpointClock(settings.checkpoints, settings.batch_tokens, done)
-                ranks.wait()
-            if stopping:
-                break
-
-    if finished:
-        ledger.finish(state.position)
-    return Trained(state, finished, model)
+    timeout = recipe.training.parallel.timeout.amount
+    with Watchdog(ranks.rank, run.stalls, timeout) as watchdog, StopRequest() as stop:
+        with watchdog.paused():
+            loop = Loop(recipe, plan, model_directory, run, ranks, watchdog, stop)
+        with track("Training", plan.tokens, done=loop.state.tokens) as loop.advance:
+            finished = loop.run(measure)
+        with watchdog.paused():
+            loop.saver.finish()
+    return Trained(loop.state, finished)
 
 
-def step(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    stream: Stream,
-    positions: range,
-    recipe: Recipe,
-    ranks: Ranks,
-    autocast: torch.dtype | None,
-) -> tuple[float, float, str]:
-    """One optimizer step on the sequences at `positions`.
+class Loop:
+    """The parts of a run, and how far they have come."""
 
-    Gives the loss per predicted token, the gradient's norm, and a digest of what was trained on (`stream.digest`). The
-    loss is divided by the predicted tokens of the whole batch, over all micro-batches and ranks, so that neither
-    changes the step.
-    """
-    settings = recipe.training
-    mine = [stream[position] for position in ranks.share(positions)]
-    batches = [
-        make_batch(mine[start : start + settings.micro_batch], isolate_documents=settings.isolate_documents)
-        for start in range(0, len(mine), settings.micro_batch)
-    ]
-    predicted = ranks.sum(sum(batch.predicted for batch in batches))
-    total = 0.0
-    for batch in batches:
-        loss = next_token_loss(model, batch.to(ranks.device), autocast) / max(predicted, 1)
-        loss.backward()  # type: ignore[no-untyped-call]
-        total += float(loss.detach())
-    ranks.sum_gradients(model.parameters())
-    norm = nn.utils.clip_grad_norm_(model.parameters(), settings.optimizer.clip or math.inf)
-    optimizer.step()
-    optimizer.zero_grad()
-    return ranks.sum(total), float(norm), digest(ranks.sum_modulo(sequence.digest for sequence in mine))
+    advance: Advance
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        plan: Plan,
+        model_directory: Path,
+        run: RunDirectory,
+        ranks: Ranks,
+        watchdog: Watchdog,
+        stop: StopRequest,
+    ) -> None:
+        domains = [part.domain for part in plan.domains]
+        names = [domain.name for domain in domains]
+        self.recipe, self.plan, self.directory, self.ranks = recipe, plan, run, ranks
+        self.watchdog, self.stop = watchdog, stop
+        self.ledger = Ledger(run.ledger, writable=ranks.first)
+        self.stream = open_stream(recipe, run, self.ledger, domains)
+        self.engine = Engine(recipe, model_directory, names, ranks)
+        self.saver = Saver(recipe, run, ranks)
+        self.state = self.engine.load_latest(run.checkpoints)
+        self.log = Log(run.metrics, names, ranks, self.state.seconds, lambda stage, speed: None, self._show)
+        self.due = self._clock()
+        if ranks.first:
+            forget_after(run.metrics, self.state.step)
+        if self.state.step:
+            console.print(f"Continuing after step {self.state.step:,}, {self.state.tokens:,} tokens.")
+        elif recipe.training.guard.action == "roll-back":
+            self._save()  # there must be something to roll back to
+
+    def run(self, measure: Measure) -> bool:
+        """Trains round after round. Says whether the run came to its end; if not, it was asked to stop."""
+        while (entry := self._round(measure)) is not None:
+            if not self._train(entry):
+                return False
+        self.ledger.finish(self.state.position)
+        return True
+
+    def _round(self, measure: Measure) -> Round | None:
+        """The round that comes next, decided now if it was not before; None when the run is over."""
+        entry = self.ledger.at(self.state.position)
+        if entry is None and not is_over(self.plan, self.ledger):
+            last = self.ledger.rounds[-1].start_tokens if self.ledger.rounds else None
+            measured = self.state.position or is_measured(self.recipe)
+            with self.watchdog.paused():
+                losses = measure(self.engine.model, self.state, last) if measured else {}
+                decided = next_round(self.recipe, self.plan, self.ledger, losses) if self.ranks.first else None
+                line = self.ranks.tell(decided.to_json() if decided else None)
+            entry = Round.from_json(line) if line else None
+            if entry is not None:
+                self.ledger.append(entry)
+        if entry is not None:
+            if self.ranks.first:
+                self.stream.make_passes(entry)
+            self.ranks.wait()
+        return entry
+
+    def _train(self, entry: Round) -> bool:
+        """Trains to the end of a round, or from a place before it once more; False when asked to stop."""
+        settings = self.recipe.training
+        self.engine.begin_stage(entry.stage)
+        loader = Loader(self.stream, self._steps(entry), entry.sequence_length, self.ranks, settings)
+        self.log.start()
+        try:
+            for inputs in loader:
+                signs = [self.stop.requested, self.due(self.state.tokens), bool(self.log.bad)]
+                self.watchdog.now(f"waiting for the other ranks before step {self.state.step + 1:,}")
+                stopping, due, bad, predicted, total = self.ranks.sum([*signs, inputs.predicted, inputs.digest])
+                if bad and self._is_rolled_back():
+                    return True
+                if stopping or due:
+                    self._save()
+                if stopping:
+                    return False
+                self._step(entry, inputs, predicted, digest(total))
+                self.watchdog.now(f"waiting for the batch of step {self.state.step + 1:,}")
+        finally:
+            loader.close()
+        self.log.read()
+        if not self._is_rolled_back():
+            self._save()
+        return True
+
+    def _steps(self, entry: Round) -> Iterator[range]:
+        """The positions of the steps that are left of a round."""
+        size = self.plan.stage(entry.stage).batch_sequences
+        for start in range(self.state.position, entry.stop, size):
+            yield range(start, min(start + size, entry.stop))
+
+    def _step(self, entry: Round, inputs: StepInput, predicted: int, read: str) -> None:
+        number, tokens = self.state.step + 1, len(inputs.positions) * entry.sequence_length
+        middle = self.state.tokens - self.ledger.stage_start(entry.stage) + tokens / 2
+        rate = learning_rate(self.recipe, self.plan, entry.stage, middle)
+        numbers = None
+        if not self.ledger.leaves_out(inputs.positions):
+            self.watchdog.now(f"in step {number:,}")
+            numbers = self.engine.step(inputs, predicted, rate, self.state.step)
+        self.state = State(number, inputs.positions.stop, self.state.tokens + tokens, self.state.seconds, rate)
+        self.log.add(
+            Entry(
+                step=number,
+                positions=inputs.positions,
+                tokens=tokens,
+                total=self.state.tokens,
+                stage=entry.stage,
+                learning_rate=rate,
+                digest=read,
+                waited=inputs.waited,
+                numbers=numbers,
+            )
+        )
+
+    def _is_rolled_back(self) -> bool:
+        """Notes the steps that were left out, and returns to the last checkpoint if the recipe wants that."""
+        self.log.read()
+        bad, self.log.bad = self.log.bad, []
+        if bad:
+            guard = self.recipe.training.guard
+            note(bad, guard, self.stream, self.directory, write=self.ranks.first)
+            if guard.action == "roll-back":
+                self.saver.settle()
+                reached = self.state.tokens
+                self.state = self.engine.load_latest(self.directory.checkpoints)
+                self.advance(self.state.tokens - reached)
+                if self.ranks.first:
+                    forget_after(self.directory.metrics, self.state.step)
+                return True
+        return False
+
+    def _save(self) -> None:
+        self.log.read()
+        self.state = replace(self.state, seconds=self.log.seconds)
+        self.watchdog.now(f"saving the state after step {self.state.step:,}")
+        with self.watchdog.paused():
+            self.saver.save(self.state, self.engine.tensors())
+        self.due = self._clock()
+        self.log.start()
+
+    def _clock(self) -> CheckpointClock:
+        training = self.recipe.training
+        return CheckpointClock(training.checkpoints, training.batch_tokens, self.state.tokens)
+
+    def _show(self, metrics: StepMetrics, tokens: int) -> None:
+        loss = "left out" if metrics.skipped else f"loss {metrics.loss:.3f}"
+        self.advance(tokens, f"{loss}, {metrics.tokens_per_second:,.0f} tokens/s")
 
 
 class CheckpointClock:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from sapwood.recipe.schema import Optimizer
 
-
-def build_optimizer(model: nn.Module, settings: Optimizer) -> torch.optim.AdamW:
+def build_optimizer(model: nn.Module, settings) -> torch.optim.AdamW:
     """AdamW over all trainable parameters; weight decay is for matrices only, not for norms and biases."""
+    settings = settings.optimizer
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     matrices = [parameter for parameter in trainable if parameter.ndim >= 2]
     vectors = [parameter for parameter in trainable if parameter.ndim < 2]
@@ -24,3 +23,18 @@ def build_optimizer(model: nn.Module, settings: Optimizer) -> torch.optim.AdamW:
         eps=settings.epsilon,
         fused=True,
     )
+
+
+def optimizer_tensors(model, optimizer):
+    return {
+        f"optimizer/{name}/{key}": value if value.ndim else value.view(1)
+        for name, parameter in model.named_parameters()
+        for key, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def restore(model, optimizer, tensors):
+    parameters = dict(model.named_parameters())
+    for key, tensor in tensors.items():
+        name, _, part = key.removeprefix("optimizer/").rpartition("/")
+        optimizer.state[parameters[name]][part] = tensor.view(()) if part == "step" else tensor

@@ -1,30 +1,40 @@
-"""One process, or several under torchrun: who does which part of a batch, and how their gradients become one."""
+"""One process, or several under torchrun: who does which part of a batch, and how the model is spread over them."""
 
 from __future__ import annotations
 
+import atexit
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import orjson
 import torch
 import torch.distributed as dist
+from torch import nn
+from torch._C._distributed_c10d import HashStore
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 
 from sapwood.memory import reuse_freed_memory
+from sapwood.recipe.schema import Parallel
 
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """This process's place among all that train the same model. Every rank holds the whole model."""
+    """This process's place among all that train the same model; one process alone is rank 0 of 1."""
 
     rank: int
     size: int
     device: torch.device
 
     @staticmethod
-    def join() -> Ranks:
-        """Reads the place from torchrun's environment, joins the others if there are any, and readies the device."""
+    def join(timeout: timedelta | None = None) -> Ranks:
+        """Reads the place from torchrun's environment, joins the others, and readies the device.
+
+        `timeout` is how long a rank waits for the others. Later calls in the same process find the group joined.
+        """
         rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         if torch.cuda.is_available():
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
@@ -32,14 +42,15 @@ class Ranks:
         else:
             device = torch.device("cpu")
             reuse_freed_memory()
-        if size > 1 and not dist.is_initialized():
-            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        if not dist.is_initialized():
+            # Flags and records travel between the processes without the GPU, hence gloo beside NCCL.
+            backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+            if size > 1:
+                dist.init_process_group(backend, timeout=timeout)
+            else:
+                dist.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
+            atexit.register(_leave)
         return Ranks(rank, size, device)
-
-    def leave(self) -> None:
-        """Parts from the others."""
-        if dist.is_initialized():
-            dist.destroy_process_group()
 
     @property
     def first(self) -> bool:
@@ -50,50 +61,71 @@ class Ranks:
         """This rank's part of the positions of a batch: every size-th of them."""
         return positions[self.rank :: self.size]
 
-    def sum(self, value: float) -> float:
-        """The sum of a number over all ranks."""
-        if self.size == 1:
-            return value
-        total = torch.tensor(value, dtype=torch.float64, device=self.device)
-        dist.all_reduce(total)
-        return float(total)
-
-    def sum_modulo(self, values: Iterable[int]) -> int:
-        """The sum of whole numbers over all ranks, modulo 2^64."""
-        total = sum(values) % 2**64
+    def sum(self, values: Sequence[int]) -> list[int]:
+        """The sums of some whole numbers over all ranks, modulo 2^64. The GPU is not waited for."""
+        total = torch.tensor([value % 2**64 - 2**63 for value in values])
         if self.size > 1:
-            signed = torch.tensor(total - 2**63, dtype=torch.int64, device=self.device)
-            dist.all_reduce(signed)
-            total = (int(signed) + self.size * 2**63) % 2**64
-        return total
-
-    def any(self, flag: bool) -> bool:
-        """Whether the flag is raised on any rank."""
-        return self.sum(float(flag)) > 0
+            dist.all_reduce(total)
+        return [(int(value) + self.size * 2**63) % 2**64 for value in total]
 
     def tell(self, record: Any) -> Any:
         """What the first rank has to say, as JSON, on every rank."""
         if self.size == 1:
             return record
         content = orjson.dumps(record) if self.first else b""
-        length = torch.tensor(len(content), device=self.device)
+        length = torch.tensor(len(content))
         dist.broadcast(length, 0)
-        told = torch.empty(int(length), dtype=torch.uint8, device=self.device)
+        told = torch.empty(int(length), dtype=torch.uint8)
         if self.first:
             told.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
         dist.broadcast(told, 0)
         return orjson.loads(bytes(told.tolist()))
 
-    def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Replaces every gradient by its sum over all ranks. A rank without a sequence adds nothing."""
-        for parameter in parameters:
-            if parameter.requires_grad:
-                if parameter.grad is None:
-                    parameter.grad = torch.zeros_like(parameter)
-                if self.size > 1:
-                    dist.all_reduce(parameter.grad)
+    def add_up(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Replaces a tensor on the device by its sum over all ranks."""
+        if self.size > 1:
+            dist.all_reduce(tensor)
+        return tensor
 
     def wait(self) -> None:
         """Waits until all ranks are here."""
-        if self.size > 1:
-            dist.barrier()
+        self.sum([0])
+
+    def mesh(self, sharding: str) -> DeviceMesh:
+        """The ranks in order, or, where parts of the model are held several times, [copies, parts]."""
+        parts = {"full": self.size, "hybrid": int(os.environ.get("LOCAL_WORLD_SIZE", self.size)), "none": 1}[sharding]
+        if parts == self.size:
+            return init_device_mesh(self.device.type, (self.size,), mesh_dim_names=("shard",))
+        shape = (self.size // parts, parts)
+        return init_device_mesh(self.device.type, shape, mesh_dim_names=("replicate", "shard"))
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def spread(
+    model: nn.Module,
+    layers: Sequence[nn.Module],
+    ranks: Ranks,
+    settings: Parallel,
+    masters: torch.dtype,
+    arithmetic: torch.dtype | None,
+) -> None:
+    """Spreads a model over the ranks, layer by layer (FSDP2), in place. One rank takes the same path.
+
+    Parameters become DTensors of the type `masters`; `arithmetic` is the type of forward and backward passes, where it
+    is another. Gradients are summed over the ranks in fp32.
+    """
+    mesh = ranks.mesh(settings.sharding)
+    policy = MixedPrecisionPolicy(param_dtype=arithmetic, reduce_dtype=torch.float32)
+    offload = CPUOffloadPolicy(pin_memory=ranks.device.type == "cuda") if settings.offload else OffloadPolicy()
+    for module in [*layers, model]:
+        for parameter in module.parameters():  # and not buffers, such as the frequencies of positions
+            parameter.data = parameter.data.to(masters)
+        fully_shard(module, mesh=mesh, mp_policy=policy, offload_policy=offload)
+        assert isinstance(module, FSDPModule)
+        # The loss is divided by the tokens of all ranks already.
+        module.set_gradient_divide_factor(1.0)
+        module.set_force_sum_reduction_for_comms(True)

@@ -1,0 +1,145 @@
+"""The model with its optimizer: what one step does to them, and what is saved of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.distributed.tensor import DTensor
+from transformers import PreTrainedModel
+
+from sapwood.recipe import Recipe
+from sapwood.training.checkpoint import (
+    AVERAGE,
+    OPTIMIZER,
+    CheckpointTensors,
+    State,
+    checkpoints,
+    files_of,
+    load_checkpoint,
+    read_state,
+    verify,
+)
+from sapwood.training.guard import Watch
+from sapwood.training.loader import StepInput
+from sapwood.training.loss import next_token_losses
+from sapwood.training.model import accumulate, build_model
+from sapwood.training.optimizer import build_optimizer, optimizer_tensors, restore
+from sapwood.training.parallel import Ranks
+
+
+class Engine:
+    """The model on the ranks. All its methods are collective: every rank calls them with the same arguments."""
+
+    def __init__(self, recipe: Recipe, directory: Path, domains: Sequence[str], ranks: Ranks) -> None:
+        """Builds the model in `directory` and its optimizer; batches will have sequences of `domains`."""
+        self.model: PreTrainedModel
+        self.model, self._head = build_model(directory, recipe.training, ranks)
+        self._recipe = recipe
+        self._settings = recipe.training
+        self._ranks = ranks
+        self._numbers = {domain: number for number, domain in enumerate(domains)}
+        self._optimizer = build_optimizer(self.model, self._settings)
+        self._watch = Watch(self._settings.guard, ranks.device)
+        self._average = (
+            {name: parameter.detach().clone() for name, parameter in self._trained().items()}
+            if self._settings.ema
+            else {}
+        )
+
+    def step(self, inputs: StepInput, predicted: int, rate: float, number: int) -> torch.Tensor:
+        """One optimizer step, the `number`th, with the learning rate `rate`; `predicted` tokens count over all ranks.
+
+        Gives, without waiting for the device, float64 numbers [3 + 2 * domains]: the loss per predicted token, the
+        norm of the gradient, whether the step was left out; the sums of losses by domain, and of predicted tokens.
+        """
+        device = self._ranks.device
+        torch.manual_seed(hash((self._recipe.seed, number, self._ranks.rank)))  # dropout, in models that have it
+        sums = torch.zeros(2, len(self._numbers), dtype=torch.float64, device=device)
+        for index, micro in enumerate(inputs.micro_batches):
+            accumulate(self.model, last=index + 1 == len(inputs.micro_batches), settings=self._settings)
+            total, losses = next_token_losses(self.model, micro.batch.to(device), self._head)
+            (total / max(predicted, 1)).backward()  # type: ignore[no-untyped-call]
+            if micro.domains:
+                rows = torch.tensor([self._numbers[domain] for domain in micro.domains], device=device)
+                sums[0].index_add_(0, rows, losses.double())
+                sums[1].index_add_(0, rows, torch.tensor(micro.predicted, dtype=torch.float64, device=device))
+        self._ranks.add_up(sums)
+        loss = sums[0].sum() / max(predicted, 1)
+        norm = self._clip().to(loss)
+        left_out = self._watch.judge(loss, norm)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        # The fused kernel leaves everything as it is where this flag is up; it serves overflow in fp16 otherwise.
+        self._optimizer.grad_scale, self._optimizer.found_inf = None, left_out  # type: ignore[attr-defined]
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        self._follow()
+        return torch.cat([torch.stack([loss, norm, left_out.double()]), sums.flatten()])
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """What a checkpoint holds: the trained weights, the optimizer's state, the average, the guard's memory."""
+        return {**self._own(), **optimizer_tensors(self.model, self._optimizer)}
+
+    def load_latest(self, directory: Path) -> State:
+        """Puts the newest checkpoint below `directory` into model and optimizer; a fresh State when there is none.
+
+        Raises SapwoodError where a file is not what was written.
+        """
+        saved = checkpoints(directory) if directory.exists() else []
+        if not saved:
+            return State()
+        # Every rank looks at its part of the files.
+        verify(saved[-1], files_of(saved[-1])[self._ranks.rank :: self._ranks.size])
+        moments = self._moments(CheckpointTensors(saved[-1], verified=True))
+        load_checkpoint(saved[-1], {**self._own(), **moments})
+        restore(self.model, self._optimizer, moments)
+        return read_state(saved[-1])
+
+    def begin_stage(self, stage: str) -> None:
+        """Lets what the recipe trains in a stage be trained, and nothing else."""
+
+    def _own(self) -> dict[str, torch.Tensor]:
+        return {
+            **self._trained(),
+            **{f"{AVERAGE}{name}": tensor for name, tensor in self._average.items()},
+            **self._watch.tensors,
+        }
+
+    def _moments(self, held: CheckpointTensors) -> dict[str, torch.Tensor]:
+        """Room for the optimizer's state in a checkpoint, sharded like the parameters that it belongs to."""
+        parameters = dict(self.model.named_parameters())
+        room = {}
+        for name in held:
+            if name.startswith(OPTIMIZER):
+                parameter = parameters[name.removeprefix(OPTIMIZER).rpartition("/")[0]]
+                like = held.empty(name)
+                alike = like.shape == parameter.shape
+                room[name] = (
+                    torch.zeros_like(parameter, dtype=like.dtype, requires_grad=False)
+                    if alike
+                    else torch.zeros_like(like, device="cpu")
+                )
+        return room
+
+    def _trained(self) -> dict[str, torch.Tensor]:
+        return {name: parameter for name, parameter in self.model.named_parameters() if parameter.requires_grad}
+
+    def _clip(self) -> torch.Tensor:
+        """The norm of the gradient [scalar], which is then no longer than the recipe allows."""
+        parameters = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
+        norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+        if isinstance(norm, DTensor):
+            norm = norm.full_tensor()
+        nn.utils.clip_grads_with_norm_(parameters, self._settings.optimizer.clip or math.inf, norm)
+        return norm
+
+    def _follow(self) -> None:
+        """Moves the average towards the weights."""
+        if self._settings.ema is not None:
+            weights = self._trained()
+            for name, tensor in self._average.items():
+                tensor.lerp_(weights[name].detach().to(tensor.dtype), 1 - self._settings.ema)

@@ -1,0 +1,108 @@
+"""The batches of coming steps, read while the model works on the one before."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from sapwood.mixture.stream import Stream
+from sapwood.recipe.schema import Training
+from sapwood.training.batch import Batch, empty_batch, make_batch
+from sapwood.training.parallel import Ranks
+
+AHEAD = 2
+"""How many steps are read ahead."""
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """What goes through the model at once on this rank."""
+
+    batch: Batch
+    domains: tuple[str, ...]
+    """Of its sequences; none where the rank has no sequence, and runs an empty one along with the others."""
+    predicted: tuple[int, ...]
+    """How many tokens of each sequence are predicted."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepInput:
+    """A rank's part of one step."""
+
+    positions: range
+    """Of the whole batch, over all ranks."""
+    micro_batches: tuple[MicroBatch, ...]
+    """As many on every rank."""
+    digest: int
+    """The sum of the digests of this rank's sequences."""
+    waited: float = 0.0
+    """Seconds that training waited for it."""
+
+    @property
+    def predicted(self) -> int:
+        """How many tokens this rank predicts."""
+        return sum(sum(micro.predicted) for micro in self.micro_batches)
+
+
+class Loader:
+    """Reads one step after the other in a thread of its own."""
+
+    def __init__(
+        self, stream: Stream, steps: Iterable[range], sequence_length: int, ranks: Ranks, settings: Training
+    ) -> None:
+        """Begins to read the batches at the positions of `steps`."""
+        self._stream = stream
+        self._length = sequence_length
+        self._ranks = ranks
+        self._settings = settings
+        self._ready: queue.Queue[StepInput | BaseException | None] = queue.Queue(AHEAD)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._read, args=(list(steps),), name="loader", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[StepInput]:
+        """The steps in order. Raises what reading has raised."""
+        while True:
+            started = time.monotonic()
+            item = self._ready.get()
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield replace(item, waited=time.monotonic() - started)
+
+    def close(self) -> None:
+        """Ends reading."""
+        self._closed.set()
+        while self._thread.is_alive():
+            try:
+                self._ready.get(timeout=0.01)
+            except queue.Empty:
+                continue
+
+    def _read(self, steps: Sequence[range]) -> None:
+        try:
+            for positions in steps:
+                if self._closed.is_set():
+                    return
+                self._ready.put(self._step(positions))
+            self._ready.put(None)
+        except BaseException as error:  # for the one who waits
+            self._ready.put(error)
+
+    def _step(self, positions: range) -> StepInput:
+        size = self._settings.micro_batch
+        mine = [self._stream[position] for position in self._ranks.share(positions)]
+        most = -(-len(positions) // self._ranks.size)
+        parts = []
+        for start in range(0, most, size):
+            part = mine[start : start + size]
+            if part:
+                batch = make_batch(part, isolate_documents=self._settings.isolate_documents)
+                parts.append(MicroBatch(batch, tuple(sequence.domain for sequence in part), tuple(batch.predicted)))
+            else:
+                parts.append(MicroBatch(empty_batch(self._length), (), ()))
+        return StepInput(positions, tuple(parts), sum(sequence.digest for sequence in mine))

@@ -1,0 +1,44 @@
+"""The model as it is trained: loaded, prepared as the recipe says, and spread over the ranks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.distributed.fsdp import FSDPModule
+from transformers import PreTrainedModel
+
+from sapwood.backbone.load import load_model
+from sapwood.likelihood.precision import autocast_type
+from sapwood.recipe.schema import Training
+from sapwood.training.attention import attend_by_document
+from sapwood.training.layers import decoder_layers
+from sapwood.training.loss import LossHead
+from sapwood.training.parallel import Ranks, spread
+
+
+def build_model(directory: Path, settings: Training, ranks: Ranks) -> tuple[PreTrainedModel, LossHead | None]:
+    """The model in a directory, ready to be trained on the ranks, and its head where that gives the loss in chunks.
+
+    The weights are read as they are stored, which maps the files into memory; only a layer at a time is converted to
+    the type of the master weights, of which every rank keeps its part.
+    """
+    model = load_model(directory).train()
+    attend_by_document(model)
+    head = None if settings.loss == "whole" else LossHead.of(model)
+    layers = decoder_layers(model)
+    masters = torch.bfloat16 if settings.weights == "bf16" else torch.float32
+    arithmetic = autocast_type(settings.precision, ranks.device)
+    if settings.compile:
+        for layer in layers:
+            layer.compile()
+    spread(model, layers, ranks, settings.parallel, masters, None if arithmetic == masters else arithmetic)
+    return model, head
+
+
+def accumulate(model: nn.Module, *, last: bool, settings: Training) -> None:
+    """Prepares for the backward pass of a micro-batch: gradients are summed over the ranks after the `last` one."""
+    assert isinstance(model, FSDPModule)
+    model.set_requires_gradient_sync(last or settings.parallel.reduce == "micro-batch")
+    model.set_is_last_backward(last)
