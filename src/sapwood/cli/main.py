@@ -10,6 +10,7 @@ from sapwood import __version__
 from sapwood.cli import (
     account,
     audit,
+    checkpoint,
     evaluate,
     export,
     init,
@@ -50,6 +51,7 @@ for verb in (
     run.run,
 ):
     app.command()(verb)
+app.add_typer(checkpoint.checkpoint, name="checkpoint", no_args_is_help=True)
 app.add_typer(topics.topics, name="topics", no_args_is_help=True)
 
 

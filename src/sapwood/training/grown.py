@@ -10,7 +10,9 @@ from transformers import PreTrainedModel
 
 from sapwood.backbone.export import export
 from sapwood.backbone.load import load_model
+from sapwood.backbone.stored import StoredWeights
 from sapwood.recipe import Recipe
+from sapwood.training.adapters import MergedWeights
 from sapwood.training.checkpoint import CheckpointTensors
 
 
@@ -19,13 +21,17 @@ def grown_weights(recipe: Recipe, backbone: Path, checkpoint: Path) -> Mapping[s
 
     Raises SapwoodError where the checkpoint is not what was written.
     """
-    return CheckpointTensors(checkpoint).weights
+    trained = CheckpointTensors(checkpoint).weights
+    adapter = recipe.training.adapter
+    return trained if adapter is None else MergedWeights(StoredWeights(backbone), trained, adapter)
 
 
-def export_grown(recipe: Recipe, backbone: Path, checkpoint: Path, target: Path) -> None:
-    """Writes the model of a checkpoint as a Hugging Face directory, as the backbone is one."""
+def export_grown(
+    recipe: Recipe, backbone: Path, checkpoint: Path, target: Path, dtype: torch.dtype | None = None
+) -> None:
+    """Writes the model of a checkpoint as a Hugging Face directory, as the backbone is one, or in another type."""
     weights = grown_weights(recipe, backbone, checkpoint)
-    export(weights, backbone, target, partial=not _trains_all(recipe))
+    export(weights, backbone, target, dtype, partial=not _trains_all(recipe))
 
 
 def load_grown(recipe: Recipe, backbone: Path, checkpoint: Path) -> PreTrainedModel:

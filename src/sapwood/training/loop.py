@@ -129,6 +129,7 @@ class Loop:
         self.engine.begin_stage(entry.stage)
         loader = Loader(self.stream, self._steps(entry), entry.sequence_length, self.ranks, settings)
         self.log.start()
+        self.watchdog.now(f"waiting for the batch of step {self.state.step + 1:,}")
         try:
             for inputs in loader:
                 signs = [self.stop.requested, self.due(self.state.tokens), bool(self.log.bad)]
