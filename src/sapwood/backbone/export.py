@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
 
-from sapwood.backbone.contents import CONFIG, WEIGHTS_INDEX, other_files, share_weights, weight_files
+from sapwood.backbone.contents import CONFIG, WEIGHTS_INDEX, copy_other_files, share_weights, weight_files
 from sapwood.backbone.load import FLOATS, load_config
 from sapwood.errors import SapwoodError
 from sapwood.files import atomic_directory, read_json, write_json
@@ -41,10 +40,7 @@ def export(state: Mapping[str, torch.Tensor], source: Path, target: Path, dtype:
     if dtype is not None:
         dtypes = {name: dtype if stored.is_floating_point else stored for name, stored in dtypes.items()}
     with atomic_directory(target) as directory:
-        for file in other_files(source):
-            copy = directory / file.relative_to(source)
-            copy.parent.mkdir(exist_ok=True)
-            shutil.copyfile(file, copy)
+        copy_other_files(source, directory)
         if dtype is not None:
             _name_dtype(directory / CONFIG, dtype)
         _write_weights(tensors, dtypes, directory)
