@@ -11,6 +11,7 @@ from sapwood.cli import (
     account,
     audit,
     evaluate,
+    expand,
     export,
     init,
     plan,
@@ -23,6 +24,7 @@ from sapwood.cli import (
     solve,
     topics,
     train,
+    vocabulary,
 )
 from sapwood.errors import SapwoodError
 from sapwood.progress import console
@@ -48,9 +50,11 @@ for verb in (
     export.export,
     report.report,
     run.run,
+    expand.expand,
 ):
     app.command()(verb)
 app.add_typer(topics.topics, name="topics", no_args_is_help=True)
+app.add_typer(vocabulary.vocabulary, name="vocabulary", no_args_is_help=True)
 
 
 def _print_version(wanted: bool) -> None:
