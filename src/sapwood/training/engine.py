@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 
@@ -28,6 +30,8 @@ from sapwood.training.model import accumulate, build_model
 from sapwood.training.optimizer import build_optimizer, optimizer_tensors
 from sapwood.training.parallel import Ranks
 from sapwood.training.trainable import ever_trainable, select
+
+T = TypeVar("T")
 
 
 class Engine:
@@ -79,6 +83,15 @@ class Engine:
         self._optimizer.zero_grad()
         self._follow()
         return torch.cat([torch.stack([loss, norm, left_out.double()]), sums.flatten()])
+
+    def measured(self, measure: Callable[[PreTrainedModel], T]) -> T:
+        """What `measure` finds of the model as it is now."""
+        try:
+            return measure(self.model)
+        finally:
+            # After a forward pass alone the last parameters would still stand there whole, and be trained no further.
+            assert isinstance(self.model, FSDPModule)
+            self.model.reshard()
 
     def begin_stage(self, name: str) -> None:
         """Lets what the recipe trains in a stage be trained, and nothing else."""
