@@ -23,6 +23,7 @@ from sapwood.training.checkpoint import (
     read_state,
     verify,
 )
+from sapwood.training.flops import flops_per_token, peak_flops, utilisation
 from sapwood.training.guard import Watch
 from sapwood.training.loader import StepInput
 from sapwood.training.loss import next_token_losses
@@ -93,9 +94,15 @@ class Engine:
             assert isinstance(self.model, FSDPModule)
             self.model.reshard()
 
-    def begin_stage(self, name: str) -> None:
+    def begin_stage(self, name: str, sequence_length: int) -> None:
         """Lets what the recipe trains in a stage be trained, and nothing else."""
         select(self.model, self._recipe, next(stage for stage in self._recipe.stages if stage.name == name))
+        self._flops = flops_per_token(self.model, sequence_length)
+
+    def utilisation(self, tokens_per_second: float) -> float | None:
+        """The share of what the chips can do (MFU) in the stage that was begun; None where that is not known."""
+        peak = peak_flops(self._settings, self._ranks.device)
+        return utilisation(tokens_per_second, self._flops, peak, self._ranks.size)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """What a checkpoint holds: the trained weights, the optimizer's state, the average, the guard's memory.
