@@ -27,6 +27,6 @@ def expand(
         f"Blocks: {counts['blocks_before']:,} before, {counts['blocks']:,} now. Parameters: "
         f"{counts['parameters_before']:,} before, {counts['parameters']:,} now. In {manifest.seconds:,.0f} s.\n"
         f"The model is in {output}. In the recipe, train the new blocks alone:\n"
-        f"  model: {output}\n"
+        f"  model: {output.resolve()}\n"
         f"  training: {{trainable: [{patterns}]}}"
     )

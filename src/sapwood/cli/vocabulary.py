@@ -90,7 +90,7 @@ def extend(
         f"Pieces: {counts['pieces']:,} more, from id {counts['first_id']:,} on. Rows of the embeddings: "
         f"{counts['rows_before']:,} before, {counts['rows']:,} now. In {manifest.seconds:,.0f} s.\n"
         f"The model is in {output}. In the recipe, let its embeddings settle before everything is trained:\n"
-        f"  model: {output}\n"
+        f"  model: {output.resolve()}\n"
         "  stages:\n"
         "    - {name: embeddings, tokens: ..., mixture: {...}, trainable: [embeddings]}\n"
         "    - ..."
