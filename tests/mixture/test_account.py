@@ -96,7 +96,23 @@ def losses(number: int, loss: float) -> dict[str, Measured]:
 
 
 def step(ledger: Ledger, position: int) -> StepMetrics:
-    return StepMetrics(1, position, ledger.tokens_until(position), "s", 1.0, 1e-3, 1.0, 1.0, 1.0, 1, "0" * 16)
+    return StepMetrics(
+        step=1,
+        position=position,
+        tokens=ledger.tokens_until(position),
+        stage="s",
+        loss=1.0,
+        losses={},
+        learning_rate=1e-3,
+        gradient_norm=1.0,
+        skipped=False,
+        tokens_per_second=1.0,
+        utilisation=None,
+        data_wait=0.0,
+        seconds=1.0,
+        memory_bytes=1,
+        digest="0" * 16,
+    )
 
 
 @pytest.fixture(scope="module")

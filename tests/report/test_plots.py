@@ -16,7 +16,23 @@ from sapwood.report.tones import tones
 
 
 def step(number: int, loss: float, stage: str = "one") -> StepMetrics:
-    return StepMetrics(number, number * 4, number * 1000, stage, loss, 1e-4, 1.0, 500.0, number * 2.0, 10, "")
+    return StepMetrics(
+        step=number,
+        position=number * 4,
+        tokens=number * 1000,
+        stage=stage,
+        loss=loss,
+        losses={},
+        learning_rate=1e-4,
+        gradient_norm=1.0,
+        skipped=False,
+        tokens_per_second=500.0,
+        utilisation=None,
+        data_wait=0.0,
+        seconds=number * 2.0,
+        memory_bytes=10,
+        digest="",
+    )
 
 
 def curves(steps: list[StepMetrics]) -> list[dict[str, object]]:

@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -28,6 +29,12 @@ from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.files import read_lines
 from sapwood.mixture.ledger import Ledger
+from sapwood.training import log
+from sapwood.training.checkpoint import CheckpointTensors
+from sapwood.training.engine import Engine
+from sapwood.training.guard import Watch
+from sapwood.training.loader import StepInput
+from sapwood.training.watchdog import STALLED
 
 TinyRecipe = Callable[..., Path]
 
@@ -125,54 +132,93 @@ def test_ranks_do_not_change_the_run(tiny_recipe: TinyRecipe) -> None:
     assert np.array_equal(batches[1], batches[4])
 
 
-def test_twenty_kills_lose_nothing_but_time(tiny_recipe: TinyRecipe) -> None:
-    """kill -9 at random moments of prepare and train: each run that ends is, to the bit, one left alone."""
-    path = tiny_recipe()
-    reference = prepare_and_train(path)
-    expected, ledger, metrics = weights(reference), _lines(reference.ledger), _lines(reference.metrics)
-    duration = _timed(path)
+def start(path: Path, ranks: int, port: int) -> list[multiprocessing.process.BaseProcess]:
+    """Begins to prepare and train the run of a recipe on some ranks, in fresh processes."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["sapwood.training.loop", "sapwood.evaluation.yardstick", "transformers.models.llama"]
-    )
-    chance, kills, ended = random.Random(0), 0, 0
-    while kills < 20:
-        child = context.Process(target=prepare_and_train, args=(path,))
+    context.set_forkserver_preload(["sapwood.training.loop", "sapwood.evaluation.yardstick", "sapwood.cli.train"])
+    children = [context.Process(target=be_rank, args=(path, rank, ranks, port)) for rank in range(ranks)]
+    for child in children:
         child.start()
-        child.join(timeout=chance.uniform(0.02, 1.0) * duration)
-        if child.exitcode is None:
-            child.kill()
-            child.join()
-            kills += 1
-        else:
-            assert child.exitcode == 0
-            ended += 1
-            _check_and_remove(reference, expected, ledger, metrics)
-    prepare_and_train(path)
-    _check_and_remove(reference, expected, ledger, metrics)
+    return children
 
 
-def _timed(path: Path) -> float:
-    """How long a run takes in a fresh process; it removes what it made."""
+def be_rank(path: Path, rank: int, ranks: int, port: int) -> None:
+    if ranks > 1:
+        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks, "MASTER_PORT": port}
+        os.environ |= {name: str(value) for name, value in place.items()} | {"MASTER_ADDR": "127.0.0.1"}
+        torch.set_num_threads(1)
+        recipe, run = open_run(path, (), path.parent / "runs")
+        train_run(recipe, plan_or_refuse(recipe, run, path), run)
+    else:
+        prepare_and_train(path)
+
+
+def ends(children: list[multiprocessing.process.BaseProcess], seconds: float) -> bool:
+    """Waits so long for all, kills those that are still at work, and says whether none was."""
+    deadline = time.monotonic() + seconds
+    while any(child.exitcode is None for child in children) and time.monotonic() < deadline:
+        if any(child.exitcode for child in children):
+            deadline = 0.0  # one has failed: the others wait for it in vain
+        time.sleep(0.01)
+    failed = any(child.exitcode for child in children)
+    working = [child for child in children if child.exitcode is None]
+    for child in working:
+        child.kill()
+        child.join()
+    assert not failed
+    return not working
+
+
+@pytest.mark.parametrize(("kills", "ranks"), [(20, [1]), (4, [2]), (20, [1, 2, 4, 2, 1])])
+def test_kills_lose_nothing_but_time(tiny_recipe: TinyRecipe, kills: int, ranks: list[int]) -> None:
+    """kill -9 at random moments: a run that ends has trained on the stream of one left alone, whatever the ranks.
+
+    On ranks that stay the same it ends in the same bits, and everything it has written is the same.
+    """
+    path = tiny_recipe()
     run = path.parent / "runs" / "tiny"
-    shutil.rmtree(run)
-    child = multiprocessing.get_context("forkserver").Process(target=prepare_and_train, args=(path,))
+    if ranks != [1]:  # alone, preparing is killed as well
+        recipe, directory = open_run(path, (), run.parent)
+        prepare_run(recipe, directory)
+    prepared = run.with_name("prepared")
+    if run.exists():
+        shutil.copytree(run, prepared)
     started = time.monotonic()
-    child.start()
-    child.join()
-    assert child.exitcode == 0
-    shutil.rmtree(run)
-    return time.monotonic() - started
+    assert ends(start(path, ranks[0], free_port()), 120)
+    duration = time.monotonic() - started
+    reference = run.rename(run.with_name("reference"))
+    chance, done = random.Random(0), 0
+    while done < kills:
+        if not run.exists() and prepared.exists():
+            shutil.copytree(prepared, run)
+        if ends(start(path, ranks[done % len(ranks)], free_port()), chance.uniform(0.1, 1.0) * duration):
+            compare_and_remove(RunDirectory(reference), RunDirectory(run), exact=len(ranks) == 1)
+        else:
+            done += 1
+    if not run.exists() and prepared.exists():
+        shutil.copytree(prepared, run)
+    assert ends(start(path, ranks[-1], free_port()), 120)
+    compare_and_remove(RunDirectory(reference), RunDirectory(run), exact=len(ranks) == 1)
 
 
-def _check_and_remove(
-    run: RunDirectory, expected: dict[str, torch.Tensor], ledger: list[dict], metrics: list[dict]
-) -> None:
-    assert same(weights(run), expected)
-    assert _lines(run.ledger) == ledger
-    assert _lines(run.metrics) == metrics
-    assert not [path for path in run.root.rglob(".*") if path.name.endswith((".tmp", ".old"))]
-    shutil.rmtree(run.root)
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def compare_and_remove(one: RunDirectory, other: RunDirectory, *, exact: bool) -> None:
+    expected, found = _lines(one.metrics), _lines(other.metrics)
+    if exact:
+        assert same(weights(one), weights(other))
+        assert _lines(one.ledger) == _lines(other.ledger)
+        assert expected == found
+    assert [(line["step"], line["position"], line["digest"]) for line in expected] == [
+        (line["step"], line["position"], line["digest"]) for line in found
+    ]
+    assert [line["loss"] for line in expected] == pytest.approx([line["loss"] for line in found], abs=1e-4)
+    assert not [path for path in other.root.rglob(".*") if path.name.endswith((".tmp", ".old"))]
+    shutil.rmtree(other.root)
 
 
 def _lines(path: Path) -> list[dict]:
@@ -258,7 +304,84 @@ def test_training_needs_prepared_sources(tiny_recipe: TinyRecipe) -> None:
         train_run(recipe, plan_or_refuse(recipe, run, path), run)
 
 
-def test_a_loss_that_is_no_number_stops_the_run(tiny_recipe: TinyRecipe) -> None:
+def test_losses_that_are_no_numbers_stop_the_run(tiny_recipe: TinyRecipe) -> None:
     path = tiny_recipe()
-    with pytest.raises(SapwoodError, match="The loss of step"):
+    with pytest.raises(SapwoodError, match=r"(?s)9 of the last 1,000 steps could not be learnt from.*step 2: loss"):
         prepare_and_train(path, ("training.learning_rate.peak=1e30", "training.optimizer.clip=null"))
+
+
+@pytest.fixture
+def flagged(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Lets the guard find fault with the batches that begin at some positions, and the log be read at once."""
+
+    def flag(*positions: int) -> None:
+        whole, current = Engine.step, []
+
+        def step(engine: Engine, inputs: StepInput, *others: object) -> torch.Tensor:
+            current[:] = [inputs.positions.start]
+            return whole(engine, inputs, *others)
+
+        monkeypatch.setattr(Engine, "step", step)
+        monkeypatch.setattr(Watch, "judge", lambda *_: torch.tensor(float(current[0] in positions)))
+        monkeypatch.setattr(log, "READING", 0.0)
+
+    return flag
+
+
+def test_a_step_is_skipped_and_its_documents_are_named(tiny_recipe: TinyRecipe, flagged: Callable[..., None]) -> None:
+    flagged(32)
+    run = prepare_and_train(tiny_recipe())
+    metrics = read_lines(run.metrics)
+    assert [line["step"] for line in metrics if line["skipped"]] == [5]
+    trouble, *others = Ledger(run.ledger).troubles
+    assert not others
+    assert (trouble.action, trouble.step, trouble.start, trouble.stop) == ("skip", 5, 32, 40)
+    named = {(line["source"], line["document"]) for line in read_lines(run.left_out)}
+    stream = stream_of(run)
+    expected = {
+        (sequence.domain, stream.passes[sequence.domain].store.document_id(span.document))
+        for sequence in (stream[position] for position in range(32, 40))
+        for span in sequence.spans
+    }
+    assert named == expected
+    assert Ledger(run.ledger).finished_at == 7000 // 64
+
+
+def test_a_skipped_step_changes_nothing_but_the_log(tiny_recipe: TinyRecipe, flagged: Callable[..., None]) -> None:
+    """All steps but the first are skipped: what is left is the model after one step."""
+    flagged(*range(8, 78, 8), 78, 86, 94, 102)
+    limit = "training.guard.limit=100"
+    run = prepare_and_train(tiny_recipe(), (limit,))
+    first = CheckpointTensors(run.checkpoints / sorted(path.name for path in run.checkpoints.iterdir())[-1])
+    assert not any(tensor.ne(1).any() for name, tensor in first.items() if name.endswith("/step"))
+
+
+def test_a_run_is_rolled_back_and_passes_over_the_batch(tiny_recipe: TinyRecipe, flagged: Callable[..., None]) -> None:
+    flagged(40)
+    run = prepare_and_train(tiny_recipe(), ("training.guard.action=roll-back",))
+    metrics = read_lines(run.metrics)
+    assert [line["step"] for line in metrics] == list(range(1, len(metrics) + 1))
+    assert [line["step"] for line in metrics if line["skipped"]] == [6]
+    assert metrics[5]["loss"] is None
+    (trouble,) = Ledger(run.ledger).troubles
+    assert (trouble.action, trouble.step, trouble.start, trouble.stop) == ("roll-back", 6, 40, 48)
+    assert Ledger(run.ledger).finished_at == 7000 // 64
+
+
+def test_a_rank_that_hangs_says_where(tiny_recipe: TinyRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tiny_recipe()
+    recipe, run = open_run(path, (), path.parent / "runs")
+    prepare_run(recipe, run)
+    script = path.parent / "hang.py"
+    script.write_text(
+        "import sys, time\nfrom sapwood.training.loader import Loader\nfrom sapwood.cli.main import main\n"
+        "def sleep_well(self, positions):\n    time.sleep(600)\nLoader._step = sleep_well\nmain()\n"
+    )
+    command = [sys.executable, str(script), "train", str(path), "training.parallel.timeout=2s"]
+    done = subprocess.run([*command, "--runs", str(path.parent / "runs")], capture_output=True, text=True, timeout=120)
+    assert done.returncode == STALLED
+    report = (run.stalls / "rank-0.txt").read_text()
+    assert "Rank 0 on" in report
+    assert "waiting for the batch of step 1" in report
+    assert "sleep_well" in report
+    assert report in done.stderr

@@ -23,13 +23,7 @@ def convert(file: Path, cache: Path) -> Path:
     Processes that ask at the same time wait for the first. Raises SapwoodError if the extra `gguf` is not
     installed, or if transformers cannot read the file.
     """
-    manifest = Manifest(
-        step="backbone",
-        inputs={"file": hash_file(file)},
-        settings={"format": "gguf", "dtype": "float32"},
-        versions={name: _version(name) for name in ("transformers", "gguf")},
-    )
-    target = cache / "models" / f"{file.stem}-{manifest.fingerprint}"
+    manifest, target = _manifest(file, cache)
     if read_manifest(target) is None:
         with _lock(target.parent):
             if read_manifest(target) is None:
@@ -39,6 +33,22 @@ def convert(file: Path, cache: Path) -> Path:
                     _write(file, directory)
                     manifest.write(directory)
     return target
+
+
+def converted(file: Path, cache: Path) -> Path | None:
+    """The directory into which a GGUF file was converted; None where it was not."""
+    _, target = _manifest(file, cache)
+    return None if read_manifest(target) is None else target
+
+
+def _manifest(file: Path, cache: Path) -> tuple[Manifest, Path]:
+    manifest = Manifest(
+        step="backbone",
+        inputs={"file": hash_file(file)},
+        settings={"format": "gguf", "dtype": "float32"},
+        versions={name: _version(name) for name in ("transformers", "gguf")},
+    )
+    return manifest, cache / "models" / f"{file.stem}-{manifest.fingerprint}"
 
 
 def _write(file: Path, directory: Path) -> None:

@@ -61,6 +61,29 @@ def resolve(reference: str, cache: Path) -> Path:
     return _checked(_download(match["name"], match["revision"], near))
 
 
+def at_hand(reference: str, cache: Path) -> Path | None:
+    """The directory with the configuration of the model that `reference` names, if it is on this machine.
+
+    Nothing is downloaded or converted, and the weights may be missing. Raises SapwoodError for a file or a package that
+    is not there.
+    """
+    path = Path(reference).expanduser()
+    if path.is_dir():
+        return path if (path / CONFIG).exists() else None
+    if reference.startswith(PACKAGE) or path.suffix == ".gguf":
+        from sapwood.backbone.gguf import converted
+
+        file = _file_in_package(reference) if reference.startswith(PACKAGE) else path
+        return converted(file, cache) if file.is_file() else None
+    match = HUB_NAME.fullmatch(reference)
+    if match is None:
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(match["name"], CONFIG, revision=match["revision"])
+    return Path(found).parent if isinstance(found, str) else None
+
+
 def fingerprint_model(directory: Path) -> str:
     """Identifies a model by its weights, its configuration, its tokenizer, and what it says of its training.
 

@@ -34,6 +34,11 @@ def account(recipe: RecipeArgument, stage: StageOption = None, runs: RunsOption 
         _print_stage(console, part)
     for balance in found.off:
         console.print(f"[red]{escape(str(balance))}[/]", soft_wrap=True)
+    if found.left_out:
+        console.print(
+            f"{found.left_out:,} of the tokens trained were read and not learnt from (training.guard): the ledger "
+            f"names the steps, and {run.left_out.name} the documents."
+        )
     console.print(found.verdict, style="bold red" if found.off else "bold", soft_wrap=True)
     if found.off:
         raise typer.Exit(1)

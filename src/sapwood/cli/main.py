@@ -10,9 +10,11 @@ from sapwood import __version__
 from sapwood.cli import (
     account,
     audit,
+    checkpoint,
     evaluate,
     export,
     init,
+    launch,
     merge,
     plan,
     prepare,
@@ -24,6 +26,7 @@ from sapwood.cli import (
     solve,
     topics,
     train,
+    watch,
 )
 from sapwood.errors import SapwoodError
 from sapwood.progress import console
@@ -42,6 +45,8 @@ for verb in (
     prepare.prepare,
     score.score,
     train.train,
+    watch.watch,
+    launch.launch,
     evaluate.evaluate,
     account.account,
     audit.audit,
@@ -52,6 +57,7 @@ for verb in (
     run.run,
 ):
     app.command()(verb)
+app.add_typer(checkpoint.checkpoint, name="checkpoint", no_args_is_help=True)
 app.add_typer(topics.topics, name="topics", no_args_is_help=True)
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from sapwood.cli import cost
 from sapwood.cli.chart import print_learning_rate
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse
 from sapwood.mixture.plan import DomainPlan, Plan
@@ -16,10 +17,21 @@ from sapwood.recipe import Recipe
 from sapwood.recipe.units import format_tokens
 
 
-def plan(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS) -> None:
-    """Show what a recipe will train on, stage by stage and source by source. Costs nothing and changes nothing."""
+def plan(
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
+    runs: RunsOption = RUNS,
+    gpu: cost.GpuOption = None,
+    memory: cost.MemoryOption = None,
+    gpus: cost.GpusOption = None,
+    gpus_per_node: cost.PerNodeOption = 8,
+    mfu: cost.UtilisationOption = 0.4,
+) -> None:
+    """Show what a recipe will train on, and what memory and time it will take. Costs nothing and changes nothing."""
     loaded, run = open_run(recipe, overrides, runs)
-    print_plan(loaded, plan_or_refuse(loaded, run, recipe))
+    planned = plan_or_refuse(loaded, run, recipe)
+    print_plan(loaded, planned)
+    cost.print_cost(loaded, planned, cost.Hardware(gpu, memory, gpus, gpus_per_node, mfu))
 
 
 def print_plan(recipe: Recipe, plan: Plan) -> None:

@@ -3,6 +3,7 @@ stream that the ledger describes is the one that was trained on."""
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -114,6 +115,7 @@ def uses_of(stream: Stream, steps: Sequence[StepMetrics], document_id: str) -> l
 
 def spikes(steps: Sequence[StepMetrics], count: int) -> list[Spike]:
     """The steps whose loss lies furthest above that of the steps before, in median absolute deviations."""
+    steps = [line for line in steps if math.isfinite(line.loss)]
     found = []
     for place in range(3, len(steps)):
         before = [line.loss for line in steps[max(0, place - WINDOW) : place]]

@@ -257,6 +257,11 @@ class Ledger:
             for trouble in self.troubles
         )
 
+    def left_out_until(self, position: int) -> int:
+        """How many tokens before `position` were read, and not learnt from."""
+        places = {place for trouble in self.troubles for place in range(trouble.start, trouble.stop)}
+        return sum(entry.sequence_length for place in places if place < position and (entry := self.at(place)))
+
     @property
     def decided(self) -> int:
         """The position up to which rounds are decided."""

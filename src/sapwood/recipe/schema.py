@@ -90,7 +90,7 @@ class Optimizer(Strict):
     """AdamW."""
 
     kind: Literal["adamw", "adamw-8bit"] = "adamw"
-    """`adamw-8bit` keeps the two moments in 8 bits instead of 32 (needs `pip install sapwood[lowbit]`)."""
+    """`adamw-8bit` keeps the two moments in 8 bits instead of 32."""
     betas: Annotated[tuple[float, float], BeforeValidator(_as_tuple)] = (0.9, 0.95)
     """Decay rates of the two moments."""
     epsilon: Annotated[float, Field(gt=0)] = 1e-8
@@ -188,10 +188,10 @@ class Training(Strict):
     """Sequences that go through the model at once on one device. More is faster until memory is full."""
     precision: Literal["auto", "bf16", "fp32", "fp8"] = "auto"
     """Arithmetic of the forward and backward pass. `auto` takes bf16 where the hardware is fast at it. `fp8` computes
-    the matrix products of the layers in 8 bits (needs `pip install sapwood[lowbit]` and a GPU of capability 8.9)."""
+    the matrix products of the layers in 8 bits (needs `pip install sapwood[fp8]` and a GPU of capability 8.9)."""
     weights: Literal["fp32", "bf16"] = "fp32"
     """What weights are kept in between steps. `bf16` takes half the memory; updates are rounded stochastically, so that
-    small ones are not lost (needs `pip install sapwood[lowbit]`)."""
+    small ones are not lost."""
     trainable: list[str] | None = None
     """What is trained: patterns of parameter names, such as `model.layers.3.*`; `embeddings` stands for the input
     embeddings and the head. Everything where nothing is said; with an adapter, nothing but the adapter."""
@@ -199,9 +199,9 @@ class Training(Strict):
     """Train low-rank adapters in place of the weights."""
     isolate_documents: bool = True
     """Whether documents packed into one sequence are hidden from each other. The paper did not hide them."""
-    loss: Annotated[Literal["chunked", "whole", "liger"], Field(json_schema_extra=MUTABLE)] = "chunked"
-    """How the loss is computed: `chunked` never holds the logits of a whole batch, `whole` does; `liger` is chunked, by
-    kernels for the GPU (needs `pip install sapwood[liger]`)."""
+    loss: Annotated[Literal["chunked", "whole"], Field(json_schema_extra=MUTABLE)] = "chunked"
+    """How the loss is computed: `chunked` with the head, some rows at a time, so that the logits of a batch never stand
+    in memory whole; `whole` from all logits, as transformers does."""
     activation_checkpointing: Annotated[Literal["none", "selective", "full"], Field(json_schema_extra=MUTABLE)] = "none"
     """What the backward pass computes again instead of keeping it: `full` everything inside a layer, `selective` all
     but the results of matrix products and attention."""

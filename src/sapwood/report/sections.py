@@ -308,7 +308,8 @@ def _stage_losses(facts: Facts, name: str) -> StageLosses:
 
 
 def _mean_loss(steps: Sequence[StepMetrics]) -> float:
-    return sum(step.loss for step in steps) / len(steps)
+    losses = [step.loss for step in steps if math.isfinite(step.loss)]
+    return sum(losses) / len(losses) if losses else math.nan
 
 
 def _language(text: str, stated: str | None) -> str | None:

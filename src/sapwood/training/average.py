@@ -18,7 +18,7 @@ from sapwood.errors import SapwoodError
 from sapwood.evaluation.merged import EMA, LAST
 from sapwood.files import fingerprint
 from sapwood.recipe.schema import DecayShape, Recipe
-from sapwood.training.checkpoint import CheckpointTensors, fingerprint_checkpoint, read_state
+from sapwood.training.checkpoint import fingerprint_checkpoint, read_state
 from sapwood.training.grown import fill, grown_weights, trains_all
 
 
@@ -113,9 +113,8 @@ class Merged:
     @cached_property
     def weights(self) -> Mapping[str, torch.Tensor]:
         """All the way. Raises SapwoodError where a checkpoint is not what was written."""
-        if self.series == EMA:
-            return CheckpointTensors(*self.counts).average
-        states = [grown_weights(self.recipe, self.backbone, checkpoint) for checkpoint in self.counts]
+        average = self.series == EMA
+        states = [grown_weights(self.recipe, self.backbone, path, average=average) for path in self.counts]
         return Average(states, list(self.counts.values()))
 
     def between(self, share: float) -> Mapping[str, torch.Tensor]:

@@ -14,8 +14,6 @@ from transformers import PreTrainedModel
 from sapwood.recipe import Recipe
 from sapwood.training.checkpoint import (
     AVERAGE,
-    OPTIMIZER,
-    CheckpointTensors,
     State,
     checkpoints,
     files_of,
@@ -27,8 +25,9 @@ from sapwood.training.guard import Watch
 from sapwood.training.loader import StepInput
 from sapwood.training.loss import next_token_losses
 from sapwood.training.model import accumulate, build_model
-from sapwood.training.optimizer import build_optimizer, optimizer_tensors, restore
+from sapwood.training.optimizer import build_optimizer, optimizer_tensors
 from sapwood.training.parallel import Ranks
+from sapwood.training.trainable import ever_trainable, select
 
 
 class Engine:
@@ -37,12 +36,13 @@ class Engine:
     def __init__(self, recipe: Recipe, directory: Path, domains: Sequence[str], ranks: Ranks) -> None:
         """Builds the model in `directory` and its optimizer; batches will have sequences of `domains`."""
         self.model: PreTrainedModel
-        self.model, self._head = build_model(directory, recipe.training, ranks)
+        self.model, self._head = build_model(recipe, directory, ranks)
         self._recipe = recipe
         self._settings = recipe.training
         self._ranks = ranks
+        self._ever = ever_trainable(self.model, recipe)
         self._numbers = {domain: number for number, domain in enumerate(domains)}
-        self._optimizer = build_optimizer(self.model, self._settings)
+        self._optimizer = build_optimizer(self.model, recipe)
         self._watch = Watch(self._settings.guard, ranks.device)
         self._average = (
             {name: parameter.detach().clone() for name, parameter in self._trained().items()}
@@ -80,9 +80,21 @@ class Engine:
         self._follow()
         return torch.cat([torch.stack([loss, norm, left_out.double()]), sums.flatten()])
 
+    def begin_stage(self, name: str) -> None:
+        """Lets what the recipe trains in a stage be trained, and nothing else."""
+        select(self.model, self._recipe, next(stage for stage in self._recipe.stages if stage.name == name))
+
     def tensors(self) -> dict[str, torch.Tensor]:
-        """What a checkpoint holds: the trained weights, the optimizer's state, the average, the guard's memory."""
-        return {**self._own(), **optimizer_tensors(self.model, self._optimizer)}
+        """What a checkpoint holds: the trained weights, the optimizer's state, the average, the guard's memory.
+
+        They are what training works on: whoever fills them restores it.
+        """
+        return {
+            **self._trained(),
+            **optimizer_tensors(self._optimizer),
+            **{f"{AVERAGE}{name}": tensor for name, tensor in self._average.items()},
+            **self._watch.tensors,
+        }
 
     def load_latest(self, directory: Path) -> State:
         """Puts the newest checkpoint below `directory` into model and optimizer; a fresh State when there is none.
@@ -94,39 +106,11 @@ class Engine:
             return State()
         # Every rank looks at its part of the files.
         verify(saved[-1], files_of(saved[-1])[self._ranks.rank :: self._ranks.size])
-        moments = self._moments(CheckpointTensors(saved[-1], verified=True))
-        load_checkpoint(saved[-1], {**self._own(), **moments})
-        restore(self.model, self._optimizer, moments)
+        load_checkpoint(saved[-1], self.tensors())
         return read_state(saved[-1])
 
-    def begin_stage(self, stage: str) -> None:
-        """Lets what the recipe trains in a stage be trained, and nothing else."""
-
-    def _own(self) -> dict[str, torch.Tensor]:
-        return {
-            **self._trained(),
-            **{f"{AVERAGE}{name}": tensor for name, tensor in self._average.items()},
-            **self._watch.tensors,
-        }
-
-    def _moments(self, held: CheckpointTensors) -> dict[str, torch.Tensor]:
-        """Room for the optimizer's state in a checkpoint, sharded like the parameters that it belongs to."""
-        parameters = dict(self.model.named_parameters())
-        room = {}
-        for name in held:
-            if name.startswith(OPTIMIZER):
-                parameter = parameters[name.removeprefix(OPTIMIZER).rpartition("/")[0]]
-                like = held.empty(name)
-                alike = like.shape == parameter.shape
-                room[name] = (
-                    torch.zeros_like(parameter, dtype=like.dtype, requires_grad=False)
-                    if alike
-                    else torch.zeros_like(like, device="cpu")
-                )
-        return room
-
     def _trained(self) -> dict[str, torch.Tensor]:
-        return {name: parameter for name, parameter in self.model.named_parameters() if parameter.requires_grad}
+        return {name: parameter for name, parameter in self.model.named_parameters() if name in self._ever}
 
     def _clip(self) -> torch.Tensor:
         """The norm of the gradient [scalar], which is then no longer than the recipe allows."""

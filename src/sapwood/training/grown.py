@@ -10,22 +10,31 @@ from transformers import PreTrainedModel
 
 from sapwood.backbone.export import export
 from sapwood.backbone.load import load_model
+from sapwood.backbone.stored import StoredWeights
 from sapwood.recipe import Recipe
+from sapwood.training.adapters import MergedWeights
 from sapwood.training.checkpoint import CheckpointTensors, read_state
 
 
-def grown_weights(recipe: Recipe, backbone: Path, checkpoint: Path) -> Mapping[str, torch.Tensor]:
-    """What differs from the `backbone` after a checkpoint, under the backbone's names.
+def grown_weights(
+    recipe: Recipe, backbone: Path, checkpoint: Path, *, average: bool = False
+) -> Mapping[str, torch.Tensor]:
+    """What differs from the `backbone` after a checkpoint, under the backbone's names; or the moving average of it.
 
     Raises SapwoodError where the checkpoint is not what was written.
     """
-    return CheckpointTensors(checkpoint).weights
+    held = CheckpointTensors(checkpoint)
+    trained = held.average if average else held.weights
+    adapter = recipe.training.adapter
+    return trained if adapter is None else MergedWeights(StoredWeights(backbone), trained, adapter)
 
 
-def export_grown(recipe: Recipe, backbone: Path, checkpoint: Path, target: Path) -> None:
-    """Writes the model of a checkpoint as a Hugging Face directory, as the backbone is one."""
+def export_grown(
+    recipe: Recipe, backbone: Path, checkpoint: Path, target: Path, dtype: torch.dtype | None = None
+) -> None:
+    """Writes the model of a checkpoint as a Hugging Face directory, as the backbone is one, or in another type."""
     weights, rate = grown_weights(recipe, backbone, checkpoint), read_state(checkpoint).learning_rate
-    export(weights, backbone, target, partial=not trains_all(recipe), learning_rate=rate)
+    export(weights, backbone, target, dtype, partial=not trains_all(recipe), learning_rate=rate)
 
 
 def load_grown(recipe: Recipe, backbone: Path, checkpoint: Path) -> PreTrainedModel:

@@ -26,7 +26,7 @@ from sapwood.training.loader import Loader, StepInput
 from sapwood.training.log import Entry, Log
 from sapwood.training.parallel import Ranks
 from sapwood.training.saving import Saver
-from sapwood.training.schedule import learning_rate
+from sapwood.training.schedule import final_rate, learning_rate
 from sapwood.training.stop import StopRequest
 from sapwood.training.trouble import note
 from sapwood.training.watchdog import Watchdog
@@ -83,6 +83,7 @@ class Loop:
         self.recipe, self.plan, self.directory, self.ranks = recipe, plan, run, ranks
         self.watchdog, self.stop = watchdog, stop
         self.ledger = Ledger(run.ledger, writable=ranks.first)
+        self.final = final_rate(recipe, plan, model_directory)
         self.stream = open_stream(recipe, run, self.ledger, domains)
         self.engine = Engine(recipe, model_directory, names, ranks)
         self.saver = Saver(recipe, run, ranks)
@@ -111,7 +112,7 @@ class Loop:
             last = self.ledger.rounds[-1].start_tokens if self.ledger.rounds else None
             measured = self.state.position or is_measured(self.recipe)
             with self.watchdog.paused():
-                losses = measure(self.engine.model, self.state, last) if measured else {}
+                losses = self.engine.measured(lambda model: measure(model, self.state, last)) if measured else {}
                 decided = next_round(self.recipe, self.plan, self.ledger, losses) if self.ranks.first else None
                 line = self.ranks.tell(decided.to_json() if decided else None)
             entry = Round.from_json(line) if line else None
@@ -129,6 +130,7 @@ class Loop:
         self.engine.begin_stage(entry.stage)
         loader = Loader(self.stream, self._steps(entry), entry.sequence_length, self.ranks, settings)
         self.log.start()
+        self.watchdog.now(f"waiting for the batch of step {self.state.step + 1:,}")
         try:
             for inputs in loader:
                 signs = [self.stop.requested, self.due(self.state.tokens), bool(self.log.bad)]
@@ -158,7 +160,7 @@ class Loop:
     def _step(self, entry: Round, inputs: StepInput, predicted: int, read: str) -> None:
         number, tokens = self.state.step + 1, len(inputs.positions) * entry.sequence_length
         middle = self.state.tokens - self.ledger.stage_start(entry.stage) + tokens / 2
-        rate = learning_rate(self.recipe, self.plan, entry.stage, middle)
+        rate = learning_rate(self.recipe, self.plan, entry.stage, middle, self.final)
         numbers = None
         if not self.ledger.leaves_out(inputs.positions):
             self.watchdog.now(f"in step {number:,}")

@@ -11,29 +11,38 @@ from transformers import PreTrainedModel
 
 from sapwood.backbone.load import load_model
 from sapwood.likelihood.precision import autocast_type
-from sapwood.recipe.schema import Training
+from sapwood.recipe.schema import Recipe, Training
+from sapwood.training.adapters import add_adapters
 from sapwood.training.attention import attend_by_document
+from sapwood.training.fp8 import use_fp8
 from sapwood.training.layers import decoder_layers
 from sapwood.training.loss import LossHead
 from sapwood.training.parallel import Ranks, spread
+from sapwood.training.recompute import checkpoint_activations
 
 
-def build_model(directory: Path, settings: Training, ranks: Ranks) -> tuple[PreTrainedModel, LossHead | None]:
+def build_model(recipe: Recipe, directory: Path, ranks: Ranks) -> tuple[PreTrainedModel, LossHead | None]:
     """The model in a directory, ready to be trained on the ranks, and its head where that gives the loss in chunks.
 
     The weights are read as they are stored, which maps the files into memory; only a layer at a time is converted to
     the type of the master weights, of which every rank keeps its part.
     """
+    settings = recipe.training
     model = load_model(directory).train()
     attend_by_document(model)
     head = None if settings.loss == "whole" else LossHead.of(model)
+    if settings.adapter is not None:
+        add_adapters(model, settings.adapter, recipe.seed)
+    if settings.precision == "fp8":
+        use_fp8(model)
     layers = decoder_layers(model)
-    masters = torch.bfloat16 if settings.weights == "bf16" else torch.float32
-    arithmetic = autocast_type(settings.precision, ranks.device)
+    checkpoint_activations(layers, settings.activation_checkpointing)
     if settings.compile:
         for layer in layers:
             layer.compile()
-    spread(model, layers, ranks, settings.parallel, masters, None if arithmetic == masters else arithmetic)
+    kept = torch.bfloat16 if settings.weights == "bf16" else torch.float32
+    arithmetic = autocast_type(settings.precision, ranks.device) or torch.float32
+    spread(model, layers, ranks, settings.parallel, kept, arithmetic)
     return model, head
 
 

@@ -1,40 +1,54 @@
-"""AdamW on fp32 master weights."""
+"""The optimizer that a recipe asks for, and its state as tensors."""
 
 from __future__ import annotations
 
 import torch
-from torch import nn
+from transformers import PreTrainedModel
+
+from sapwood.recipe.schema import Recipe
+from sapwood.training.lowbit import LowBitAdamW
+from sapwood.training.trainable import ever_trainable
 
 
-def build_optimizer(model: nn.Module, settings) -> torch.optim.AdamW:
-    """AdamW over all trainable parameters; weight decay is for matrices only, not for norms and biases."""
-    settings = settings.optimizer
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    matrices = [parameter for parameter in trainable if parameter.ndim >= 2]
-    vectors = [parameter for parameter in trainable if parameter.ndim < 2]
+def build_optimizer(model: PreTrainedModel, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW over all parameters that any stage trains, with its state; weight decay is for matrices only.
+
+    A step leaves alone what has no gradient, and, while `found_inf` of the optimizer is not 0 [scalar, on the device],
+    everything.
+    """
+    settings = recipe.training.optimizer
+    wanted = ever_trainable(model, recipe)
+    trained = [(name, parameter) for name, parameter in model.named_parameters() if name in wanted]
+    matrices = [(name, parameter) for name, parameter in trained if parameter.ndim >= 2]
+    vectors = [(name, parameter) for name, parameter in trained if parameter.ndim < 2]
     groups = [
         {"params": matrices, "weight_decay": settings.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=0.0,
-        betas=settings.betas,
-        eps=settings.epsilon,
-        fused=True,
-    )
+    groups = [group for group in groups if group["params"]]
+    eight_bits = settings.kind == "adamw-8bit"
+    if eight_bits or any(parameter.dtype != torch.float32 for _, parameter in trained):
+        return LowBitAdamW(
+            groups, lr=0.0, betas=settings.betas, eps=settings.epsilon, eight_bits=eight_bits, seed=recipe.seed
+        )
+    optimizer = torch.optim.AdamW(groups, lr=0.0, betas=settings.betas, eps=settings.epsilon, fused=True)
+    for _, parameter in trained:  # as its first step would
+        optimizer.state[parameter] = {
+            "step": torch.zeros((), device=parameter.device),
+            "exp_avg": torch.zeros_like(parameter),
+            "exp_avg_sq": torch.zeros_like(parameter),
+        }
+    return optimizer
 
 
-def optimizer_tensors(model, optimizer):
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """The whole state, as `optimizer/PARAMETER/PART`, sharded like the parameters; scalars are [1].
+
+    These are the tensors that the optimizer works on: whoever fills them restores it.
+    """
     return {
-        f"optimizer/{name}/{key}": value if value.ndim else value.view(1)
-        for name, parameter in model.named_parameters()
-        for key, value in optimizer.state.get(parameter, {}).items()
+        f"optimizer/{name}/{part}": tensor if tensor.ndim else tensor.view(1)
+        for group in optimizer.param_groups
+        for name, parameter in zip(group["param_names"], group["params"], strict=True)
+        for part, tensor in optimizer.state[parameter].items()
     }
-
-
-def restore(model, optimizer, tensors):
-    parameters = dict(model.named_parameters())
-    for key, tensor in tensors.items():
-        name, _, part = key.removeprefix("optimizer/").rpartition("/")
-        optimizer.state[parameters[name]][part] = tensor.view(()) if part == "step" else tensor

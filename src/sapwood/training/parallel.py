@@ -19,6 +19,7 @@ from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionP
 
 from sapwood.memory import reuse_freed_memory
 from sapwood.recipe.schema import Parallel
+from sapwood.training.adapters import is_adapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +111,20 @@ def spread(
     layers: Sequence[nn.Module],
     ranks: Ranks,
     settings: Parallel,
-    masters: torch.dtype,
-    arithmetic: torch.dtype | None,
+    kept: torch.dtype,
+    arithmetic: torch.dtype,
 ) -> None:
     """Spreads a model over the ranks, layer by layer (FSDP2), in place. One rank takes the same path.
 
-    Parameters become DTensors of the type `masters`; `arithmetic` is the type of forward and backward passes, where it
-    is another. Gradients are summed over the ranks in fp32.
+    Parameters become DTensors of the type `kept`, adapters of fp32; forward and backward passes are computed in
+    `arithmetic`. Gradients are summed over the ranks in fp32.
     """
     mesh = ranks.mesh(settings.sharding)
     policy = MixedPrecisionPolicy(param_dtype=arithmetic, reduce_dtype=torch.float32)
     offload = CPUOffloadPolicy(pin_memory=ranks.device.type == "cuda") if settings.offload else OffloadPolicy()
     for module in [*layers, model]:
-        for parameter in module.parameters():  # and not buffers, such as the frequencies of positions
-            parameter.data = parameter.data.to(masters)
+        for name, parameter in module.named_parameters():  # and not buffers, such as the frequencies of positions
+            parameter.data = parameter.data.to(torch.float32 if is_adapter(name) else kept)
         fully_shard(module, mesh=mesh, mp_policy=policy, offload_policy=offload)
         assert isinstance(module, FSDPModule)
         # The loss is divided by the tokens of all ranks already.

@@ -1,0 +1,123 @@
+"""Low-rank adapters beside frozen weights: put into a model, and merged into its weights again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from sapwood.errors import SapwoodError, closest
+from sapwood.recipe.schema import Adapter
+
+ALL = "all-linear"
+_BASE = ".base_layer."
+_DOWN, _UP, _LENGTH = (f".{part}.default.weight" for part in ("lora_A", "lora_B", "lora_magnitude_vector"))
+
+
+def is_adapter(name: str) -> bool:
+    """Whether this is the name of an adapter's parameter or module, and not one of the backbone."""
+    return ".lora_" in name
+
+
+def backbone_name(name: str) -> str:
+    """What the backbone calls one of its parameters that has this name beside an adapter."""
+    return name.replace(_BASE, ".")
+
+
+def add_adapters(model: PreTrainedModel, settings: Adapter, seed: int) -> None:
+    """Puts an adapter beside every target, in place (PEFT). The model gives the same as before, to rounding.
+
+    Adapters are fp32, whatever the backbone is, and drawn from `seed` alone. Parameters are named as PEFT does:
+    `MODULE.lora_A.default.weight` [rank, in], `MODULE.lora_B.default.weight` [out, rank], for DoRA
+    `MODULE.lora_magnitude_vector.default.weight` [out]; the target's own become `MODULE.base_layer.weight`. What of all
+    this is trained is for `trainable.select` to say.
+
+    Raises SapwoodError for a target that is no linear module of the model, and where PEFT is not installed.
+    """
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError:
+        raise SapwoodError(
+            "training.adapter needs PEFT, which is not installed: pip install 'sapwood[adapters]'"
+        ) from None
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,  # PEFT only divides it
+        lora_dropout=settings.dropout,
+        use_dora=settings.kind == "dora",
+        target_modules=_modules(model, settings.targets),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        inject_adapter_in_model(config, model)
+    for name, parameter in model.named_parameters():
+        if is_adapter(name):
+            parameter.data = parameter.data.float()
+    for module in model.modules():
+        # PEFT takes the lengths in the type of the weights. In bf16, merging would change weights never trained.
+        lengths = getattr(module, "lora_magnitude_vector", {})
+        if "default" in lengths:
+            lengths["default"].weight.data = torch.linalg.vector_norm(module.base_layer.weight.data.float(), dim=1)
+
+
+class MergedWeights(Mapping[str, torch.Tensor]):
+    """What was trained of a model with adapters, under the names of the backbone, each made when it is asked for.
+
+    Adapters are added to the weights that they stand beside, which are fp32 then, whatever the backbone is. The sum is
+    PEFT's: W + alpha / rank * B A, and for DoRA its rows scaled to the learned lengths (LoRA, arXiv 2106.09685, section
+    4.1; DoRA, 2402.09353, equation 5).
+    """
+
+    def __init__(
+        self, backbone: Mapping[str, torch.Tensor], trained: Mapping[str, torch.Tensor], adapter: Adapter
+    ) -> None:
+        """`trained` holds parameters of the model with its adapters. Raises SapwoodError where it is of another."""
+        self._backbone = backbone
+        self._adapter = adapter
+        self._trained = trained
+        self._names = {backbone_name(name): name for name in trained if not is_adapter(name)}
+        adapted = {f"{name.partition('.lora_')[0]}.weight" for name in trained if is_adapter(name)}
+        self._changed = sorted(adapted | self._names.keys())
+        for name in adapted:
+            if name not in backbone:
+                raise SapwoodError(f"The trained weights are of another model: the backbone has no '{name}'.")
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        own = self._names.get(name)
+        weight = self._backbone[name] if own is None else self._trained[own]
+        module = name.removesuffix(".weight")
+        if module + _DOWN not in self._trained:
+            return weight
+        down, up = (self._trained[module + part].float() for part in (_DOWN, _UP))
+        merged = weight.float() + up @ down * (self._adapter.alpha / self._adapter.rank)
+        if module + _LENGTH in self._trained:
+            lengths = torch.linalg.vector_norm(merged, dim=1)
+            merged *= (self._trained[module + _LENGTH].float() / lengths)[:, None]
+        return merged
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._changed)
+
+    def __len__(self) -> int:
+        return len(self._changed)
+
+
+def _modules(model: PreTrainedModel, targets: list[str]) -> list[str]:
+    """The full names of all linear modules that are meant by `targets`."""
+    head = model.get_output_embeddings()
+    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear) and module is not head]
+    if ALL in targets:
+        return linear
+    found: list[str] = []
+    for target in targets:
+        meant = [name for name in linear if name.endswith(f".{target}")]
+        if not meant:
+            known = {name.rpartition(".")[2] for name in linear} | {ALL}
+            raise SapwoodError(
+                f"training.adapter.targets: the layers of {type(model).__name__} have no linear module '{target}'. "
+                f"{closest(target, known)}"
+            )
+        found += meant
+    return found

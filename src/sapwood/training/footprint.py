@@ -1,0 +1,165 @@
+"""How much memory a recipe will need on every rank, before anything is loaded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from sapwood.backbone.load import load_config
+from sapwood.likelihood.precision import autocast_type
+from sapwood.recipe.schema import Recipe, Stage
+from sapwood.training.adapters import add_adapters, is_adapter
+from sapwood.training.chips import Chip
+from sapwood.training.layers import decoder_layers
+from sapwood.training.lowbit import SMALL
+from sapwood.training.quantise import blocks
+from sapwood.training.recompute import checkpoint_activations
+from sapwood.training.rehearsal import GRADIENTS, WEIGHTS, Spread, rehearse
+from sapwood.training.trainable import ever_trainable, select
+
+OPTIMIZER, AVERAGE, STAGING, PROCESS = "optimizer", "average", "copy for checkpoints", "process"
+MOMENTS = 2 * 4
+"""Bytes of the two moments of AdamW, in fp32."""
+PROCESSES = {"cpu": 480 << 20, "cuda": 1 << 30}
+"""Bytes that a process takes before it holds a tensor. On a CPU, Python with torch, transformers and the stream, as
+measured; on a GPU, the context of CUDA and the buffers of NCCL, which is an assumption."""
+UNUSABLE = 0.05
+"""The share of a GPU's memory that is lost to fragments and to what the driver keeps: an assumption."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a run is planned for."""
+
+    ranks: int = 1
+    ranks_per_node: int = 1
+    device: Literal["cpu", "cuda"] = "cuda"
+    chip: Chip | None = None
+    """The kind of GPU, if it is a known one."""
+    memory: int | None = None
+    """Bytes of each GPU, or of the host's memory for each rank on CPUs."""
+
+    @property
+    def usable(self) -> float | None:
+        """Bytes that a rank can use."""
+        return None if self.memory is None else self.memory * (1 if self.device == "cpu" else 1 - UNUSABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """The memory of one rank, in bytes by part."""
+
+    stage: str
+    """The stage that needs most."""
+    device: dict[str, int]
+    """On the GPU, at the moment of a step at which it is most; on a CPU, in the process."""
+    host: dict[str, int]
+    """Beside a GPU, what the recipe keeps in the memory of the host."""
+
+    @property
+    def total(self) -> int:
+        """Bytes on the device."""
+        return sum(self.device.values())
+
+
+def shapes(config: Any, recipe: Recipe, stage: Stage, arithmetic: torch.dtype) -> PreTrainedModel:
+    """The model of a stage on `meta`, as it is while a step is computed: adapters added, and frozen what is not trained.
+
+    Raises SapwoodError where the recipe asks for what the model does not have.
+    """
+    with torch.device("meta"):
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=arithmetic)
+    if recipe.training.adapter is not None:
+        add_adapters(model, recipe.training.adapter, recipe.seed)
+    select(model, recipe, stage)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(arithmetic)
+    return model.train()
+
+
+def arithmetic_of(recipe: Recipe, machine: Machine) -> torch.dtype:
+    """The type of forward and backward passes."""
+    settings = recipe.training
+    if settings.precision == "auto" and machine.device == "cuda":
+        fast = machine.chip is None or machine.chip.bf16 is not None
+        found = torch.bfloat16 if fast else None
+    else:
+        found = autocast_type(settings.precision, torch.device(machine.device))
+    return found or (torch.bfloat16 if settings.weights == "bf16" else torch.float32)
+
+
+def predict(directory: Path, recipe: Recipe, machine: Machine) -> Footprint:
+    """The memory of a rank in the stage that needs most, by a rehearsal of one step of each.
+
+    `directory` holds the model's configuration. Raises SapwoodError where it cannot be built from that, or where the
+    recipe asks for what it does not have.
+    """
+    config = load_config(directory)
+    kinds = {(stage.sequence_length, tuple(stage.trainable or ())): stage for stage in recipe.stages}
+    return max((_of_stage(config, recipe, stage, machine) for stage in kinds.values()), key=lambda found: found.total)
+
+
+def _of_stage(config: Any, recipe: Recipe, stage: Stage, machine: Machine) -> Footprint:
+    settings = recipe.training
+    arithmetic = arithmetic_of(recipe, machine)
+    model = shapes(config, recipe, stage, arithmetic)
+    shards = {"full": machine.ranks, "hybrid": min(machine.ranks, machine.ranks_per_node), "none": 1}[
+        settings.parallel.sharding
+    ]
+    length = stage.sequence_length or recipe.sequence_length
+    own = max(1, -(-(settings.batch_tokens // length) // machine.ranks))
+    sequences = min(settings.micro_batch, own)
+    offload = settings.parallel.offload and machine.device == "cuda"
+    held = _between_steps(model, recipe, shards)
+    spread = Spread(
+        shards=shards,
+        master=max(_master(recipe, name) for name, parameter in model.named_parameters() if parameter.requires_grad),
+        arithmetic=arithmetic.itemsize,
+        sums="none" if own <= sequences else "whole" if settings.parallel.reduce == "step" else "shards",
+        offload=offload,
+    )
+    checkpoint_activations(decoder_layers(model), settings.activation_checkpointing)
+    gradients = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad) * spread.master
+    step = rehearse(
+        model, spread, device=machine.device, sequences=sequences, length=length, chunked=settings.loss != "whole"
+    )
+    asynchronous = settings.checkpoints.asynchronous
+    staging = {}
+    if asynchronous == "yes" or (asynchronous == "auto" and machine.device == "cuda"):
+        staging[STAGING] = sum(held.values())
+    host = staging if machine.device == "cuda" else {}
+    if offload:
+        host = {**held, GRADIENTS: gradients // shards, **staging}
+        held = {}
+    elif machine.device == "cpu":
+        held = held | staging
+    process = {PROCESS: PROCESSES[machine.device]}
+    return Footprint(stage.name, dict(Counter(held) + Counter(step) + Counter(process)), host)
+
+
+def _between_steps(model: PreTrainedModel, recipe: Recipe, shards: int) -> dict[str, int]:
+    """Bytes of what a rank holds between steps."""
+    settings = recipe.training
+    trained = ever_trainable(model, recipe)
+    found: Counter[str] = Counter()
+    for name, parameter in model.named_parameters():
+        size = _master(recipe, name) * parameter.numel()
+        found[WEIGHTS] += size
+        if name in trained:
+            found[AVERAGE] += size if settings.ema is not None else 0
+            if settings.optimizer.kind == "adamw" or parameter.ndim < 2 or parameter.numel() < SMALL:
+                found[OPTIMIZER] += MOMENTS * parameter.numel()
+            else:  # codes of one byte, and a scale for every block
+                columns = parameter.shape[-1]
+                found[OPTIMIZER] += 2 * parameter.numel() // columns * (columns + 4 * blocks(columns))
+    return {part: size // shards for part, size in found.items() if size}
+
+
+def _master(recipe: Recipe, name: str) -> int:
+    """Bytes of a number of this parameter between steps."""
+    return 2 if recipe.training.weights == "bf16" and not is_adapter(name) else 4

@@ -1,0 +1,41 @@
+"""Activation checkpointing: what the backward pass computes again instead of keeping it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+import torch
+import torch.nn.attention.varlen  # registers its operator
+from torch import nn
+from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
+
+KEPT = [
+    torch.ops.aten.mm.default,
+    torch.ops.aten.addmm.default,
+    torch.ops.aten.bmm.default,
+    torch.ops.aten._scaled_mm.default,
+    torch.ops.aten._scaled_dot_product_flash_attention.default,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default,
+    torch.ops.aten._scaled_dot_product_efficient_attention.default,
+    torch.ops.aten._scaled_dot_product_cudnn_attention.default,
+    torch.ops.torch_attn._varlen_attn.default,
+]
+"""What `selective` keeps: the results of matrix products and attention, which take nearly all the time of a layer."""
+
+
+def checkpoint_activations(layers: Sequence[nn.Module], mode: Literal["none", "selective", "full"]) -> None:
+    """Makes layers compute again, in the backward pass, what they would keep for it from the forward pass.
+
+    `full` keeps a layer's input alone, `selective` besides it the results of matrix products and attention. Gradients
+    are the same to the bit. Modules and parameters keep their names: it is the `forward` of each layer that is
+    replaced, below its hooks, so that sharding does not happen twice.
+    """
+    if mode == "none":
+        return
+    recomputed = partial(checkpoint, use_reentrant=False)
+    if mode == "selective":
+        recomputed = partial(recomputed, context_fn=partial(create_selective_checkpoint_contexts, KEPT))
+    for layer in layers:
+        layer.forward = partial(recomputed, layer.forward)
