@@ -57,7 +57,7 @@ def label_of(checkpoint: str, series: str, share: float) -> str:
 def read_points(recipe: Recipe, directory: Path, checkpoint: str, base: Evaluation) -> list[Point]:
     """All points that were measured of a run's state, as long as they can be compared with the backbone `base`.
 
-    `directory` is that of the run's evaluations. The last weights must be among them, and what leads to them comes first.
+    `directory` is that of the run's evaluations. The last weights must be among them; their series comes first.
     """
     found = {}
     for path in (directory / FOLDER / checkpoint).glob("*/*.json"):
