@@ -83,6 +83,8 @@ def test_the_page_shows_every_point(recipe: Recipe, run: Path, points: list[Poin
     assert len(figure["data"][0]["x"]) == 3
     properties = set(re.findall(r"^\s+(--[a-z-]+):", page.source, re.MULTILINE))
     go.Figure(with_colors(figure, properties))  # raises ValueError where plotly knows no such thing
+    against = [row[:2] for row in page.rows[len(points) + 2 :]]
+    assert against == [["last weights", "0.5"], ["EMA", "0.9"], ["linear decay over 8", "1"]]
     rows = [row for row in page.rows if row[0] == "EMA"]
     assert len(rows) == 2
     for finding, cell in zip(points[2].since_backbone, rows[0][2:], strict=False):

@@ -140,9 +140,9 @@ def _print_points(recipe: Recipe, points: Sequence[Point]) -> None:
         _add(table, recipe, point, point.since_backbone, point.met)
     terminal = Console(stderr=True, highlight=False)
     terminal.print(table)
-    if len(points) > 1:
+    if others := [point for point in points if not point.is_reference]:
         table = _table("The same against the last weights")
-        for point in points[1:]:
+        for point in others:
             _add(table, recipe, point, point.since_last)
         terminal.print(table)
 

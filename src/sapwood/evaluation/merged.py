@@ -38,6 +38,11 @@ class Point:
         return known.get(self.series, f"{kind} decay over {count}")
 
     @property
+    def is_reference(self) -> bool:
+        """Whether these are the last weights themselves."""
+        return self.series == LAST and self.share == 1
+
+    @property
     def met(self) -> str:
         """How many of the recipe's demands are met."""
         passed = sum(finding.passed for finding in self.since_backbone)
@@ -52,7 +57,7 @@ def label_of(checkpoint: str, series: str, share: float) -> str:
 def read_points(recipe: Recipe, directory: Path, checkpoint: str, base: Evaluation) -> list[Point]:
     """All points that were measured of a run's state, as long as they can be compared with the backbone `base`.
 
-    `directory` is that of the run's evaluations. The last weights come first; they must be there.
+    `directory` is that of the run's evaluations. The last weights must be among them; their series comes first.
     """
     found = {}
     for path in (directory / FOLDER / checkpoint).glob("*/*.json"):

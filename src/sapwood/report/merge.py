@@ -30,10 +30,11 @@ _TITLES = [("curve", "Gain against retention"), ("points", "Every point"), ("las
 
 
 def write_merge_page(recipe: Recipe, run: Path, points: Sequence[Point]) -> Path:
-    """Writes `run/merge.html` about the points measured so far, the last weights first, and returns its path."""
+    """Writes `run/merge.html` about the points measured so far, and returns its path."""
     legend = tones(dict.fromkeys((point.name for point in points), "gain"))
     part = {
         "points": points,
+        "others": [point for point in points if not point.is_reference],
         "legend": legend.items(),
         "figure": curve(points, legend, recipe.evaluation.confidence, recipe.evaluation.retention.margin),
         "caution": CAUTION,

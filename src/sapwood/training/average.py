@@ -118,8 +118,13 @@ class Merged:
         return Average(states, list(self.counts.values()))
 
     def between(self, share: float) -> Mapping[str, torch.Tensor]:
-        """A share of the way: (1 - share) * backbone + share * weights."""
+        """A share of the way: (1 - share) * backbone + share * weights.
+
+        Raises SapwoodError where the weights are not those of the backbone.
+        """
         own = dict(load_model(self.backbone).named_parameters())
+        if foreign := sorted(set(self.weights) - own.keys()):
+            raise SapwoodError(f"The weights cannot be mixed with {self.backbone}, which has no '{foreign[0]}'.")
         return Average([self.weights, {name: own[name] for name in self.weights}], [share, 1 - share])
 
     def model(self, share: float) -> PreTrainedModel:
