@@ -132,7 +132,7 @@ def sapwood(arguments: argparse.Namespace) -> list[float]:
     )
     ranks = Ranks.join()
     engine = Engine(recipe, resolve(MODEL, default_cache()), ["web"], ranks)
-    engine.begin_stage("only")
+    engine.begin_stage("only", arguments.sequence_length)
     steps = [range(n * arguments.batch, (n + 1) * arguments.batch) for n in range(arguments.steps)]
     seconds, started = [], time.perf_counter()
     for number, inputs in enumerate(Loader(Stream(), steps, arguments.sequence_length, ranks, recipe.training)):  # type: ignore[arg-type]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from sapwood import manifest
@@ -59,6 +61,15 @@ def other_files(directory: Path) -> list[Path]:
         and file.suffix not in WEIGHT_SUFFIXES
         and file.name not in {manifest.NAME, RECORD, WEIGHTS_INDEX}
     )
+
+
+def copy_other_files(source: Path, directory: Path, *, but: Iterable[str] = ()) -> None:
+    """Copies all files that are part of the model in `source` but its weights, and those named, byte for byte."""
+    for file in other_files(source):
+        if file.name not in but:
+            copy = directory / file.relative_to(source)
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copyfile(file, copy)
 
 
 def share_weights(directory: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
 
-from sapwood.backbone.contents import CONFIG, WEIGHTS_INDEX, other_files, share_weights
+from sapwood.backbone.contents import CONFIG, WEIGHTS_INDEX, copy_other_files, share_weights
 from sapwood.backbone.load import load_config
 from sapwood.backbone.record import write_record
 from sapwood.backbone.stored import StoredWeights
@@ -59,10 +58,7 @@ def export(
         for name, (tensors, key) in places.items()
     }
     with atomic_directory(target) as directory:
-        for file in other_files(source):
-            copy = directory / file.relative_to(source)
-            copy.parent.mkdir(exist_ok=True)
-            shutil.copyfile(file, copy)
+        copy_other_files(source, directory)
         if dtype is not None:
             _name_dtype(directory / CONFIG, dtype)
         if learning_rate is not None:

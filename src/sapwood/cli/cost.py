@@ -173,7 +173,9 @@ def _remedy(directory: Path, recipe: Recipe, machine: Machine) -> str:
                 fewer = [other for other in changes if other is not dispensable]
                 changes = fewer if fits(fewer) else changes
             last = dict(changes)  # `full` comes after `selective`, and replaces it
-            return f"It would fit with {' '.join(f'training.{name}={str(value).lower()}' for name, value in last.items())}"
+            return (
+                f"It would fit with {' '.join(f'training.{name}={str(value).lower()}' for name, value in last.items())}"
+            )
     return "It would not fit with any of what takes less memory: take more GPUs, or larger ones, or shorter sequences."
 
 

@@ -12,6 +12,7 @@ from sapwood.cli import (
     audit,
     checkpoint,
     evaluate,
+    expand,
     export,
     init,
     launch,
@@ -26,6 +27,7 @@ from sapwood.cli import (
     solve,
     topics,
     train,
+    vocabulary,
     watch,
 )
 from sapwood.errors import SapwoodError
@@ -55,10 +57,12 @@ for verb in (
     export.export,
     report.report,
     run.run,
+    expand.expand,
 ):
     app.command()(verb)
 app.add_typer(checkpoint.checkpoint, name="checkpoint", no_args_is_help=True)
 app.add_typer(topics.topics, name="topics", no_args_is_help=True)
+app.add_typer(vocabulary.vocabulary, name="vocabulary", no_args_is_help=True)
 
 
 def _print_version(wanted: bool) -> None:
