@@ -84,13 +84,10 @@ def shapes(config: Any, recipe: Recipe, stage: Stage, arithmetic: torch.dtype) -
 
 def arithmetic_of(recipe: Recipe, machine: Machine) -> torch.dtype:
     """The type of forward and backward passes."""
-    settings = recipe.training
-    if settings.precision == "auto" and machine.device == "cuda":
-        fast = machine.chip is None or machine.chip.bf16 is not None
-        found = torch.bfloat16 if fast else None
-    else:
-        found = autocast_type(settings.precision, torch.device(machine.device))
-    return found or (torch.bfloat16 if settings.weights == "bf16" else torch.float32)
+    precision = recipe.training.precision
+    if precision == "auto" and machine.device == "cuda":
+        return torch.float32 if machine.chip is not None and machine.chip.bf16 is None else torch.bfloat16
+    return autocast_type(precision, torch.device(machine.device)) or torch.float32
 
 
 def predict(directory: Path, recipe: Recipe, machine: Machine) -> Footprint:
