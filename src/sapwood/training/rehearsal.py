@@ -11,6 +11,7 @@ import weakref
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -33,14 +34,14 @@ SUM = 4
 """Bytes of a number in a sum of gradients: fp32."""
 
 
-class Meter(TorchDispatchMode):
+class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of all tensors that are alive, by what they are for, and keeps the counts of the highest sum.
 
     Tensors that are `there` before are not counted. `device` is what `meta` stands for.
     """
 
     def __init__(self, there: Iterable[torch.Tensor], device: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._device = device
         self.part = ACTIVATIONS
         """What tensors made from now on are for."""
@@ -77,7 +78,7 @@ class Meter(TorchDispatchMode):
                 key = id(storage)
                 if key not in self._made and key not in self._there:
                     size = storage.nbytes()
-                    self._made[key] = self.part, size, weakref.ref(storage, lambda _, key=key: self._forget(key))
+                    self._made[key] = self.part, size, weakref.ref(storage, partial(self._forget, key))
                     self.add(self.part, size)
         return result
 
@@ -89,7 +90,7 @@ class Meter(TorchDispatchMode):
             return int(args[0].itemsize * args[1].numel())  # a GPU converts number by number
         return 0
 
-    def _forget(self, key: int) -> None:
+    def _forget(self, key: int, _: Any) -> None:
         part, size, _ = self._made.pop(key)
         self.add(part, -size)
 
@@ -142,17 +143,17 @@ class Sharding:
         self._rest = Group([parameter for parameter in model.parameters() if parameter not in inside])
         model.register_forward_hook(lambda *_: self._receive(0))
         for layer, group in zip(layers, self._layers, strict=True):
-            layer.register_forward_pre_hook(lambda *_, group=group: self._gather(group))
-            layer.register_forward_hook(lambda *inputs_and_output, group=group: self._leave(group, inputs_and_output))
+            layer.register_forward_pre_hook(partial(self._enter, group))
+            layer.register_forward_hook(partial(self._leave, group))
             for parameter in group.trained:
-                parameter.register_post_accumulate_grad_hook(lambda _, group=group: self._graded(group))
+                parameter.register_post_accumulate_grad_hook(partial(self._graded, group))  # type: ignore[no-untyped-call]
         for parameter in self._rest.trained:
-            parameter.register_post_accumulate_grad_hook(lambda p: meter.move(p.grad, GRADIENTS))
-        if spread.sums != "none":
-            numbers = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-            size = numbers * SUM if spread.sums == "whole" else numbers * spread.master // spread.shards
-            meter.add(GRADIENTS, size)
-        if spread.sums == "shards":  # the buffer of the micro-batch before
+            parameter.register_post_accumulate_grad_hook(self._keep)  # type: ignore[no-untyped-call]
+        numbers = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+        if spread.sums == "whole":
+            meter.add(GRADIENTS, numbers * SUM)
+        elif spread.sums == "shards":  # which still are on their way to other ranks, in part
+            meter.add(GRADIENTS, 0 if spread.offload else numbers * spread.master // spread.shards)
             self._sent = SUM * sum(parameter.numel() for parameter in self._rest.trained)
             meter.add(WORKING, self._sent)
         self._gather(self._rest)
@@ -164,23 +165,30 @@ class Sharding:
         self._receive(0)
         self._reduce(self._rest)
 
-    def _leave(self, group: Group, inputs_and_output: Any) -> None:
-        self._release(group)
-        for tensor in tree_leaves(inputs_and_output[-1]):
-            if isinstance(tensor, torch.Tensor) and tensor.requires_grad:
-                tensor.register_hook(lambda _: self._return(group))
+    def _enter(self, group: Group, *_: Any) -> None:
+        self._gather(group)
 
-    def _return(self, group: Group) -> None:
+    def _leave(self, group: Group, module: nn.Module, inputs: Any, output: Any) -> None:
+        self._release(group)
+        for tensor in tree_leaves(output):
+            if isinstance(tensor, torch.Tensor) and tensor.requires_grad:
+                tensor.register_hook(partial(self._return, group))  # type: ignore[no-untyped-call]
+
+    def _return(self, group: Group, _: torch.Tensor) -> None:
         """Comes back to a layer in the backward pass. One that is not trained is left when the next is come to."""
         self._meter.part = ACTIVATIONS
         for other in self._layers:
             self._release(other)
         self._gather(group)
 
-    def _graded(self, group: Group) -> None:
+    def _graded(self, group: Group, _: torch.Tensor) -> None:
         group.graded += 1
         if group.graded == len(group.trained):
             self._reduce(group)
+
+    def _keep(self, parameter: torch.Tensor) -> None:
+        assert parameter.grad is not None
+        self._meter.move(parameter.grad, GRADIENTS)
 
     def _gather(self, group: Group) -> None:
         if not group.gathered:
@@ -269,6 +277,19 @@ def rehearse(
     return meter.peak
 
 
+def rehearse_update(optimizer: torch.optim.Optimizer, device: Literal["cpu", "cuda"]) -> int:
+    """The most bytes that a step of an optimizer makes and gives up, whose parameters and gradients are on `meta`."""
+    held = [tensor for state in optimizer.state.values() for tensor in state.values()]
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.empty_like(parameter)
+            held += [parameter, parameter.grad]
+    optimizer.found_inf = torch.empty((), device="meta")  # type: ignore[attr-defined]
+    with Meter(held, device) as meter:
+        optimizer.step()
+    return sum(meter.peak.values())
+
+
 def _batch(sequences: int, length: int) -> Batch:
     tokens = torch.empty(sequences, length, dtype=torch.int64, device="meta")
     bounds = torch.empty(sequences + 1, dtype=torch.int32, device="meta")
@@ -294,9 +315,9 @@ def _attention(device: str) -> str:
             seen = varlen_attn(query, key, value, bounds, bounds, length, length, window_size=(-1, 0), enable_gqa=True)
             assert isinstance(seen, torch.Tensor)
         else:
-            parts = zip(*(part.split(length) for part in (query, key, value)), strict=True)
+            parts = zip(*(torch.split(part, length) for part in (query, key, value)), strict=True)
             seen = torch.cat([_on_cpu(*part) for part in parts])
-        return seen.unflatten(0, (batch, length)), None
+        return seen.view(batch, length, *seen.shape[1:]), None
 
     AttentionInterface.register(name, attend)
     AttentionMaskInterface.register(name, lambda *_, **__: None)
