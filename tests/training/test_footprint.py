@@ -84,7 +84,7 @@ def test_a_real_step_takes_what_was_foretold(
     recipe = a_recipe(**training, batch_tokens=batch).model_copy(update={"sequence_length": length})
     footprint = predict(directory, recipe, CPU)
     foretold = footprint.total - footprint.device[PROCESS]
-    assert foretold == pytest.approx(allocated(recipe, directory, micro_batches), rel=0.01)
+    assert foretold == pytest.approx(allocated(recipe, directory, micro_batches), rel=0.02)
 
 
 def test_adapters_hold_gradients_and_moments_of_their_own_alone(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_adapters_hold_gradients_and_moments_of_their_own_alone(tmp_path: Path) 
     footprint = predict(directory, recipe, CPU)
     assert footprint.device["optimizer"] < footprint.device["weights"] / 5
     foretold = footprint.total - footprint.device[PROCESS]
-    assert foretold == pytest.approx(allocated(recipe, directory, 1), rel=0.01)
+    assert foretold == pytest.approx(allocated(recipe, directory, 1), rel=0.02)
 
 
 def on_gpus(directory: Path, ranks: int = 8, per_node: int = 4, **training: Any) -> Footprint:
@@ -166,7 +166,7 @@ def test_a_model_that_chooses_by_numbers_says_so(tmp_path: Path, monkeypatch: py
 
 
 def test_what_the_model_does_not_have_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(SapwoodError, match="trains 'model.layres"):
+    with pytest.raises(SapwoodError, match="matches none of the model's parameters"):
         predict(write(tmp_path), a_recipe(trainable=["model.layres.*"]), CPU)
 
 
