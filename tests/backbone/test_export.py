@@ -11,6 +11,7 @@ from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 
 from sapwood.backbone.export import export
 from sapwood.backbone.load import load_model, load_tokenizer
+from sapwood.backbone.record import last_learning_rate
 from sapwood.backbone.resolve import default_cache, fingerprint_model, resolve
 from sapwood.errors import SapwoodError
 from sapwood.files import hash_file
@@ -172,6 +173,15 @@ def test_weights_in_other_formats_and_manifests_are_not_copied(write_model, tmp_
     shutil.copytree(tmp_path / "source" / "additional_chat_templates", source / "onnx")
     export(load_model(source).state_dict(), source, target)
     assert _hashes(target) == expected
+
+
+def test_the_last_learning_rate_is_noted_and_not_taken_over_by_what_is_made_of_the_model(write_model, tmp_path):
+    source, target, further = write_model(), tmp_path / "target", tmp_path / "further"
+    export(load_model(source).state_dict(), source, target, learning_rate=3e-6)
+    export(load_model(target).state_dict(), target, further)
+    assert [last_learning_rate(model) for model in (source, target, further)] == [None, 3e-6, None]
+    assert fingerprint_model(further) == fingerprint_model(source)
+    assert fingerprint_model(target) != fingerprint_model(source)  # runs that take up the rate see that it changed
 
 
 def test_a_state_of_another_model_is_refused_and_nothing_written(write_model, tmp_path):

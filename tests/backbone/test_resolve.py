@@ -61,6 +61,12 @@ def test_a_model_without_weights_is_refused(write_model, tmp_path):
         resolve(str(directory), tmp_path)
 
 
+def test_a_tokenizer_alone_will_do_where_no_weights_are_asked_for(write_model, tmp_path):
+    directory = write_model()
+    (directory / "model.safetensors").unlink()
+    assert resolve(str(directory), tmp_path, weights=False) == directory
+
+
 def test_a_missing_part_of_the_weights_is_named(write_model, tmp_path):
     directory = write_model()
     (directory / "model.safetensors").rename(directory / "model-1.safetensors")
@@ -116,6 +122,9 @@ def test_a_hub_name_is_downloaded_without_pickle(write_model, tmp_path, monkeypa
     assert resolve("oak-lab/oak-1b@v2.0", tmp_path) == directory
     assert [(name, how["revision"]) for name, how in asked] == [("oak-lab/oak-1b", None), ("oak-lab/oak-1b", "v2.0")]
     assert asked[0][1]["allow_patterns"] == HUB_FILES
+    assert asked[0][1]["ignore_patterns"] == HUB_FILES_LEFT_OUT
+    resolve("oak-lab/oak-1b", tmp_path, weights=False)
+    assert asked[2][1]["ignore_patterns"] == [*HUB_FILES_LEFT_OUT, "*.safetensors"]
 
 
 def test_what_is_fetched_from_the_hub():

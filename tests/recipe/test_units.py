@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from sapwood.recipe.units import (
     Interval,
+    format_rate,
     format_share,
     format_tokens,
     parse_bytes,
+    parse_rate,
     parse_seconds,
     parse_share,
     parse_tokens,
@@ -81,3 +83,17 @@ def test_intervals_keep_their_unit() -> None:
         assert Interval.parse(str(interval)) == interval
     with pytest.raises(ValueError, match="not a time"):
         Interval.parse("30min").tokens(batch_tokens=512)
+
+
+@pytest.mark.parametrize(
+    ("written", "rate"), [(1e-5, 1e-5), (0, 0.0), ("10%", Fraction(1, 10)), ("1/3", Fraction(1, 3)), ("final", "final")]
+)
+def test_rates_are_numbers_or_relative(written: object, rate: float | Fraction | str) -> None:
+    assert parse_rate(written) == rate
+    assert parse_rate(format_rate(rate)) == rate
+
+
+@pytest.mark.parametrize("written", ["1e-5", -1e-5, float("inf"), float("nan"), True, None, "last", [1], "-10%"])
+def test_what_is_no_rate_is_refused(written: object) -> None:
+    with pytest.raises(ValueError, match="expected a"):
+        parse_rate(written)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from sapwood import manifest
+from sapwood.backbone.record import RECORD
 from sapwood.errors import SapwoodError
 from sapwood.files import read_json
 
@@ -46,8 +49,8 @@ def weight_files(directory: Path) -> list[Path]:
 def other_files(directory: Path) -> list[Path]:
     """All files that are part of the model but its weights, sorted: configuration, tokenizer, chat templates, licence.
 
-    Left out are weights in other formats, hidden files, other directories and the manifest of a step that made the
-    directory.
+    Left out are weights in other formats, hidden files, other directories, the manifest of a step that made the
+    directory, and what a model of ours says of its training.
     """
     inside = [*directory.iterdir(), *(directory / CHAT_TEMPLATES).glob("*")]
     return sorted(
@@ -56,8 +59,17 @@ def other_files(directory: Path) -> list[Path]:
         if file.is_file()
         and not file.name.startswith(".")
         and file.suffix not in WEIGHT_SUFFIXES
-        and file.name not in {manifest.NAME, WEIGHTS_INDEX}
+        and file.name not in {manifest.NAME, RECORD, WEIGHTS_INDEX}
     )
+
+
+def copy_other_files(source: Path, directory: Path, *, but: Iterable[str] = ()) -> None:
+    """Copies all files that are part of the model in `source` but its weights, and those named, byte for byte."""
+    for file in other_files(source):
+        if file.name not in but:
+            copy = directory / file.relative_to(source)
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copyfile(file, copy)
 
 
 def share_weights(directory: Path) -> None:

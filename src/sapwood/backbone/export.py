@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,8 +11,9 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
 
-from sapwood.backbone.contents import CONFIG, WEIGHTS_INDEX, other_files, share_weights
+from sapwood.backbone.contents import CONFIG, WEIGHTS_INDEX, copy_other_files, share_weights
 from sapwood.backbone.load import load_config
+from sapwood.backbone.record import write_record
 from sapwood.backbone.stored import StoredWeights
 from sapwood.errors import SapwoodError
 from sapwood.files import atomic_directory, read_json, write_json
@@ -33,6 +33,7 @@ def export(
     dtype: torch.dtype | None = None,
     *,
     partial: bool = False,
+    learning_rate: float | None = None,
 ) -> None:
     """Writes `state`, a state dict of the model in `source`, as the Hugging Face directory `target`.
 
@@ -42,7 +43,8 @@ def export(
     `target` holds the same tensors under the same names in the same dtypes as `source` (floating point
     tensors in `dtype`, if it is given), tied weights as they were stored there, and a copy of all other files,
     byte for byte. With `dtype`, config.json names it. Tensors in `source` that the model has no place for, such as
-    heads of another use, are kept. `target` is replaced as a whole.
+    heads of another use, are kept. `target` is replaced as a whole. `learning_rate`, that of the last step, is noted
+    beside the weights.
 
     Raises SapwoodError if the state is not one of that model.
     """
@@ -56,12 +58,11 @@ def export(
         for name, (tensors, key) in places.items()
     }
     with atomic_directory(target) as directory:
-        for file in other_files(source):
-            copy = directory / file.relative_to(source)
-            copy.parent.mkdir(exist_ok=True)
-            shutil.copyfile(file, copy)
+        copy_other_files(source, directory)
         if dtype is not None:
             _name_dtype(directory / CONFIG, dtype)
+        if learning_rate is not None:
+            write_record(directory, learning_rate)
         _write_weights(places, layout, directory)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sapwood.backbone.contents import CONFIG, other_files, weight_files
+from sapwood.backbone.record import RECORD
 from sapwood.errors import SapwoodError, closest
 from sapwood.files import fingerprint, hash_file
 
@@ -28,8 +29,10 @@ def default_cache() -> Path:
     return Path(os.environ.get("SAPWOOD_CACHE") or "~/.cache/sapwood").expanduser()
 
 
-def resolve(reference: str, cache: Path) -> Path:
+def resolve(reference: str, cache: Path, *, weights: bool = True) -> Path:
     """The Hugging Face directory (config.json, tokenizer, safetensors) of the model that `reference` names.
+
+    Without `weights`, they need not be there, and are not fetched from the hub.
 
     A reference is one of
     - a directory;
@@ -43,7 +46,7 @@ def resolve(reference: str, cache: Path) -> Path:
         return _convert(_file_in_package(reference), cache)
     path = Path(reference).expanduser()
     if path.is_dir():
-        return _checked(path.resolve())
+        return _checked(path.resolve(), weights)
     if path.suffix == ".gguf":
         if not path.is_file():
             raise SapwoodError(f"There is no file {path}. {_beside(path, path.parent.glob('*.gguf'))}".rstrip())
@@ -57,7 +60,7 @@ def resolve(reference: str, cache: Path) -> Path:
             f"There is no directory {path}. {near} "
             "A model on the Hugging Face hub is written 'org/name' or 'org/name@revision'.".replace("  ", " ")
         )
-    return _checked(_download(match["name"], match["revision"], near))
+    return _checked(_download(match["name"], match["revision"], near, weights), weights)
 
 
 def at_hand(reference: str, cache: Path) -> Path | None:
@@ -84,16 +87,17 @@ def at_hand(reference: str, cache: Path) -> Path | None:
 
 
 def fingerprint_model(directory: Path) -> str:
-    """Identifies a model by the content of its weights, its configuration and its tokenizer.
+    """Identifies a model by its weights, its configuration, its tokenizer, and what it says of its training.
 
     A model card or a licence does not count, nor where the directory lies.
     """
     counted = {".jinja", ".json", ".model", ".tiktoken", ".txt"}
     files = weight_files(directory) + [file for file in other_files(directory) if file.suffix in counted]
+    files += [file for file in [directory / RECORD] if file.exists()]
     return fingerprint({file.relative_to(directory).as_posix(): hash_file(file) for file in files})
 
 
-def _checked(directory: Path) -> Path:
+def _checked(directory: Path, weights: bool) -> Path:
     if not (directory / CONFIG).exists():
         found = sorted(
             [file.parent.name for file in directory.glob(f"*/{CONFIG}")]
@@ -101,7 +105,8 @@ def _checked(directory: Path) -> Path:
         )
         inside = " It holds " + ", ".join(f"'{name}'" for name in found[:5]) + ": name that." if found else ""
         raise SapwoodError(f"{directory} is not a model: it has no {CONFIG}.{inside}")
-    weight_files(directory)
+    if weights:
+        weight_files(directory)
     return directory
 
 
@@ -134,7 +139,7 @@ def _file_in_package(reference: str) -> Path:
     return file
 
 
-def _download(name: str, revision: str | None, near: str) -> Path:
+def _download(name: str, revision: str | None, near: str, weights: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.constants import is_offline_mode
     from huggingface_hub.errors import (
@@ -145,10 +150,9 @@ def _download(name: str, revision: str | None, near: str) -> Path:
     )
 
     here = f"There is no directory '{name}' here. {near}".rstrip()
+    left_out = HUB_FILES_LEFT_OUT if weights else [*HUB_FILES_LEFT_OUT, "*.safetensors"]
     try:
-        return Path(
-            snapshot_download(name, revision=revision, allow_patterns=HUB_FILES, ignore_patterns=HUB_FILES_LEFT_OUT)
-        )
+        return Path(snapshot_download(name, revision=revision, allow_patterns=HUB_FILES, ignore_patterns=left_out))
     except GatedRepoError as error:
         raise SapwoodError(
             f"The model '{name}' asks for its terms to be accepted: do so on https://huggingface.co/{name}, "

@@ -17,6 +17,7 @@ from sapwood.mixture.stream import Stream
 
 __all__ = [
     "RUNS",
+    "ModelArgument",
     "OverridesArgument",
     "RecipeArgument",
     "RunArgument",
@@ -28,6 +29,9 @@ __all__ = [
 
 RecipeArgument = Annotated[
     Path, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file, or the directory of a run.")
+]
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A directory, a name on the Hugging Face hub, or a GGUF file.")
 ]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run.")]
 OverridesArgument = Annotated[

@@ -48,7 +48,7 @@ def evaluate_base(recipe: Recipe, run: RunDirectory) -> Evaluation:
 
     directory = resolve(recipe.model, default_cache())
     identity = fingerprint_model(directory)
-    return _evaluate(recipe, run, lambda: load_model(directory), BASE, identity, tokens=0)
+    return measure_model(recipe, run, lambda: load_model(directory), BASE, identity, tokens=0)
 
 
 def evaluate_grown(recipe: Recipe, run: RunDirectory) -> Evaluation:
@@ -59,7 +59,7 @@ def evaluate_grown(recipe: Recipe, run: RunDirectory) -> Evaluation:
     if not run.model.exists():
         raise SapwoodError(f"There is no grown model in {run.model}: `sapwood train` makes it.")
     identity, tokens = fingerprint_model(run.model), read_metrics(run.metrics)[-1].tokens
-    return _evaluate(recipe, run, lambda: load_model(run.model), "model", identity, tokens=tokens)
+    return measure_model(recipe, run, lambda: load_model(run.model), "model", identity, tokens=tokens)
 
 
 def evaluate_checkpoint(recipe: Recipe, run: RunDirectory, name: str) -> Evaluation:
@@ -77,12 +77,20 @@ def evaluate_checkpoint(recipe: Recipe, run: RunDirectory, name: str) -> Evaluat
     def load() -> PreTrainedModel:
         return load_grown(recipe, resolve(recipe.model, default_cache()), path)
 
-    return _evaluate(recipe, run, load, name, fingerprint_checkpoint(path), tokens=read_state(path).tokens)
+    return measure_model(recipe, run, load, name, fingerprint_checkpoint(path), tokens=read_state(path).tokens)
 
 
-def _evaluate(
-    recipe: Recipe, run: RunDirectory, load: Callable[[], PreTrainedModel], label: str, identity: str, *, tokens: int
+def measure_model(
+    recipe: Recipe,
+    run: RunDirectory,
+    load: Callable[[], PreTrainedModel],
+    label: str,
+    identity: str,
+    *,
+    tokens: int,
+    with_samples: bool = True,
 ) -> Evaluation:
+    """Measures the model that `load` gives, unless one of the same `identity` was measured under the `label`."""
     from sapwood.backbone.resolve import default_cache, resolve
     from sapwood.evaluation.yardstick import Yardstick
     from sapwood.likelihood.precision import autocast_type
@@ -97,7 +105,7 @@ def _evaluate(
         if done.model == identity and done.settings == yardstick.settings:
             return done
     evaluation = yardstick.measure(
-        load().to(ranks.device), label=label, model_fingerprint=identity, tokens=tokens, with_samples=True
+        load().to(ranks.device), label=label, model_fingerprint=identity, tokens=tokens, with_samples=with_samples
     )
     if ranks.first:
         evaluation.write(run.evaluation)

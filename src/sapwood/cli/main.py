@@ -12,8 +12,11 @@ from sapwood.cli import (
     audit,
     checkpoint,
     evaluate,
+    expand,
     export,
     init,
+    launch,
+    merge,
     plan,
     prepare,
     replay,
@@ -24,6 +27,8 @@ from sapwood.cli import (
     solve,
     topics,
     train,
+    vocabulary,
+    watch,
 )
 from sapwood.errors import SapwoodError
 from sapwood.progress import console
@@ -42,17 +47,22 @@ for verb in (
     prepare.prepare,
     score.score,
     train.train,
+    watch.watch,
+    launch.launch,
     evaluate.evaluate,
     account.account,
     audit.audit,
     replay.replay,
+    merge.merge,
     export.export,
     report.report,
     run.run,
+    expand.expand,
 ):
     app.command()(verb)
 app.add_typer(checkpoint.checkpoint, name="checkpoint", no_args_is_help=True)
 app.add_typer(topics.topics, name="topics", no_args_is_help=True)
+app.add_typer(vocabulary.vocabulary, name="vocabulary", no_args_is_help=True)
 
 
 def _print_version(wanted: bool) -> None:

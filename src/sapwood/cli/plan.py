@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sapwood.cli import cost
+from sapwood.cli.chart import print_learning_rate
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse
 from sapwood.mixture.plan import DomainPlan, Plan
 from sapwood.recipe import Recipe
@@ -93,6 +94,7 @@ def print_plan(recipe: Recipe, plan: Plan) -> None:
             rounds = -(-stage.sequences // stage.round_sequences)
             length = format_tokens(stage.round_sequences * stage.sequence_length)
             console.print(f"\nStage '{stage.name}': {rounds:,} rounds of {length} tokens", soft_wrap=True)
+    print_learning_rate(console, recipe, plan)
     for remark in plan.remarks:
         console.print(f"\n[yellow]Note:[/] {remark}", soft_wrap=True)
 

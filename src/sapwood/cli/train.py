@@ -57,7 +57,8 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
         run.adopt(recipe)
         write_json(run.plan, plan.to_json())
         write_json(run.environment, describe_environment(ranks.device, ranks.size))
-        remove_leftovers(run.checkpoints)
+        for directory in (run.checkpoints, *(run.passes(part.domain.name) for part in plan.domains)):
+            remove_leftovers(directory)
         if recipe.training.checkpoints.mirror is not None:
             Mirror(recipe.training.checkpoints.mirror, run).fetch()
         ledger = Ledger(run.ledger)

@@ -8,6 +8,7 @@ from fractions import Fraction
 from sapwood.errors import closest
 from sapwood.recipe.mixture import Controller, Order, Shares, Weighting
 from sapwood.recipe.schema import LearningRate, Recipe, Stage
+from sapwood.recipe.units import format_tokens
 
 Path = tuple[str | int, ...]
 Problem = tuple[Path, str]
@@ -130,7 +131,7 @@ def _stage(recipe: Recipe, stage: Stage, path: Path) -> Iterator[Problem]:
     if stage.sequence_length is not None and stage.sequence_length > recipe.training.batch_tokens:
         yield (*path, "sequence_length"), f"{stage.sequence_length} is more than training.batch_tokens"
     if stage.learning_rate is not None:
-        yield from _schedule((*path, "learning_rate"), stage.learning_rate)
+        yield from _schedule((*path, "learning_rate"), stage.learning_rate, stage.tokens, recipe.training.batch_tokens)
 
 
 def _order(order: Order, path: Path) -> Iterator[Problem]:
@@ -217,7 +218,8 @@ def _training(recipe: Recipe) -> Iterator[Problem]:
             f"{training.batch_tokens} is less than one sequence of {recipe.sequence_length} tokens",
         )
     if training.learning_rate is not None:
-        yield from _schedule(("training", "learning_rate"), training.learning_rate)
+        tokens = sum(stage.tokens for stage in recipe.stages)
+        yield from _schedule(("training", "learning_rate"), training.learning_rate, tokens, training.batch_tokens)
     elif recipe.stages[0].learning_rate is None:
         yield (
             ("training",),
@@ -225,13 +227,32 @@ def _training(recipe: Recipe) -> Iterator[Problem]:
         )
 
 
-def _schedule(path: Path, schedule: LearningRate) -> Iterator[Problem]:
-    if schedule.warmup.unit == "seconds":
+def _schedule(path: Path, schedule: LearningRate, tokens: int, batch_tokens: int) -> Iterator[Problem]:
+    """`tokens` is how long the schedule lasts. What depends on a `final` rate is checked when that is known."""
+    warmup = schedule.warmup
+    if warmup.unit == "seconds":
         yield (*path, "warmup"), "a warm-up has a length in tokens or steps, not a time"
-    if max(schedule.start, schedule.end) > schedule.peak:
-        yield (*path, "peak"), f"{schedule.peak} is below 'start' or 'end'; the peak is the highest rate"
+    elif warmup.tokens(batch_tokens) > tokens:
+        yield (*path, "warmup"), f"{warmup} is more than the {format_tokens(tokens)} tokens that the schedule lasts"
+    if isinstance(schedule.peak, Fraction):
+        yield (*path, "peak"), "is what shares are taken of; write a rate such as 1e-5, or final"
+    elif schedule.peak == 0:
+        yield (*path, "peak"), "expected more than 0"
+    for field in ("start", "end"):
+        rate = getattr(schedule, field)
+        highest = Fraction(1) if isinstance(rate, Fraction) else schedule.peak
+        if "final" not in (rate, highest) and rate > highest:
+            yield (*path, "peak"), f"{schedule.peak} is below 'start' or 'end'; the peak is the highest rate"
     if schedule.decay > 1:
         yield (*path, "decay"), f"{schedule.decay} is more than the whole schedule; write a share such as 20%"
+    for field, used, why in (
+        ("start", warmup.amount, "is where a warm-up begins, and there is none; write one such as `warmup: 2B`"),
+        ("end", schedule.then != "constant", "is for rates that fall; write `then: linear` or the like"),
+        ("decay", schedule.then == "stable-decay", "is for `then: stable-decay`; the other shapes fall all the time"),
+        ("shape", schedule.then == "stable-decay", "is for `then: stable-decay`"),
+    ):
+        if not used and getattr(schedule, field) != LearningRate.model_fields[field].get_default():
+            yield (*path, field), why
 
 
 def _evaluation(recipe: Recipe) -> Iterator[Problem]:

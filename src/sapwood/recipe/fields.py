@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -16,7 +16,16 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from sapwood.recipe.units import Interval, format_share, format_tokens, parse_bytes, parse_share, parse_tokens
+from sapwood.recipe.units import (
+    Interval,
+    format_rate,
+    format_share,
+    format_tokens,
+    parse_bytes,
+    parse_rate,
+    parse_share,
+    parse_tokens,
+)
 
 _QUANTITY: dict[str, Any] = {"type": ["number", "string"]}
 
@@ -40,6 +49,12 @@ Share = Annotated[
     PlainValidator(parse_share),
     PlainSerializer(format_share),
     WithJsonSchema({**_QUANTITY, "examples": [7, 0.25, "20%", "1/3"]}),
+]
+Rate = Annotated[
+    float | Fraction | Literal["final"],
+    PlainValidator(parse_rate),
+    PlainSerializer(format_rate),
+    WithJsonSchema({**_QUANTITY, "examples": [1e-5, "10%", "final"]}),
 ]
 Stretch = Annotated[
     Interval,

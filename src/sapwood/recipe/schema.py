@@ -8,34 +8,49 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from sapwood.recipe.data import Corpus, Engine, Holdout, Source
-from sapwood.recipe.fields import MUTABLE, Bytes, Name, Share, Stretch, Strict, Tokens
+from sapwood.recipe.fields import MUTABLE, Bytes, Name, Rate, Share, Stretch, Strict, Tokens
 from sapwood.recipe.mixture import Controller, Gate, Order, Replay, Shares
 from sapwood.recipe.units import Interval
 
+DecayShape = Literal["linear", "1-sqrt", "cosine"]
+"""How a rate falls to its end."""
+
 
 class LearningRate(Strict):
-    """A schedule: a linear warm-up from `start` to `peak`, and `then` a shape until the end."""
+    """A schedule: a linear warm-up from `start` to `peak`, and `then` a shape until the end.
 
-    peak: Annotated[float, Field(gt=0)]
+    A rate is a number, a share of the peak (`10%`), or `final`: the rate at which the stage before ended, and for the
+    first stage or the whole run the one at which the model itself ended, where that is a model of ours.
+    """
+
+    peak: Rate
     """The highest learning rate."""
-    start: Annotated[float, Field(ge=0)] = 0.0
-    """The learning rate at the first token."""
-    end: Annotated[float, Field(ge=0)] = 0.0
+    start: Rate = 0.0
+    """The learning rate at the first token, where there is a warm-up."""
+    end: Rate = 0.0
     """The learning rate at the last token, for all shapes but `constant`."""
     warmup: Stretch = Interval(0, "tokens")
     """How long the warm-up lasts: tokens (`10B`) or `200 steps`."""
     then: Literal["constant", "linear", "cosine", "stable-decay"] = "constant"
-    """What follows. `stable-decay` holds the peak and falls in a line during the last `decay` (WSD)."""
+    """What follows. `stable-decay` holds the peak and falls during the last `decay` (WSD)."""
     decay: Share = Fraction(1, 5)
     """For `stable-decay`: the share of the schedule's tokens during which the rate falls."""
+    shape: DecayShape = "linear"
+    """For `stable-decay`: how it falls. `1-sqrt` is steep at first (2405.18392)."""
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether it takes up the rate at which what came before ended."""
+        return "final" in (self.start, self.peak, self.end)
 
 
 def _peak_only(value: object) -> object:
-    return {"peak": float(value)} if isinstance(value, int | float) and not isinstance(value, bool) else value
+    is_rate = value == "final" or (isinstance(value, int | float) and not isinstance(value, bool))
+    return {"peak": value} if is_rate else value
 
 
 Schedule = Annotated[LearningRate, BeforeValidator(_peak_only)]
-"""A learning rate: a number stands for a constant rate."""
+"""A learning rate: a number, or `final`, stands for a constant rate."""
 
 
 class Stage(Strict):
@@ -184,9 +199,9 @@ class Training(Strict):
     """Train low-rank adapters in place of the weights."""
     isolate_documents: bool = True
     """Whether documents packed into one sequence are hidden from each other. The paper did not hide them."""
-    loss: Annotated[Literal["chunked", "whole", "liger"], Field(json_schema_extra=MUTABLE)] = "chunked"
-    """How the loss is computed: `chunked` never holds the logits of a whole batch, `whole` does; `liger` is chunked, by
-    kernels for the GPU (needs `pip install sapwood[liger]`)."""
+    loss: Annotated[Literal["chunked", "whole"], Field(json_schema_extra=MUTABLE)] = "chunked"
+    """How the loss is computed: `chunked` with the head, some rows at a time, so that the logits of a batch never stand
+    in memory whole; `whole` from all logits, as transformers does."""
     activation_checkpointing: Annotated[Literal["none", "selective", "full"], Field(json_schema_extra=MUTABLE)] = "none"
     """What the backward pass computes again instead of keeping it: `full` everything inside a layer, `selective` all
     but the results of matrix products and attention."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 COUNTS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 BYTES = {
@@ -90,6 +92,25 @@ def format_share(share: Fraction) -> int | float | str:
     if share.denominator == 1:
         return share.numerator
     return float(share) if Fraction(repr(float(share))) == share else f"{share.numerator}/{share.denominator}"
+
+
+def parse_rate(value: object) -> float | Fraction | Literal["final"]:
+    """A learning rate: a number (`1e-5`), an exact share of the peak (`10%`, `1/3`), or `final`.
+
+    Raises ValueError for anything else.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
+        return float(value)
+    if value == "final":
+        return "final"
+    if isinstance(value, Fraction) or (isinstance(value, str) and ("%" in value or "/" in value)):
+        return parse_share(value)
+    raise ValueError("expected a rate such as 1e-5, a share of the peak such as 10%, or final")
+
+
+def format_rate(rate: float | Fraction | str) -> float | str:
+    """A learning rate as it is written. Inverse of `parse_rate`."""
+    return f"{rate.numerator}/{rate.denominator}" if isinstance(rate, Fraction) else rate
 
 
 @dataclass(frozen=True, slots=True)

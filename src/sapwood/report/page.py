@@ -24,6 +24,7 @@ _FILES = (
     "environment.json",
     "evaluation/*.json",
     "data.html",
+    "merge.html",
     "corpus/*/*/manifest.json",
     "corpus/*/documents/quarantine.jsonl",
     "tokens/*/manifest.json",

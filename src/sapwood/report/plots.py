@@ -117,7 +117,7 @@ def levels(rows: Sequence[Level], colors: Mapping[str, Tone], confidence: float)
     for after in (False, True):
         found = [(place, row, row.after if after else row.before) for place, row in enumerate(rows)]
         present = [(place, row, estimate) for place, row, estimate in found if estimate is not None]
-        arms = [_half(estimate, confidence) for *_, estimate in present]
+        arms = [half(estimate, confidence) for *_, estimate in present]
         shades = [colors[row.name].color for _, row, _ in present]
         data.append(
             {
@@ -155,7 +155,7 @@ def courses(rows: Sequence[Course], colors: Mapping[str, Tone], confidence: floa
     data = []
     for row in rows:
         tone = colors[row.name]
-        arms = [_half(change, confidence) for change in row.changes]
+        arms = [half(change, confidence) for change in row.changes]
         data.append(
             {
                 "type": "scatter",
@@ -328,7 +328,7 @@ def _tokens(entry: Round, sequences: int) -> int:
     return entry.start_tokens + sequences * entry.sequence_length
 
 
-def _half(estimate: Estimate, confidence: float) -> float:
+def half(estimate: Estimate, confidence: float) -> float:
     """Half the width of an interval, or 0 where it is unknown."""
     high = estimate.interval(confidence)[1]
     return high - estimate.value if math.isfinite(high) else 0.0

@@ -18,7 +18,7 @@ _DOWN, _UP, _LENGTH = (f".{part}.default.weight" for part in ("lora_A", "lora_B"
 
 def is_adapter(name: str) -> bool:
     """Whether this is the name of an adapter's parameter or module, and not one of the backbone."""
-    return "lora_" in name
+    return ".lora_" in name
 
 
 def backbone_name(name: str) -> str:

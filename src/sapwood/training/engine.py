@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 
@@ -21,6 +23,7 @@ from sapwood.training.checkpoint import (
     read_state,
     verify,
 )
+from sapwood.training.flops import flops_per_token, peak_flops, utilisation
 from sapwood.training.guard import Watch
 from sapwood.training.loader import StepInput
 from sapwood.training.loss import next_token_losses
@@ -28,6 +31,8 @@ from sapwood.training.model import accumulate, build_model
 from sapwood.training.optimizer import build_optimizer, optimizer_tensors
 from sapwood.training.parallel import Ranks
 from sapwood.training.trainable import ever_trainable, select
+
+T = TypeVar("T")
 
 
 class Engine:
@@ -80,9 +85,24 @@ class Engine:
         self._follow()
         return torch.cat([torch.stack([loss, norm, left_out.double()]), sums.flatten()])
 
-    def begin_stage(self, name: str) -> None:
+    def measured(self, measure: Callable[[PreTrainedModel], T]) -> T:
+        """What `measure` finds of the model as it is now."""
+        try:
+            return measure(self.model)
+        finally:
+            # After a forward pass alone the last parameters would still stand there whole, and be trained no further.
+            assert isinstance(self.model, FSDPModule)
+            self.model.reshard()
+
+    def begin_stage(self, name: str, sequence_length: int) -> None:
         """Lets what the recipe trains in a stage be trained, and nothing else."""
         select(self.model, self._recipe, next(stage for stage in self._recipe.stages if stage.name == name))
+        self._flops = flops_per_token(self.model, sequence_length)
+
+    def utilisation(self, tokens_per_second: float) -> float | None:
+        """The share of what the chips can do (MFU) in the stage that was begun; None where that is not known."""
+        peak = peak_flops(self._settings, self._ranks.device)
+        return utilisation(tokens_per_second, self._flops, peak, self._ranks.size)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """What a checkpoint holds: the trained weights, the optimizer's state, the average, the guard's memory.

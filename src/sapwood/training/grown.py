@@ -13,15 +13,18 @@ from sapwood.backbone.load import load_model
 from sapwood.backbone.stored import StoredWeights
 from sapwood.recipe import Recipe
 from sapwood.training.adapters import MergedWeights
-from sapwood.training.checkpoint import CheckpointTensors
+from sapwood.training.checkpoint import CheckpointTensors, read_state
 
 
-def grown_weights(recipe: Recipe, backbone: Path, checkpoint: Path) -> Mapping[str, torch.Tensor]:
-    """What differs from the `backbone` after a checkpoint, under the backbone's names.
+def grown_weights(
+    recipe: Recipe, backbone: Path, checkpoint: Path, *, average: bool = False
+) -> Mapping[str, torch.Tensor]:
+    """What differs from the `backbone` after a checkpoint, under the backbone's names; or the moving average of it.
 
     Raises SapwoodError where the checkpoint is not what was written.
     """
-    trained = CheckpointTensors(checkpoint).weights
+    held = CheckpointTensors(checkpoint)
+    trained = held.average if average else held.weights
     adapter = recipe.training.adapter
     return trained if adapter is None else MergedWeights(StoredWeights(backbone), trained, adapter)
 
@@ -30,19 +33,25 @@ def export_grown(
     recipe: Recipe, backbone: Path, checkpoint: Path, target: Path, dtype: torch.dtype | None = None
 ) -> None:
     """Writes the model of a checkpoint as a Hugging Face directory, as the backbone is one, or in another type."""
-    weights = grown_weights(recipe, backbone, checkpoint)
-    export(weights, backbone, target, dtype, partial=not _trains_all(recipe))
+    weights, rate = grown_weights(recipe, backbone, checkpoint), read_state(checkpoint).learning_rate
+    export(weights, backbone, target, dtype, partial=not trains_all(recipe), learning_rate=rate)
 
 
 def load_grown(recipe: Recipe, backbone: Path, checkpoint: Path) -> PreTrainedModel:
     """The model of a checkpoint, with the weights in the type in which they are trained."""
     model = load_model(backbone, dtype=torch.float32)
-    with torch.no_grad():
-        for name, tensor in grown_weights(recipe, backbone, checkpoint).items():
-            model.get_parameter(name).copy_(tensor)
+    fill(model, grown_weights(recipe, backbone, checkpoint))
     return model
 
 
-def _trains_all(recipe: Recipe) -> bool:
+@torch.no_grad()
+def fill(model: PreTrainedModel, weights: Mapping[str, torch.Tensor]) -> None:
+    """Puts weights into a model, one tensor after the other, rounded to its type. Others stay as they are."""
+    for name, tensor in weights.items():
+        model.get_parameter(name).copy_(tensor)
+
+
+def trains_all(recipe: Recipe) -> bool:
+    """Whether every weight of the backbone is trained."""
     stages = [recipe.training.trainable, *(stage.trainable for stage in recipe.stages)]
     return recipe.training.adapter is None and all(patterns is None for patterns in stages)

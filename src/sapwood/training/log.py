@@ -56,13 +56,13 @@ class Log:
         domains: Sequence[str],
         ranks: Ranks,
         seconds: float,
-        utilisation: Callable[[str, float], float | None],
+        utilisation: Callable[[float], float | None],
         tell: Callable[[StepMetrics, int], None],
     ) -> None:
         """Writes to `path` on the first rank, after `seconds` of training, and hands every step to `tell` there, with
         the tokens of its batch.
 
-        `utilisation` is that of a stage at so many tokens a second.
+        `utilisation` is that of the chips at so many tokens a second.
         """
         self._path = path
         self._domains = domains
@@ -114,7 +114,7 @@ class Log:
                     gradient_norm=norm,
                     skipped=bool(skipped),
                     tokens_per_second=speed,
-                    utilisation=self._utilisation(entry.stage, speed),
+                    utilisation=self._utilisation(speed),
                     data_wait=min(1.0, entry.waited * speed / entry.tokens),
                     seconds=self.seconds,
                     memory_bytes=peak_memory(self._ranks.device),

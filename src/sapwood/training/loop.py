@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from transformers import PreTrainedModel
@@ -26,8 +27,9 @@ from sapwood.training.loader import Loader, StepInput
 from sapwood.training.log import Entry, Log
 from sapwood.training.parallel import Ranks
 from sapwood.training.saving import Saver
-from sapwood.training.schedule import learning_rate
+from sapwood.training.schedule import final_rate, learning_rate
 from sapwood.training.stop import StopRequest
+from sapwood.training.track import measured_values, open_trackers, step_values
 from sapwood.training.trouble import note
 from sapwood.training.watchdog import Watchdog
 
@@ -56,10 +58,11 @@ def train(
     with Watchdog(ranks.rank, run.stalls, timeout) as watchdog, StopRequest() as stop:
         with watchdog.paused():
             loop = Loop(recipe, plan, model_directory, run, ranks, watchdog, stop)
-        with track("Training", plan.tokens, done=loop.state.tokens) as loop.advance:
-            finished = loop.run(measure)
-        with watchdog.paused():
-            loop.saver.finish()
+        with loop.trackers if ranks.first else nullcontext():
+            with track("Training", plan.tokens, done=loop.state.tokens) as loop.advance:
+                finished = loop.run(measure)
+            with watchdog.paused():
+                loop.saver.finish()
     return Trained(loop.state, finished)
 
 
@@ -83,11 +86,13 @@ class Loop:
         self.recipe, self.plan, self.directory, self.ranks = recipe, plan, run, ranks
         self.watchdog, self.stop = watchdog, stop
         self.ledger = Ledger(run.ledger, writable=ranks.first)
+        self.final = final_rate(recipe, plan, model_directory)
         self.stream = open_stream(recipe, run, self.ledger, domains)
         self.engine = Engine(recipe, model_directory, names, ranks)
         self.saver = Saver(recipe, run, ranks)
         self.state = self.engine.load_latest(run.checkpoints)
-        self.log = Log(run.metrics, names, ranks, self.state.seconds, lambda stage, speed: None, self._show)
+        self.log = Log(run.metrics, names, ranks, self.state.seconds, self.engine.utilisation, self._show)
+        self.trackers = open_trackers(recipe, run, self.state.step)
         self.due = self._clock()
         if ranks.first:
             forget_after(run.metrics, self.state.step)
@@ -111,7 +116,9 @@ class Loop:
             last = self.ledger.rounds[-1].start_tokens if self.ledger.rounds else None
             measured = self.state.position or is_measured(self.recipe)
             with self.watchdog.paused():
-                losses = measure(self.engine.model, self.state, last) if measured else {}
+                losses = self.engine.measured(lambda model: measure(model, self.state, last)) if measured else {}
+                if self.ranks.first:
+                    self.trackers.log(self.state.step, measured_values(losses))
                 decided = next_round(self.recipe, self.plan, self.ledger, losses) if self.ranks.first else None
                 line = self.ranks.tell(decided.to_json() if decided else None)
             entry = Round.from_json(line) if line else None
@@ -126,7 +133,7 @@ class Loop:
     def _train(self, entry: Round) -> bool:
         """Trains to the end of a round, or from a place before it once more; False when asked to stop."""
         settings = self.recipe.training
-        self.engine.begin_stage(entry.stage)
+        self.engine.begin_stage(entry.stage, entry.sequence_length)
         loader = Loader(self.stream, self._steps(entry), entry.sequence_length, self.ranks, settings)
         self.log.start()
         self.watchdog.now(f"waiting for the batch of step {self.state.step + 1:,}")
@@ -159,7 +166,7 @@ class Loop:
     def _step(self, entry: Round, inputs: StepInput, predicted: int, read: str) -> None:
         number, tokens = self.state.step + 1, len(inputs.positions) * entry.sequence_length
         middle = self.state.tokens - self.ledger.stage_start(entry.stage) + tokens / 2
-        rate = learning_rate(self.recipe, self.plan, entry.stage, middle)
+        rate = learning_rate(self.recipe, self.plan, entry.stage, middle, self.final)
         numbers = None
         if not self.ledger.leaves_out(inputs.positions):
             self.watchdog.now(f"in step {number:,}")
@@ -193,6 +200,7 @@ class Loop:
                 self.advance(self.state.tokens - reached)
                 if self.ranks.first:
                     forget_after(self.directory.metrics, self.state.step)
+                    self.trackers.rewind(self.state.step)
                 return True
         return False
 
@@ -212,6 +220,7 @@ class Loop:
     def _show(self, metrics: StepMetrics, tokens: int) -> None:
         loss = "left out" if metrics.skipped else f"loss {metrics.loss:.3f}"
         self.advance(tokens, f"{loss}, {metrics.tokens_per_second:,.0f} tokens/s")
+        self.trackers.log(metrics.step, step_values(asdict(metrics)))
 
 
 class CheckpointClock:

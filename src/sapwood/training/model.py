@@ -19,6 +19,7 @@ from sapwood.training.layers import decoder_layers
 from sapwood.training.loss import LossHead
 from sapwood.training.parallel import Ranks, spread
 from sapwood.training.recompute import checkpoint_activations
+from sapwood.training.trainable import select
 
 
 def build_model(recipe: Recipe, directory: Path, ranks: Ranks) -> tuple[PreTrainedModel, LossHead | None]:
@@ -35,6 +36,7 @@ def build_model(recipe: Recipe, directory: Path, ranks: Ranks) -> tuple[PreTrain
         add_adapters(model, settings.adapter, recipe.seed)
     if settings.precision == "fp8":
         use_fp8(model)
+    select(model, recipe, recipe.stages[0])
     layers = decoder_layers(model)
     checkpoint_activations(layers, settings.activation_checkpointing)
     if settings.compile:

@@ -24,7 +24,7 @@ from datatrove.utils.stats import PipelineStats, Stats
 from sapwood.corpus.block import Block
 from sapwood.corpus.disk import DISK_FULL
 from sapwood.errors import SapwoodError
-from sapwood.files import read_json, write_json
+from sapwood.files import read_json, remove_leftovers, write_json
 
 _COMPLETIONS, _STATS, _FAILURES = "completions", "stats", "failures"
 
@@ -58,6 +58,7 @@ class Job:
         """
         about = self.logs / "executor.json"
         shutil.rmtree(self.logs / _FAILURES, ignore_errors=True)
+        remove_leftovers(self.logs)
         if not about.exists() or read_json(about)["world_size"] != self.tasks:
             shutil.rmtree(self.logs / _COMPLETIONS, ignore_errors=True)
             write_json(about, {"world_size": self.tasks})

@@ -1,0 +1,59 @@
+"""A model directory written anew with some of its weights changed, a file at a time, without loading the model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from sapwood.backbone.contents import WEIGHTS, WEIGHTS_INDEX, share_weights, weight_files
+from sapwood.errors import SapwoodError
+from sapwood.files import write_json
+from sapwood.manifest import read_manifest
+
+Change = Callable[[str, torch.Tensor], Mapping[str, torch.Tensor]]
+"""A stored tensor and its name in; what is stored in its place out, by name."""
+
+
+def stored_shapes(directory: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of all stored tensors, by name. Only the headers of the files are read."""
+    shapes = {}
+    for file in weight_files(directory):
+        with safe_open(file, framework="pt") as stored:
+            for name in stored.keys():  # noqa: SIM118
+                shapes[name] = tuple(stored.get_slice(name).get_shape())
+    return shapes
+
+
+def rewrite_weights(source: Path, directory: Path, change: Change) -> None:
+    """Writes the weights of the model in `source` into `directory`: as many files, under the same names.
+
+    What `change` gives back untouched is mapped from the one file and written into the other; it need not fit into
+    memory. Dtypes are those of the tensors.
+    """
+    weight_map: dict[str, str] = {}
+    size = parameters = 0
+    for file in weight_files(source):
+        tensors: dict[str, torch.Tensor] = {}
+        with safe_open(file, framework="pt") as stored:
+            for name in stored.keys():  # noqa: SIM118
+                tensors.update(change(name, stored.get_tensor(name)))
+            save_file(tensors, directory / file.name, metadata={"format": "pt"})
+        weight_map.update(dict.fromkeys(tensors, file.name))
+        size += sum(tensor.nbytes for tensor in tensors.values())
+        parameters += sum(math.prod(tensor.shape) for tensor in tensors.values())
+    if not (directory / WEIGHTS).exists():
+        metadata = {"total_parameters": parameters, "total_size": size}
+        write_json(directory / WEIGHTS_INDEX, {"metadata": metadata, "weight_map": dict(sorted(weight_map.items()))})
+    share_weights(directory)
+
+
+def refuse_foreign(target: Path, step: str) -> None:
+    """Raises SapwoodError where something stands at `target` that the step did not make, and would be replaced."""
+    done = read_manifest(target)
+    if target.exists() and (done is None or done.step != step):
+        raise SapwoodError(f"{target} is there already, and was not made by this command: name another directory.")

@@ -1,0 +1,234 @@
+"""Scripts for schedulers: what is in them, and that they train. Slurm's commands are stood in for by scripts."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+from typer.testing import CliRunner
+
+from sapwood.cli import launch
+from sapwood.cli.main import app
+from sapwood.directory import RunDirectory
+from sapwood.errors import SapwoodError
+from sapwood.files import read_json, read_lines
+
+TinyRecipe = Callable[..., Path]
+LONG = [{"name": "adaptation", "tokens": 60_000, "mixture": {"zh": 8, "en": 2}}]
+"""Some seconds of training."""
+
+
+def launched(*arguments: object) -> str:
+    result = CliRunner().invoke(app, ["launch", *map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def check_syntax(script: str) -> None:
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+def start(script: Path, **environment: str) -> subprocess.Popen[bytes]:
+    """Starts a script in a session of its own."""
+    surroundings = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    return subprocess.Popen(["bash", str(script)], cwd=script.parent, env=surroundings, start_new_session=True)
+
+
+def steps(run: RunDirectory) -> list[int]:
+    return [line["step"] for line in read_lines(run.metrics)]
+
+
+def wait_for_steps(run: RunDirectory, process: subprocess.Popen[bytes]) -> None:
+    while len(steps(run)) < 3:
+        assert process.poll() is None, "it ended before it had trained"
+        time.sleep(0.05)
+
+
+def test_on_one_machine(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "runs" / "tiny")
+    script = tmp_path / "train.sh"
+    launched(tiny_recipe(), "--gpus-per-node", 2, "--runs", tmp_path / "runs", "--output", script)
+    assert start(script).wait(240) == 0
+    assert read_json(run.environment)["ranks"] == 2
+    assert (run.model / "model.safetensors").exists()
+
+
+def test_on_two_machines(tiny_recipe: TinyRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "PORT", 29571)
+    run = RunDirectory(tmp_path / "runs" / "tiny")
+    script = tmp_path / "train.sh"
+    launched(tiny_recipe(), "--nodes", 2, "--runs", tmp_path / "runs", "--output", script)
+    machines = [start(script, HEAD="localhost", NODE=str(number)) for number in (1, 0)]
+    assert [machine.wait(240) for machine in machines] == [0, 0]
+    assert read_json(run.environment)["ranks"] == 2
+    assert (run.model / "model.safetensors").exists()
+
+
+COMMANDS = {
+    "srun": r"""
+        while [ "${1#-}" != "$1" ]; do
+            case $1 in --output=*) log=${1#--output=}; log=${log//%j/$SLURM_JOB_ID}; log=${log//%N/node} ;; esac
+            shift
+        done
+        [ -e $SLURM_STATE/fail ] && exit 3
+        exec "$@" >> $log 2>&1 &
+        echo $! > $SLURM_STATE/step
+        trap 'kill -KILL $!' TERM  # as Slurm's does
+        wait $!
+    """,
+    "scancel": r"""
+        [ "$*" = "--signal=TERM $SLURM_JOB_ID" ] && kill -TERM $(cat $SLURM_STATE/step)
+    """,
+    "scontrol": r"""
+        case $1 in
+            show) echo localhost ;;
+            requeue) echo $2 >> $SLURM_STATE/requeued ;;
+        esac
+    """,
+}
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Puts the stand-ins on PATH; gives the directory of what they know."""
+    commands, state = tmp_path / "commands", tmp_path / "state"
+    commands.mkdir()
+    state.mkdir()
+    for name, text in COMMANDS.items():
+        (commands / name).write_text(f"#!/bin/bash\n{text}\n")
+        (commands / name).chmod(stat.S_IRWXU)
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    for name, value in {"STATE": str(state), "JOB_ID": "7", "JOB_NODELIST": "localhost", "CPUS_PER_TASK": "1"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    return state
+
+
+def test_a_slurm_job_goes_back_into_the_queue_until_the_run_is_finished(
+    tiny_recipe: TinyRecipe, tmp_path: Path, slurm: Path
+) -> None:
+    run = RunDirectory(tmp_path / "runs" / "tiny")
+    script = tmp_path / "train.sbatch"
+    arguments = ("--on", "slurm", "--runs", tmp_path / "runs", "--output", script)
+    launched(tiny_recipe(stages=LONG), "training.checkpoints.every=1h", *arguments)
+    job = start(script)
+    wait_for_steps(run, job)
+    job.terminate()  # Slurm tells the script, and nobody else, that the time is nearly up
+    assert job.wait(120) == 0
+    assert (slurm / "requeued").read_text() == "7\n"
+    stopped = steps(run)[-1]
+    assert [path.name for path in run.checkpoints.iterdir()] == [f"step-{stopped:08d}"]
+    assert start(script).wait(240) == 0
+    assert (slurm / "requeued").read_text() == "7\n", "a finished run is not trained again"
+    assert steps(run) == [*range(1, -(-60_000 // 512) + 1)]
+    log = (run.root / "logs" / "7-node.log").read_text()
+    assert "60K tokens" in log, "the plan is in the log"
+    assert "Continuing after step" in log
+
+
+def test_a_slurm_job_that_fails_stays_out_of_the_queue(tiny_recipe: TinyRecipe, tmp_path: Path, slurm: Path) -> None:
+    script = tmp_path / "train.sbatch"
+    launched(tiny_recipe(), "--on", "slurm", "--runs", tmp_path / "runs", "--output", script)
+    (slurm / "fail").touch()
+    assert start(script).wait(60) == 3
+    assert not (slurm / "requeued").exists()
+
+
+def test_options_of_slurm(tiny_recipe: TinyRecipe) -> None:
+    wishes = ("--set", "time=2-00:00:00", "--set", "partition=gpu", "--set", "account=me")
+    script = launched(tiny_recipe(), "--on", "slurm", "--nodes", 4, "--gpus-per-node", 8, *wishes, "--no-prepare")
+    check_syntax(script)
+    lines = script.splitlines()
+    head = [line.removeprefix("#SBATCH --") for line in lines if line.startswith("#SBATCH")]
+    for option in (
+        *("job-name=tiny", "nodes=4", "ntasks-per-node=1", "gpus-per-node=8", "cpus-per-task=64", "requeue"),
+        *("time=2-00:00:00", "partition=gpu", "account=me", "signal=B:TERM@360"),
+    ):
+        assert head.count(option) == 1, option
+    assert lines[0] == "#!/bin/bash"
+    assert "--nnodes=4" in script
+    assert "sapwood prepare" not in script
+
+
+@pytest.mark.parametrize("nodes", [1, 3])
+def test_kubernetes(tiny_recipe: TinyRecipe, nodes: int) -> None:
+    recipe = tiny_recipe(name="Tiny_run.2")
+    wishes = ("--set", "image=registry/sapwood:1", "--set", "claim=big")
+    manifest = launched(recipe, "--on", "kubernetes", "--nodes", nodes, "--gpus-per-node", 4, *wishes)
+    service, job = YAML(typ="safe").load_all(manifest)
+    assert service["spec"]["clusterIP"] == "None"
+    assert service["metadata"]["name"] == job["metadata"]["name"] == "tiny-run-2"
+    assert service["spec"]["selector"] == {"job-name": "tiny-run-2"}
+    spec, pod = job["spec"], job["spec"]["template"]["spec"]
+    assert (spec["completions"], spec["parallelism"], spec["completionMode"]) == (nodes, nodes, "Indexed")
+    assert pod["subdomain"] == "tiny-run-2"
+    assert pod["restartPolicy"] == "OnFailure"
+    (container,) = pod["containers"]
+    assert container["image"] == "registry/sapwood:1"
+    assert container["resources"]["limits"] == {"nvidia.com/gpu": 4}
+    assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == "big"
+    (script,) = container["args"]
+    check_syntax(script)
+    assert shlex.join([str(recipe), "--runs", "runs"]) in script
+    grace = int(script.split("TORCH_ELASTIC_SHUTDOWN_TIMEOUT=")[1].split()[0])
+    assert pod["terminationGracePeriodSeconds"] > grace
+    assert ("--standalone" in script) == (nodes == 1)
+    assert ("--rdzv-endpoint=tiny-run-2-0.tiny-run-2:29500" in script) == (nodes > 1)
+
+
+@pytest.mark.parametrize(("nodes", "wishes"), [(1, ["bucket=mine"]), (2, ["volume=shared", "gpu=A100"])])
+def test_skypilot(tiny_recipe: TinyRecipe, nodes: int, wishes: list[str]) -> None:
+    options = [part for wish in wishes for part in ("--set", wish)]
+    text = launched(tiny_recipe(), "--on", "skypilot", "--nodes", nodes, "--gpus-per-node", 8, *options)
+    task: dict[str, Any] = YAML(typ="safe").load(text)
+    assert (task["name"], task["num_nodes"]) == ("tiny", nodes)
+    assert task["resources"]["use_spot"] is True
+    assert task["resources"]["accelerators"] == ("H100:8" if nodes == 1 else "A100:8")
+    mounts = task["file_mounts"] if nodes == 1 else task["volumes"]
+    assert mounts == {"/runs": {"name": "mine", "mode": "MOUNT_CACHED"} if nodes == 1 else "shared"}
+    check_syntax(task["run"])
+    assert "--runs /runs" in task["run"]
+
+
+def test_arguments_arrive_as_they_were_given(tiny_recipe: TinyRecipe) -> None:
+    override = "evaluation.samples.prompts=[\"it's $HOME\", '`date` \\\\ %j {{ 7 }}']"
+    manifest = launched(tiny_recipe(), override, "--on", "kubernetes", "--set", "image=i")
+    _, job = YAML(typ="safe").load_all(manifest)
+    (embedded,) = job["spec"]["template"]["spec"]["containers"][0]["args"]
+    for script in (embedded, launched(tiny_recipe(), override)):
+        (line,) = [line for line in script.splitlines() if line.startswith("arguments=")]
+        command = ["bash", "-c", f'{line}; printf "%s" "${{arguments[1]}}"']
+        assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == override
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--on", "kubernetes"), "Kubernetes needs an image"),
+        (("--on", "kubernetes", "--set", "imag=x"), "kubernetes has no setting 'imag'. Did you mean 'image'?"),
+        (("--on", "torchrun", "--set", "time=1"), "torchrun has no setting 'time'. It has none."),
+        (("--on", "slurm", "--set", "time"), "expected NAME=VALUE"),
+        (("--on", "slurm", "--set", "time=1\n#SBATCH --wrap=x"), "expected NAME=VALUE"),
+        (("--on", "skypilot", "--nodes", "2"), "--set volume=NAME"),
+        (("stages.0.tokens=10",), "10 tokens are less than one sequence"),
+    ],
+)
+def test_what_cannot_work_is_refused(tiny_recipe: TinyRecipe, arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(SapwoodError) as caught:
+        launched(tiny_recipe(), *arguments)
+    assert message in str(caught.value)
+
+
+def test_more_processes_than_sequences(tiny_recipe: TinyRecipe) -> None:
+    result = CliRunner().invoke(app, ["launch", str(tiny_recipe()), "--nodes", "2", "--gpus-per-node", "8"])
+    assert result.exit_code == 0
+    assert "Stage 'adaptation' has 8 sequences in a batch, and there are 16 processes" in result.stderr
+    result = CliRunner().invoke(app, ["launch", str(tiny_recipe()), "--gpus-per-node", "8"])
+    assert result.stderr == ""
