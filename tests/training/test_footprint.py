@@ -38,7 +38,7 @@ def allocated(recipe: Recipe, directory: Path, micro_batches: int) -> int:
     gc.collect()  # what is given up of other tests would be counted
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         engine = Engine(recipe, directory, ["web"], Ranks.join())
-        engine.begin_stage("one")
+        engine.begin_stage("one", recipe.sequence_length)
         for step in range(2):
             micros = tuple(a_micro_batch(recipe) for _ in range(micro_batches))
             inputs = StepInput(range(1), micros, 0)

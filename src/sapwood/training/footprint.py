@@ -102,8 +102,9 @@ def predict(directory: Path, recipe: Recipe, machine: Machine) -> Footprint:
     SapwoodError where it cannot be built, or where the recipe asks for what it does not have.
     """
     config = load_config(directory)
-    kinds = {(stage.sequence_length, tuple(stage.trainable or ())): stage for stage in recipe.stages}
-    return max((_of_stage(config, recipe, stage, machine) for stage in kinds.values()), key=lambda found: found.total)
+    stages = {str((stage.sequence_length, stage.trainable)): stage for stage in reversed(recipe.stages)}
+    found = [_of_stage(config, recipe, stage, machine) for stage in reversed(stages.values())]
+    return max(found, key=lambda footprint: footprint.total)
 
 
 def _of_stage(config: Any, recipe: Recipe, stage: Stage, machine: Machine) -> Footprint:
