@@ -41,7 +41,7 @@ def test_the_memory_of_a_process_and_the_operations_of_the_run(tiny_recipe: Tiny
 
 def test_a_gpu_by_name_has_memory_and_hours(tiny_recipe: TinyRecipe) -> None:
     printed = plan(tiny_recipe(training={"batch_tokens": 512, "learning_rate": 1e-3}), "--gpu", "h100", "--gpus", 4)
-    assert "memory of each H100 SXM of 4" in printed
+    assert "memory of each of 4 × H100 SXM" in printed
     assert "usable of 80 GiB: it fits" in printed
     assert re.search(r"At 40% of the peak, which is an assumption \(--mfu\): 0.0 GPU-hours, 0.0 hours on 4", printed)
 

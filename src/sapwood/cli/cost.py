@@ -114,9 +114,9 @@ def print_cost(recipe: Recipe, plan: Plan, hardware: Hardware) -> None:
 
 def _print_memory(console: Console, footprint: Footprint, machine: Machine) -> None:
     name = machine.chip.name if machine.chip else "GPU"
-    where = "the process" if machine.device == "cpu" else f"each {name}"
-    if machine.ranks > 1:
-        where += f" of {machine.ranks}"
+    where = f"each of {machine.ranks} × {name}" if machine.ranks > 1 else f"the {name}"
+    if machine.device == "cpu":
+        where = "the process"
     table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
     table.add_column(f"memory of {where}, stage '{footprint.stage}'", no_wrap=True)
     table.add_column("GiB", justify="right")
