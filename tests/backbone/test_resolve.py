@@ -9,7 +9,14 @@ import huggingface_hub
 import pytest
 from safetensors.torch import load_file, save_file
 
-from sapwood.backbone.resolve import HUB_FILES, HUB_FILES_LEFT_OUT, default_cache, fingerprint_model, resolve
+from sapwood.backbone.resolve import (
+    HUB_FILES,
+    HUB_FILES_LEFT_OUT,
+    at_hand,
+    default_cache,
+    fingerprint_model,
+    resolve,
+)
 from sapwood.errors import SapwoodError
 
 
@@ -224,3 +231,26 @@ def test_resolving_a_directory_needs_neither_torch_nor_transformers(write_model,
         "assert not {'torch', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path)
+
+
+def test_a_configuration_is_at_hand_without_weights(write_model, tmp_path):
+    directory = write_model()
+    (directory / "model.safetensors").unlink()
+    assert at_hand(str(directory), tmp_path) == directory
+    (directory / "config.json").unlink()
+    assert at_hand(str(directory), tmp_path) is None
+
+
+def test_nothing_is_fetched_or_converted_to_have_it_at_hand(tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: pytest.fail("downloads"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    for reference in ("org/name", "org/name@v1", str(tmp_path / "model.gguf"), "./nowhere"):
+        assert at_hand(reference, tmp_path / "cache") is None
+    held = tmp_path / "hub" / "models--org--name"
+    snapshot = held / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text("{}")
+    (held / "refs").mkdir()
+    (held / "refs" / "main").write_text("a" * 40)
+    assert at_hand("org/name", tmp_path / "cache") == snapshot

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from sapwood.backbone.resolve import at_hand, default_cache
@@ -57,7 +58,7 @@ class Hardware:
     utilisation: float
 
     def machine(self) -> Machine:
-        """What is planned for: the GPUs that are named, or else this machine. Raises SapwoodError for an unknown GPU."""
+        """The GPUs that are named, or else this machine. Raises SapwoodError for an unknown GPU."""
         import torch
 
         from sapwood.training.chips import CHIPS, find_chip
@@ -88,22 +89,22 @@ def print_cost(recipe: Recipe, plan: Plan, hardware: Hardware) -> None:
     directory = at_hand(recipe.model, default_cache())
     if directory is None:
         console.print(
-            "\nWhat memory and operations it takes is not known before the model's configuration is here: `hf download "
-            "NAME config.json` fetches it from the hub, and `sapwood prepare` the whole model.",
+            "\nThe memory and the operations that it takes are not known before the model is on this machine. Of a "
+            "model on the hub the configuration is enough: `hf download NAME config.json`.",
             soft_wrap=True,
         )
         return
     machine = hardware.machine()
-    from sapwood.training.footprint import predict
+    from sapwood.training.footprint import RehearsalError, predict
 
+    operations = _operations(directory, recipe, plan, machine)
+    fits = True
     try:
         footprint = predict(directory, recipe, machine)
-        operations = _operations(directory, recipe, plan, machine)
-    except SapwoodError as error:
-        console.print(f"\n[yellow]Note:[/] what memory and operations it takes is not known. {error}", soft_wrap=True)
-        return
-    _print_memory(console, footprint, machine)
-    fits = machine.usable is None or footprint.total <= machine.usable
+        fits = machine.usable is None or footprint.total <= machine.usable
+        _print_memory(console, footprint, machine)
+    except RehearsalError as error:
+        console.print(f"\n[yellow]Note:[/] its memory is not known. {escape(str(error))}", soft_wrap=True)
     if not fits:
         console.print(f"[red]{_remedy(directory, recipe, machine)}[/]", soft_wrap=True)
     _print_time(console, recipe, plan, machine, operations, hardware.utilisation)
@@ -113,9 +114,9 @@ def print_cost(recipe: Recipe, plan: Plan, hardware: Hardware) -> None:
 
 def _print_memory(console: Console, footprint: Footprint, machine: Machine) -> None:
     name = machine.chip.name if machine.chip else "GPU"
-    where = "the process" if machine.device == "cpu" else f"each {name}"
-    if machine.ranks > 1:
-        where += f" of {machine.ranks}"
+    where = f"each of {machine.ranks} × {name}" if machine.ranks > 1 else f"the {name}"
+    if machine.device == "cpu":
+        where = "the process"
     table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
     table.add_column(f"memory of {where}, stage '{footprint.stage}'", no_wrap=True)
     table.add_column("GiB", justify="right")

@@ -34,7 +34,7 @@ class Chip:
 
 
 CHIPS = (
-    # NVIDIA Blackwell architecture technical brief (2024), table of HGX B200 and GB200; B200 is sold with 180 or 192 GB.
+    # NVIDIA Blackwell architecture technical brief (2024), tables of HGX B200 and GB200.
     Chip("GB200", r"GB200", 186, 2500, 5000),
     Chip("B200", r"B200", 180, 2250, 4500),
     # NVIDIA H200 data sheet: SXM, NVL.

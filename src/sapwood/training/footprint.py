@@ -11,15 +11,16 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from sapwood.backbone.load import load_config
+from sapwood.errors import SapwoodError
 from sapwood.likelihood.precision import autocast_type
 from sapwood.recipe.schema import Recipe, Stage
 from sapwood.training.adapters import add_adapters, is_adapter
 from sapwood.training.chips import Chip
 from sapwood.training.layers import decoder_layers
-from sapwood.training.lowbit import SMALL
+from sapwood.training.lowbit import SMALL, LowBitAdamW
 from sapwood.training.quantise import blocks
 from sapwood.training.recompute import checkpoint_activations
-from sapwood.training.rehearsal import GRADIENTS, WEIGHTS, Spread, rehearse
+from sapwood.training.rehearsal import GRADIENTS, WEIGHTS, WORKING, Spread, rehearse, rehearse_update
 from sapwood.training.trainable import ever_trainable, select
 
 OPTIMIZER, AVERAGE, STAGING, PROCESS = "optimizer", "average", "copy for checkpoints", "process"
@@ -32,6 +33,10 @@ UNUSABLE = 0.05
 """The share of a GPU's memory that is lost to fragments and to what the driver keeps: an assumption."""
 
 
+class RehearsalError(SapwoodError):
+    """The model does what cannot be done without numbers, such as choosing experts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """What a run is planned for."""
@@ -42,12 +47,12 @@ class Machine:
     chip: Chip | None = None
     """The kind of GPU, if it is a known one."""
     memory: int | None = None
-    """Bytes of each GPU, or of the host's memory for each rank on CPUs."""
+    """Bytes of each GPU."""
 
     @property
     def usable(self) -> float | None:
-        """Bytes that a rank can use."""
-        return None if self.memory is None else self.memory * (1 if self.device == "cpu" else 1 - UNUSABLE)
+        """Bytes of each GPU that a process can fill."""
+        return None if self.memory is None else self.memory * (1 - UNUSABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ class Footprint:
 
 
 def shapes(config: Any, recipe: Recipe, stage: Stage, arithmetic: torch.dtype) -> PreTrainedModel:
-    """The model of a stage on `meta`, as it is while a step is computed: adapters added, and frozen what is not trained.
+    """The model on `meta`, as it is in a step of a stage: adapters added, and frozen what is not trained.
 
     Raises SapwoodError where the recipe asks for what the model does not have.
     """
@@ -84,24 +89,22 @@ def shapes(config: Any, recipe: Recipe, stage: Stage, arithmetic: torch.dtype) -
 
 def arithmetic_of(recipe: Recipe, machine: Machine) -> torch.dtype:
     """The type of forward and backward passes."""
-    settings = recipe.training
-    if settings.precision == "auto" and machine.device == "cuda":
-        fast = machine.chip is None or machine.chip.bf16 is not None
-        found = torch.bfloat16 if fast else None
-    else:
-        found = autocast_type(settings.precision, torch.device(machine.device))
-    return found or (torch.bfloat16 if settings.weights == "bf16" else torch.float32)
+    precision = recipe.training.precision
+    if precision == "auto" and machine.device == "cuda":
+        return torch.float32 if machine.chip is not None and machine.chip.bf16 is None else torch.bfloat16
+    return autocast_type(precision, torch.device(machine.device)) or torch.float32
 
 
 def predict(directory: Path, recipe: Recipe, machine: Machine) -> Footprint:
     """The memory of a rank in the stage that needs most, by a rehearsal of one step of each.
 
-    `directory` holds the model's configuration. Raises SapwoodError where it cannot be built from that, or where the
-    recipe asks for what it does not have.
+    `directory` holds the model's configuration. Raises RehearsalError where the model allows none, and
+    SapwoodError where it cannot be built, or where the recipe asks for what it does not have.
     """
     config = load_config(directory)
-    kinds = {(stage.sequence_length, tuple(stage.trainable or ())): stage for stage in recipe.stages}
-    return max((_of_stage(config, recipe, stage, machine) for stage in kinds.values()), key=lambda found: found.total)
+    stages = {str((stage.sequence_length, stage.trainable)): stage for stage in reversed(recipe.stages)}
+    found = [_of_stage(config, recipe, stage, machine) for stage in reversed(stages.values())]
+    return max(found, key=lambda footprint: footprint.total)
 
 
 def _of_stage(config: Any, recipe: Recipe, stage: Stage, machine: Machine) -> Footprint:
@@ -125,9 +128,14 @@ def _of_stage(config: Any, recipe: Recipe, stage: Stage, machine: Machine) -> Fo
     )
     checkpoint_activations(decoder_layers(model), settings.activation_checkpointing)
     gradients = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad) * spread.master
-    step = rehearse(
-        model, spread, device=machine.device, sequences=sequences, length=length, chunked=settings.loss != "whole"
-    )
+    chunked = settings.loss != "whole"
+    try:
+        step = rehearse(model, spread, device=machine.device, sequences=sequences, length=length, chunked=chunked)
+    except Exception as error:  # of whatever kind torch has for it
+        raise RehearsalError(f"{type(model).__name__} does what cannot be foretold: {error}") from error
+    update = {GRADIENTS: gradients // shards, WORKING: _in_update(model, recipe, machine, shards)}
+    if not offload and sum(update.values()) > sum(step.values()):
+        step = update
     asynchronous = settings.checkpoints.asynchronous
     staging = {}
     if asynchronous == "yes" or (asynchronous == "auto" and machine.device == "cuda"):
@@ -140,6 +148,23 @@ def _of_stage(config: Any, recipe: Recipe, stage: Stage, machine: Machine) -> Fo
         held = held | staging
     process = {PROCESS: PROCESSES[machine.device]}
     return Footprint(stage.name, dict(Counter(held) + Counter(step) + Counter(process)), host)
+
+
+def _in_update(model: PreTrainedModel, recipe: Recipe, machine: Machine, shards: int) -> int:
+    """Bytes that the optimizer needs besides its state, while it works on the largest parameter."""
+    settings = recipe.training
+    sizes = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    largest = max(sizes, key=lambda name: sizes[name].numel())
+    kept = torch.bfloat16 if _master(recipe, largest) == 2 else torch.float32
+    eight_bits = settings.optimizer.kind == "adamw-8bit"
+    if not eight_bits and kept == torch.float32:
+        return 0  # the fused kernel
+    rows, *columns = sizes[largest].shape
+    part = torch.nn.Parameter(torch.empty(-(-rows // shards), *columns, dtype=kept, device="meta"))
+    group = {"params": [part], "weight_decay": settings.optimizer.weight_decay}
+    betas, epsilon = settings.optimizer.betas, settings.optimizer.epsilon
+    optimizer = LowBitAdamW([group], lr=1.0, betas=betas, eps=epsilon, eight_bits=eight_bits, seed=recipe.seed)
+    return rehearse_update(optimizer, machine.device)
 
 
 def _between_steps(model: PreTrainedModel, recipe: Recipe, shards: int) -> dict[str, int]:

@@ -11,6 +11,7 @@ import weakref
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -33,14 +34,15 @@ SUM = 4
 """Bytes of a number in a sum of gradients: fp32."""
 
 
-class Meter(TorchDispatchMode):
+class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of all tensors that are alive, by what they are for, and keeps the counts of the highest sum.
 
-    Tensors that are there before are not counted.
+    Tensors that are `there` before are not counted. `device` is what `meta` stands for.
     """
 
-    def __init__(self, there: Iterable[torch.Tensor]) -> None:
-        super().__init__()
+    def __init__(self, there: Iterable[torch.Tensor], device: str) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._device = device
         self.part = ACTIVATIONS
         """What tensors made from now on are for."""
         self.now: Counter[str] = Counter()
@@ -66,17 +68,29 @@ class Meter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
+        unseen = self._unseen(func, args)
+        if unseen:
+            self.add(self.part, unseen)
+            self.add(self.part, -unseen)
         for tensor in tree_leaves(result):
             if isinstance(tensor, torch.Tensor):
                 storage = tensor.untyped_storage()
                 key = id(storage)
                 if key not in self._made and key not in self._there:
                     size = storage.nbytes()
-                    self._made[key] = self.part, size, weakref.ref(storage, lambda _, key=key: self._forget(key))
+                    self._made[key] = self.part, size, weakref.ref(storage, partial(self._forget, key))
                     self.add(self.part, size)
         return result
 
-    def _forget(self, key: int) -> None:
+    def _unseen(self, func: Any, args: Any) -> int:
+        """Bytes that an operator makes and gives up inside."""
+        if func is torch.ops.aten.logsumexp.default:
+            return int(args[0].nbytes)
+        if func is torch.ops.aten.add_.Tensor and self._device == "cpu" and args[0].dtype != args[1].dtype:
+            return int(args[0].itemsize * args[1].numel())  # a GPU converts number by number
+        return 0
+
+    def _forget(self, key: int, _: Any) -> None:
         part, size, _ = self._made.pop(key)
         self.add(part, -size)
 
@@ -103,8 +117,6 @@ class Group:
     """The parameters that FSDP2 gathers at once: those of a layer, or all that are in none."""
 
     parameters: list[nn.Parameter]
-    copies: int
-    """How many whole copies there are while it is in use."""
     gathered: bool = False
     graded: int = 0
     """How many parameters have a gradient by now."""
@@ -121,53 +133,69 @@ class Sharding:
         """Follows the passes through `model` by hooks."""
         self._meter = meter
         self._spread = spread
-        self._buffer = 0
-        # A layer is gathered into one tensor and copied out of it, and then the next one's is on its way.
-        copies = 1 if spread.shards == 1 else 2
+        self._sent = 0
+        """Bytes in which gradients are on their way to other ranks."""
+        self._received = 0
+        """Bytes into which weights come from other ranks, before they are copied out."""
         layers = decoder_layers(model)
-        self._layers = [Group(list(layer.parameters()), copies) for layer in layers]
+        self._layers = [Group(list(layer.parameters())) for layer in layers]
         inside = {parameter for group in self._layers for parameter in group.parameters}
-        self._rest = Group([parameter for parameter in model.parameters() if parameter not in inside], 1)
+        self._rest = Group([parameter for parameter in model.parameters() if parameter not in inside])
+        model.register_forward_hook(lambda *_: self._receive(0))
         for layer, group in zip(layers, self._layers, strict=True):
-            layer.register_forward_pre_hook(lambda *_, group=group: self._gather(group))
-            layer.register_forward_hook(lambda *inputs_and_output, group=group: self._leave(group, inputs_and_output))
+            layer.register_forward_pre_hook(partial(self._enter, group))
+            layer.register_forward_hook(partial(self._leave, group))
             for parameter in group.trained:
-                parameter.register_post_accumulate_grad_hook(lambda _, group=group: self._graded(group))
+                parameter.register_post_accumulate_grad_hook(partial(self._graded, group))  # type: ignore[no-untyped-call]
         for parameter in self._rest.trained:
-            parameter.register_post_accumulate_grad_hook(lambda p: meter.move(p.grad, GRADIENTS))
-        if spread.sums != "none":
-            numbers = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-            size = numbers * SUM if spread.sums == "whole" else numbers * spread.master // spread.shards
-            meter.add(GRADIENTS, size)
+            parameter.register_post_accumulate_grad_hook(self._keep)  # type: ignore[no-untyped-call]
+        numbers = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+        if spread.sums == "whole":
+            meter.add(GRADIENTS, numbers * SUM)
+        elif spread.sums == "shards":  # which still are on their way to other ranks, in part
+            meter.add(GRADIENTS, 0 if spread.offload else numbers * spread.master // spread.shards)
+            self._sent = SUM * sum(parameter.numel() for parameter in self._rest.trained)
+            meter.add(WORKING, self._sent)
         self._gather(self._rest)
 
     def finish(self) -> None:
         """What comes after the backward pass."""
         for group in self._layers:
             self._release(group)
+        self._receive(0)
         self._reduce(self._rest)
 
-    def _leave(self, group: Group, inputs_and_output: Any) -> None:
-        self._release(group)
-        for tensor in tree_leaves(inputs_and_output[-1]):
-            if isinstance(tensor, torch.Tensor) and tensor.requires_grad:
-                tensor.register_hook(lambda _: self._return(group))
+    def _enter(self, group: Group, *_: Any) -> None:
+        self._gather(group)
 
-    def _return(self, group: Group) -> None:
+    def _leave(self, group: Group, module: nn.Module, inputs: Any, output: Any) -> None:
+        self._release(group)
+        for tensor in tree_leaves(output):
+            if isinstance(tensor, torch.Tensor) and tensor.requires_grad:
+                tensor.register_hook(partial(self._return, group))  # type: ignore[no-untyped-call]
+
+    def _return(self, group: Group, _: torch.Tensor) -> None:
         """Comes back to a layer in the backward pass. One that is not trained is left when the next is come to."""
         self._meter.part = ACTIVATIONS
         for other in self._layers:
             self._release(other)
         self._gather(group)
 
-    def _graded(self, group: Group) -> None:
+    def _graded(self, group: Group, _: torch.Tensor) -> None:
         group.graded += 1
         if group.graded == len(group.trained):
             self._reduce(group)
 
+    def _keep(self, parameter: torch.Tensor) -> None:
+        assert parameter.grad is not None
+        self._meter.move(parameter.grad, GRADIENTS)
+
     def _gather(self, group: Group) -> None:
         if not group.gathered:
             group.gathered = True
+            if self._spread.shards > 1:
+                # Backwards the next layer is on its way by now, which is as large.
+                self._receive(self._size(group))
             self._meter.add(WORKING, self._size(group))
 
     def _release(self, group: Group) -> None:
@@ -175,8 +203,12 @@ class Sharding:
             group.gathered = False
             self._meter.add(WORKING, -self._size(group))
 
+    def _receive(self, size: int) -> None:
+        self._meter.add(WORKING, size - self._received)
+        self._received = size
+
     def _size(self, group: Group) -> int:
-        return group.copies * self._spread.arithmetic * sum(parameter.numel() for parameter in group.parameters)
+        return self._spread.arithmetic * sum(parameter.numel() for parameter in group.parameters)
 
     def _reduce(self, group: Group) -> None:
         """Sums the gradients of a group over the ranks, in the order in which FSDP2 allocates and frees."""
@@ -187,9 +219,9 @@ class Sharding:
         self._release(group)
         if spread.sums == "whole":  # the last gradients are added to them
             self._forget_gradients(group)
-        add(WORKING, -self._buffer)
+        add(WORKING, -self._sent)
         add(WORKING, whole)
-        self._buffer = whole
+        self._sent = whole
         self._forget_gradients(group)
         if spread.sums == "whole":
             add(GRADIENTS, -whole)
@@ -225,7 +257,7 @@ def rehearse(
     model.set_attn_implementation(_attention(device))
     CHUNK_LOGITS["meta"] = CHUNK_LOGITS[device]
     head = LossHead.of(model) if chunked else None
-    meter = Meter([*model.parameters(), *model.buffers()])
+    meter = Meter([*model.parameters(), *model.buffers()], device)
     sharding = Sharding(model, spread, meter)
 
     def reach_the_head(*_: Any) -> None:
@@ -243,6 +275,19 @@ def rehearse(
         del total, losses
         sharding.finish()
     return meter.peak
+
+
+def rehearse_update(optimizer: torch.optim.Optimizer, device: Literal["cpu", "cuda"]) -> int:
+    """The most bytes that a step of an optimizer makes and gives up, whose parameters and gradients are on `meta`."""
+    held = [tensor for state in optimizer.state.values() for tensor in state.values()]
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.empty_like(parameter)
+            held += [parameter, parameter.grad]
+    optimizer.found_inf = torch.empty((), device="meta")  # type: ignore[attr-defined]
+    with Meter(held, device) as meter:
+        optimizer.step()
+    return sum(meter.peak.values())
 
 
 def _batch(sequences: int, length: int) -> Batch:
@@ -270,9 +315,9 @@ def _attention(device: str) -> str:
             seen = varlen_attn(query, key, value, bounds, bounds, length, length, window_size=(-1, 0), enable_gqa=True)
             assert isinstance(seen, torch.Tensor)
         else:
-            parts = zip(*(part.split(length) for part in (query, key, value)), strict=True)
+            parts = zip(*(torch.split(part, length) for part in (query, key, value)), strict=True)
             seen = torch.cat([_on_cpu(*part) for part in parts])
-        return seen.unflatten(0, (batch, length)), None
+        return seen.view(batch, length, *seen.shape[1:]), None
 
     AttentionInterface.register(name, attend)
     AttentionMaskInterface.register(name, lambda *_, **__: None)
