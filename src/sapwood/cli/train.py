@@ -92,5 +92,4 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
         sys.exit(STOPPED)
     if ranks.first and not run.model.exists():
         export_grown(recipe, model_directory, run.checkpoints / trained.state.name, run.model)
-    ranks.wait()
     console.print(f"Trained {trained.state.tokens:,} tokens. The grown model is in {run.model}.")
