@@ -11,6 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from sapwood.backbone.contents import WEIGHTS, WEIGHTS_INDEX, share_weights, weight_files
+from sapwood.backbone.stored import StoredWeights
 from sapwood.errors import SapwoodError
 from sapwood.files import write_json
 from sapwood.manifest import read_manifest
@@ -21,12 +22,8 @@ Change = Callable[[str, torch.Tensor], Mapping[str, torch.Tensor]]
 
 def stored_shapes(directory: Path) -> dict[str, tuple[int, ...]]:
     """The shapes of all stored tensors, by name. Only the headers of the files are read."""
-    shapes = {}
-    for file in weight_files(directory):
-        with safe_open(file, framework="pt") as stored:
-            for name in stored.keys():  # noqa: SIM118
-                shapes[name] = tuple(stored.get_slice(name).get_shape())
-    return shapes
+    stored = StoredWeights(directory)
+    return {name: tuple(stored.empty(name).shape) for name in stored}
 
 
 def rewrite_weights(source: Path, directory: Path, change: Change) -> None:
