@@ -24,6 +24,10 @@ TRAINING = {
     "checkpoints": {"every": "2 steps", "keep": 4},
     "ema": 0.5,
 }
+STAGES = [
+    {"name": "first", "tokens": 3000, "mixture": {"zh": 8, "en": 2}},
+    {"name": "second", "tokens": 2000, "mixture": {"zh": 1, "en": 1}},
+]
 
 
 def sapwood(*arguments: object) -> str:
@@ -35,7 +39,7 @@ def sapwood(*arguments: object) -> str:
 @pytest.fixture
 def run(tiny_recipe: Callable[..., Path]) -> RunDirectory:
     torch.set_num_threads(1)
-    path = tiny_recipe(training=TRAINING, stages=[{"name": "only", "tokens": 5000, "mixture": {"zh": 8, "en": 2}}])
+    path = tiny_recipe(training=TRAINING, stages=STAGES)
     for verb in ("prepare", "train"):
         sapwood(verb, path, "--runs", path.parent / "runs")
     return RunDirectory(path.parent / "runs" / "tiny")
@@ -71,6 +75,7 @@ def test_weights_are_merged_measured_and_written(run: RunDirectory) -> None:
 
     mean = run.root.parent / "mean"
     output = sapwood("merge", run.root, "--last", "3", "--output", mean)
+    assert "reach back" not in output
     assert "at learning rates from 0.003 to 0.003. They count 33.3%, 33.3% and 33.3%." in output
     for name, tensor in StoredWeights(mean).items():
         torch.testing.assert_close(tensor, (states[1][name] + states[2][name] + states[3][name]) / 3)
@@ -83,6 +88,7 @@ def test_weights_are_merged_measured_and_written(run: RunDirectory) -> None:
     names = ["1-sqrt-4/0.5", "1-sqrt-4/1", "ema/1", "last/0.25", "last/1", "mean-3/1"]
     assert list(measured(run)) == [f"{name}.json" for name in names]
     assert "1-sqrt decay over 4" in output
+    assert "They reach back into stage 'first': what 'second' alone teaches counts for less." in output
     assert (run.root / "merge.html").stat().st_size > 1_000_000
     assert last_learning_rate(run.model) == 3e-3
 

@@ -101,6 +101,21 @@ def test_the_resolved_recipe_reads_back_equal(path: Path) -> None:
         ("{files: news.jsonl}", "{language: en}", "recipe.yaml:7: sources.news: names no 'files'"),
         ("  learning_rate: {start: 1e-7, peak: 1e-5, warmup: 2K}\n", "", "recipe.yaml:18: training: no learning rate"),
         ("warmup: 2K", "warmup: 30min", "training.learning_rate.warmup: a warm-up has a length in tokens or steps"),
+        (
+            "batch_tokens: 1K",
+            "batch_tokens: 1K\n  checkpoints: {best: {by: zhh}}",
+            "training.checkpoints.best.by: there is no group or source 'zhh'. Did you mean 'zh'",
+        ),
+        (
+            "batch_tokens: 1K",
+            "batch_tokens: 1K\n  checkpoints: {keep_every: 30min}",
+            "training.checkpoints.keep_every: is a stretch of training, in tokens or steps",
+        ),
+        (
+            "batch_tokens: 1K",
+            "batch_tokens: 1K\n  parallel: {timeout: 5 steps}",
+            "training.parallel.timeout: is a time, such as 10min",
+        ),
         ("training:", "holdout: {share: 5}\ntraining:", "recipe.yaml:18: holdout.share: 5 is"),
         ("name: small", "name: small\nname: big", "recipe.yaml:2: this is not YAML: found duplicate key"),
     ],

@@ -220,7 +220,7 @@ from sapwood.training.saving import Saver
 recipe, run = load_recipe(Path(sys.argv[1])), RunDirectory(Path(sys.argv[2]))
 ranks = Ranks.join()
 engine = Engine(recipe, Path(recipe.model), ["web-zh"], ranks)
-state = engine.load_latest(run.checkpoints)
+state = engine.load_latest(run.checkpoints) or State()
 for parameter in engine.model.parameters():
     parameter.grad = torch.zeros_like(parameter) + 0.01
 engine._optimizer.param_groups[0]["lr"] = 1e-2
@@ -281,4 +281,4 @@ def test_training_goes_on_to_the_bit(opened: tuple[Recipe, RunDirectory]) -> Non
 def test_nothing_is_a_fresh_start(opened: tuple[Recipe, RunDirectory]) -> None:
     recipe, run = opened
     engine = Engine(recipe, Path(recipe.model), ["web-zh"], Ranks.join())
-    assert engine.load_latest(run.checkpoints) == State()
+    assert engine.load_latest(run.checkpoints) is None

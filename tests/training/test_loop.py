@@ -183,22 +183,26 @@ def test_kills_lose_nothing_but_time(tiny_recipe: TinyRecipe, kills: int, ranks:
     prepared = run.with_name("prepared")
     if run.exists():
         shutil.copytree(run, prepared)
-    started = time.monotonic()
-    assert ends(start(path, ranks[0], free_port()), 120)
-    duration = time.monotonic() - started
-    reference = run.rename(run.with_name("reference"))
-    chance, done = random.Random(0), 0
-    while done < kills:
+
+    def go_on(ranks: int, seconds: float) -> bool:
         if not run.exists() and prepared.exists():
             shutil.copytree(prepared, run)
-        if ends(start(path, ranks[done % len(ranks)], free_port()), chance.uniform(0.1, 1.0) * duration):
-            compare_and_remove(RunDirectory(reference), RunDirectory(run), exact=len(ranks) == 1)
+        return ends(start(path, ranks, free_port()), seconds)
+
+    assert go_on(ranks[0], 120)
+    reference = RunDirectory(run.rename(run.with_name("reference")))
+    started = time.monotonic()
+    assert go_on(ranks[0], 120)
+    duration = time.monotonic() - started
+    compare_and_remove(reference, RunDirectory(run), exact=True)
+    chance, done = random.Random(0), 0
+    while done < kills:
+        if go_on(ranks[done % len(ranks)], chance.uniform(0.02, 1.0) * duration):
+            compare_and_remove(reference, RunDirectory(run), exact=len(ranks) == 1)
         else:
             done += 1
-    if not run.exists() and prepared.exists():
-        shutil.copytree(prepared, run)
-    assert ends(start(path, ranks[-1], free_port()), 120)
-    compare_and_remove(RunDirectory(reference), RunDirectory(run), exact=len(ranks) == 1)
+    assert go_on(ranks[-1], 120)
+    compare_and_remove(reference, RunDirectory(run), exact=len(ranks) == 1)
 
 
 def free_port() -> int:

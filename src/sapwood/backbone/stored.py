@@ -34,6 +34,9 @@ class StoredWeights(Mapping[str, torch.Tensor]):
             dtype = FLOATS.get(part.get_dtype()) or file.get_tensor(name).dtype
             return torch.empty(part.get_shape(), dtype=dtype, device="meta")
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._files  # Mapping would read the tensor
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
 

@@ -18,6 +18,7 @@ from sapwood.errors import SapwoodError
 from sapwood.evaluation.gate import Finding
 from sapwood.evaluation.merged import Point, label_of, mean_change, read_points
 from sapwood.files import fingerprint
+from sapwood.mixture.ledger import Ledger
 from sapwood.progress import console
 from sapwood.recipe import Recipe
 from sapwood.recipe.schema import DecayShape
@@ -61,7 +62,7 @@ def merge(
     last_weights = Merged.of(recipe, backbone, saved[-1:], None)
     merged = Merged.ema(recipe, backbone, saved[-1]) if ema else Merged.of(recipe, backbone, saved, decay)
     if last is not None:
-        _print_counts(merged)
+        _print_counts(merged, Ledger(directory.ledger, writable=False))
     base = evaluate_base(recipe, directory)
     for part, share in [(last_weights, 1.0), *((merged, share) for share in shares)]:
         label, identity = label_of(newest.name, part.series, share), fingerprint([base.model, part.identity, share])
@@ -120,8 +121,8 @@ def _checkpoints(run: RunDirectory, count: int) -> list[Path]:
     return saved[-count:]
 
 
-def _print_counts(merged: Merged) -> None:
-    """How much each checkpoint counts, and whether the learning rate moved: a decay would come on top of that."""
+def _print_counts(merged: Merged, ledger: Ledger) -> None:
+    """How much each checkpoint counts, and what else happened between them: the rate moved, or a stage began."""
     from sapwood.training.checkpoint import read_state
 
     states = [read_state(checkpoint) for checkpoint in merged.counts]
@@ -130,6 +131,12 @@ def _print_counts(merged: Merged) -> None:
         f"{rate(states[0].learning_rate)} to {rate(states[-1].learning_rate)}. They count "
         f"{listed([percent(weight) for weight in merged.counts.values()])}."
     )
+    first, last = ledger.at(states[0].position), ledger.at(states[-1].position - 1)
+    if first is not None and last is not None and first.stage != last.stage:
+        console.print(
+            f"They reach back into stage '{first.stage}': what '{last.stage}' alone teaches counts for less.",
+            style="yellow",
+        )
 
 
 def _print_points(recipe: Recipe, points: Sequence[Point]) -> None:

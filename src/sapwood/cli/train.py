@@ -57,7 +57,8 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
         run.adopt(recipe)
         write_json(run.plan, plan.to_json())
         write_json(run.environment, describe_environment(ranks.device, ranks.size))
-        for directory in (run.checkpoints, *(run.passes(part.domain.name) for part in plan.domains)):
+        orders = [run.passes(part.domain.name) for part in plan.domains]
+        for directory in (run.root, run.checkpoints, run.evaluation, *orders):
             remove_leftovers(directory)
         if recipe.training.checkpoints.mirror is not None:
             Mirror(recipe.training.checkpoints.mirror, run).fetch()
@@ -91,5 +92,4 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
         sys.exit(STOPPED)
     if ranks.first and not run.model.exists():
         export_grown(recipe, model_directory, run.checkpoints / trained.state.name, run.model)
-    ranks.wait()
     console.print(f"Trained {trained.state.tokens:,} tokens. The grown model is in {run.model}.")

@@ -225,6 +225,15 @@ def _training(recipe: Recipe) -> Iterator[Problem]:
             ("training",),
             "no learning rate: write 'learning_rate' here for the whole run, or in the first stage",
         )
+    checkpoints, path = training.checkpoints, ("training", "checkpoints")
+    if checkpoints.keep_every is not None and checkpoints.keep_every.unit == "seconds":
+        yield (*path, "keep_every"), "is a stretch of training, in tokens or steps, not a time"
+    known = [*recipe.groups, *recipe.sources]
+    if checkpoints.best is not None and checkpoints.best.by not in known:
+        name = checkpoints.best.by
+        yield (*path, "best", "by"), f"there is no group or source '{name}'. {closest(name, known)}"
+    if training.parallel.timeout.unit != "seconds":
+        yield ("training", "parallel", "timeout"), "is a time, such as 10min"
 
 
 def _schedule(path: Path, schedule: LearningRate, tokens: int, batch_tokens: int) -> Iterator[Problem]:

@@ -79,7 +79,7 @@ class MergedWeights(Mapping[str, torch.Tensor]):
         self._trained = trained
         self._names = {backbone_name(name): name for name in trained if not is_adapter(name)}
         adapted = {f"{name.partition('.lora_')[0]}.weight" for name in trained if is_adapter(name)}
-        self._changed = sorted(adapted | self._names.keys())
+        self._changed = dict.fromkeys(sorted(adapted | self._names.keys()))
         for name in adapted:
             if name not in backbone:
                 raise SapwoodError(f"The trained weights are of another model: the backbone has no '{name}'.")
@@ -96,6 +96,9 @@ class MergedWeights(Mapping[str, torch.Tensor]):
             lengths = torch.linalg.vector_norm(merged, dim=1)
             merged *= (self._trained[module + _LENGTH].float() / lengths)[:, None]
         return merged
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._changed  # Mapping would compute the tensor
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._changed)

@@ -153,6 +153,9 @@ class CheckpointTensors(Mapping[str, torch.Tensor]):
             whole[tuple(slice(at, at + size) for at, size in zip(begin, part.shape, strict=True))] = part
         return whole
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._parts  # Mapping would read the tensor
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._parts)
 

@@ -116,14 +116,14 @@ class Engine:
             **self._watch.tensors,
         }
 
-    def load_latest(self, directory: Path) -> State:
-        """Puts the newest checkpoint below `directory` into model and optimizer; a fresh State when there is none.
+    def load_latest(self, directory: Path) -> State | None:
+        """Puts the newest checkpoint below `directory` into model and optimizer; None when there is none.
 
         Raises SapwoodError where a file is not what was written.
         """
         saved = checkpoints(directory) if directory.exists() else []
         if not saved:
-            return State()
+            return None
         # Every rank looks at its part of the files.
         verify(saved[-1], files_of(saved[-1])[self._ranks.rank :: self._ranks.size])
         load_checkpoint(saved[-1], self.tensors())

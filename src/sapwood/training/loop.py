@@ -90,7 +90,9 @@ class Loop:
         self.stream = open_stream(recipe, run, self.ledger, domains)
         self.engine = Engine(recipe, model_directory, names, ranks)
         self.saver = Saver(recipe, run, ranks)
-        self.state = self.engine.load_latest(run.checkpoints)
+        found = self.engine.load_latest(run.checkpoints)
+        self.state = found or State()
+        self.saved = found.step if found else None
         self.log = Log(run.metrics, names, ranks, self.state.seconds, self.engine.utilisation, self._show)
         self.trackers = open_trackers(recipe, run, self.state.step)
         self.due = self._clock()
@@ -125,9 +127,10 @@ class Loop:
             if entry is not None:
                 self.ledger.append(entry)
         if entry is not None:
-            if self.ranks.first:
-                self.stream.make_passes(entry)
-            self.ranks.wait()
+            with self.watchdog.paused():
+                if self.ranks.first:
+                    self.stream.make_passes(entry)
+                self.ranks.wait()
         return entry
 
     def _train(self, entry: Round) -> bool:
@@ -142,9 +145,9 @@ class Loop:
                 signs = [self.stop.requested, self.due(self.state.tokens), bool(self.log.bad)]
                 self.watchdog.now(f"waiting for the other ranks before step {self.state.step + 1:,}")
                 stopping, due, bad, predicted, total = self.ranks.sum([*signs, inputs.predicted, inputs.digest])
-                if bad and self._is_rolled_back():
+                if (bad or due or stopping) and self._is_rolled_back():
                     return True
-                if stopping or due:
+                if due or stopping:
                     self._save()
                 if stopping:
                     return False
@@ -196,7 +199,7 @@ class Loop:
             if guard.action == "roll-back":
                 self.saver.settle()
                 reached = self.state.tokens
-                self.state = self.engine.load_latest(self.directory.checkpoints)
+                self.state = self.engine.load_latest(self.directory.checkpoints) or State()
                 self.advance(self.state.tokens - reached)
                 if self.ranks.first:
                     forget_after(self.directory.metrics, self.state.step)
@@ -205,11 +208,14 @@ class Loop:
         return False
 
     def _save(self) -> None:
+        if self.state.step == self.saved:
+            return
         self.log.read()
         self.state = replace(self.state, seconds=self.log.seconds)
         self.watchdog.now(f"saving the state after step {self.state.step:,}")
         with self.watchdog.paused():
             self.saver.save(self.state, self.engine.tensors())
+        self.saved = self.state.step
         self.due = self._clock()
         self.log.start()
 

@@ -99,7 +99,6 @@ class Saver:
 
     def _complete(self, temporary: Path, path: Path, state: State, hashes: dict[str, str]) -> None:
         write_json(temporary / STATE, {**asdict(state), "hashes": hashes})
-        shutil.rmtree(path, ignore_errors=True)  # of the same step, before the run was rolled back
         temporary.replace(path)
         sync_directory(path.parent)
         saved = checkpoints(self._run.checkpoints)

@@ -1,0 +1,133 @@
+"""Whole small runs with the options of the engine: each trains, is saved, resumed and exported like any other."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from small_runs import prepare_and_train
+
+from sapwood.backbone.load import load_model
+from sapwood.cli.common import open_run
+from sapwood.cli.prepare import prepare_run
+from sapwood.directory import RunDirectory
+from sapwood.files import read_lines
+from sapwood.training.checkpoint import CheckpointTensors, checkpoints
+
+TinyRecipe = Callable[..., Path]
+
+
+def losses(run: RunDirectory) -> list[float]:
+    return [line["loss"] for line in read_lines(run.metrics)]
+
+
+def weights(run: RunDirectory) -> dict[str, torch.Tensor]:
+    return load_file(run.model / "model.safetensors")
+
+
+def changed(run: RunDirectory, backbone: Path) -> set[str]:
+    """The weights of the grown model that are not the backbone's."""
+    before = load_file(backbone / "model.safetensors")
+    return {name for name, tensor in weights(run).items() if not torch.equal(tensor, before[name])}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("training.loss=whole",),
+        ("training.activation_checkpointing=selective",),
+        ("training.activation_checkpointing=full",),
+        ("training.parallel.reduce=micro-batch",),
+        ("training.checkpoints.asynchronous=yes",),
+        ("training.ema=0.9",),
+    ],
+)
+def test_what_only_costs_or_saves_changes_no_loss(tiny_recipe: TinyRecipe, options: tuple[str, ...]) -> None:
+    path = tiny_recipe()
+    expected = losses(prepare_and_train(path))
+    run = prepare_and_train(tiny_recipe(name="other"), options)
+    assert losses(run) == pytest.approx(expected, abs=2e-5)
+    assert run.model.exists()
+
+
+def test_compiled_layers_have_the_losses_of_others(tiny_recipe: TinyRecipe) -> None:
+    expected = losses(prepare_and_train(tiny_recipe()))
+    run = prepare_and_train(tiny_recipe(name="other"), ("training.compile=true",))
+    assert losses(run) == pytest.approx(expected, abs=2e-4)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("training.optimizer.kind=adamw-8bit",),
+        ("training.weights=bf16", "training.precision=bf16"),
+        ("training.precision=bf16",),
+    ],
+)
+def test_fewer_bits_learn_alike(tiny_recipe: TinyRecipe, options: tuple[str, ...]) -> None:
+    expected = losses(prepare_and_train(tiny_recipe()))
+    found = losses(prepare_and_train(tiny_recipe(name="other"), options))
+    assert found == pytest.approx(expected, abs=0.15)
+    assert found[-1] < found[0] - 0.5
+
+
+@pytest.mark.parametrize("kind", ["lora", "dora"])
+def test_an_adapter_is_trained_saved_alone_and_merged(tiny_recipe: TinyRecipe, tiny_backbone: Path, kind: str) -> None:
+    pytest.importorskip("peft", reason="needs PEFT")
+    adapter = f"training.adapter={{kind: {kind}, rank: 4, targets: [q_proj, up_proj]}}"
+    run = prepare_and_train(tiny_recipe(), (adapter, "training.learning_rate.peak=1e-2"))
+    assert losses(run)[-1] < losses(run)[0]
+    held = CheckpointTensors(checkpoints(run.checkpoints)[-1]).weights
+    assert all("lora" in name for name in held)
+    assert changed(run, tiny_backbone) == {
+        f"model.layers.{layer}.{module}.weight" for layer in (0, 1) for module in ("self_attn.q_proj", "mlp.up_proj")
+    }
+    load_model(run.model)
+
+
+def test_stages_train_what_they_name(tiny_recipe: TinyRecipe, tiny_backbone: Path) -> None:
+    """An embeddings-only stage, then one of the last layer: the first layer stays as it was."""
+    stages = [
+        {"name": "warm", "tokens": 2048, "mixture": {"zh": 1}, "trainable": ["embeddings"]},
+        {"name": "rest", "tokens": 2048, "mixture": {"zh": 1}, "trainable": ["model.layers.1.*"]},
+    ]
+    run = prepare_and_train(tiny_recipe(stages=stages))
+    names = load_file(tiny_backbone / "model.safetensors")
+    expected = {name for name in names if "layers.1." in name or "embed" in name}
+    assert changed(run, tiny_backbone) == expected
+    first = checkpoints(run.checkpoints)[0]
+    assert set(CheckpointTensors(first).weights) == expected
+
+
+def test_the_average_is_that_of_the_weights_after_every_step(tiny_recipe: TinyRecipe, tiny_backbone: Path) -> None:
+    keep = ("training.checkpoints.keep=100", "training.checkpoints.every=1 steps")
+    run = prepare_and_train(tiny_recipe(), ("training.ema=0.7", *keep))
+    name = "model.layers.0.mlp.up_proj.weight"
+    average = load_file(tiny_backbone / "model.safetensors")[name]
+    saved = [CheckpointTensors(path) for path in checkpoints(run.checkpoints)]
+    assert len(saved) == len(losses(run))
+    for held in saved:
+        average = 0.7 * average + 0.3 * held.weights[name]
+        torch.testing.assert_close(held.average[name], average)
+    assert saved[-1].average.keys() == saved[-1].weights.keys()
+
+
+@pytest.mark.parametrize("sharding", ["none", "hybrid"])
+def test_shardings_have_the_losses_of_one_process(tiny_recipe: TinyRecipe, sharding: str) -> None:
+    expected = losses(prepare_and_train(tiny_recipe()))
+    path = tiny_recipe(name="other")
+    recipe, run = open_run(path, (), path.parent / "runs")
+    prepare_run(recipe, run)
+    # Two nodes of two processes each, as far as FSDP knows.
+    script = path.parent / "node.py"
+    script.write_text("import os\nos.environ['LOCAL_WORLD_SIZE'] = '2'\nfrom sapwood.cli.main import main\nmain()\n")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=4", "--standalone", str(script)]
+    command += ["train", str(path), f"training.parallel.sharding={sharding}", "--runs", str(path.parent / "runs")]
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
+    assert losses(run) == pytest.approx(expected, abs=2e-5)
