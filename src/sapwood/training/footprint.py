@@ -121,7 +121,7 @@ def _of_stage(config: Any, recipe: Recipe, stage: Stage, machine: Machine) -> Fo
     held = _between_steps(model, recipe, shards)
     spread = Spread(
         shards=shards,
-        master=max(_master(recipe, name) for name, parameter in model.named_parameters() if parameter.requires_grad),
+        master=max((_master(recipe, name) for name, p in model.named_parameters() if p.requires_grad), default=4),
         arithmetic=arithmetic.itemsize,
         sums="none" if own <= sequences else "whole" if settings.parallel.reduce == "step" else "shards",
         offload=offload,
