@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -28,6 +29,7 @@ from sapwood.cli.train import train_run
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.files import read_lines
+from sapwood.metrics import StepMetrics
 from sapwood.mixture.ledger import Ledger
 from sapwood.training import log
 from sapwood.training.checkpoint import CheckpointTensors
@@ -389,3 +391,28 @@ def test_a_rank_that_hangs_says_where(tiny_recipe: TinyRecipe, monkeypatch: pyte
     assert "waiting for the batch of step 1" in report
     assert "sleep_well" in report
     assert report in done.stderr
+
+
+def test_a_full_disk_is_explained_and_the_run_continues(
+    tiny_recipe: TinyRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tiny_recipe()
+    expected = weights(prepare_and_train(path))
+    run = RunDirectory(path.parent / "runs" / "tiny")
+    shutil.rmtree(run.root)
+    whole, written = StepMetrics.write, []
+
+    def write(metrics: StepMetrics, where: Path) -> None:
+        written.append(metrics.step)
+        if metrics.step == 7:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        whole(metrics, where)
+
+    monkeypatch.setattr(StepMetrics, "write", write)
+    with pytest.raises(SapwoodError, match=r"no space left on the device of .*run the same"):
+        prepare_and_train(path)
+    assert max(written) == 7
+    monkeypatch.setattr(StepMetrics, "write", whole)
+    prepare_and_train(path)
+    assert same(weights(run), expected)
+    assert [line["step"] for line in read_lines(run.metrics)] == list(range(1, 15))

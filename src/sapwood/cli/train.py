@@ -31,6 +31,7 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
     from transformers import PreTrainedModel
 
     from sapwood.backbone.resolve import default_cache, fingerprint_model, resolve
+    from sapwood.corpus.disk import full_disk_explained
     from sapwood.environment import describe_environment
     from sapwood.evaluation.between import measure_between
     from sapwood.evaluation.result import BASE
@@ -86,10 +87,12 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
             tell=ranks.tell,
         )
 
-    trained = train_loop(recipe, plan, model_directory, run, ranks, measure)
+    with full_disk_explained(run.root, "Training"):
+        trained = train_loop(recipe, plan, model_directory, run, ranks, measure)
     if not trained.finished:
         console.print(f"Stopped and saved after step {trained.state.step:,}. The same command continues from there.")
         sys.exit(STOPPED)
     if ranks.first and not run.model.exists():
-        export_grown(recipe, model_directory, run.checkpoints / trained.state.name, run.model)
+        with full_disk_explained(run.root, "Export"):
+            export_grown(recipe, model_directory, run.checkpoints / trained.state.name, run.model)
     console.print(f"Trained {trained.state.tokens:,} tokens. The grown model is in {run.model}.")

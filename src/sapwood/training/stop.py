@@ -1,4 +1,4 @@
-"""Being stopped in good order: Ctrl-C, or the signal of a scheduler, ends the run after the step it is in."""
+"""Being stopped in good order: Ctrl-C, or the signal of a scheduler, ends the run before its next step."""
 
 from __future__ import annotations
 
