@@ -27,7 +27,7 @@ from sapwood.training.checkpoint import STATE, State, checkpoints, read_state
 from sapwood.training.mirror import Mirror
 from sapwood.training.parallel import Ranks
 
-FILE_BYTES = 1 << 30
+FILE_BYTES = 1 << 28
 """How much of a rank's part goes into one file, which is put together in memory."""
 
 T = TypeVar("T")
