@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
+import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -111,6 +113,22 @@ def tiny_recipe(tmp_path: Path, tiny_backbone: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], Path]:
+    """Puts shell scripts on PATH under the names of commands that the machine lacks; gives their directory."""
+
+    def put(scripts: dict[str, str]) -> Path:
+        commands = tmp_path / "commands"
+        commands.mkdir()
+        for name, text in scripts.items():
+            (commands / name).write_text(f"#!/bin/bash\n{text}\n")
+            (commands / name).chmod(stat.S_IRWXU)
+        monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+        return commands
+
+    return put
 
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]

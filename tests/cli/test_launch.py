@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import stat
 import subprocess
 import time
 from collections.abc import Callable
@@ -97,15 +96,11 @@ COMMANDS = {
 
 
 @pytest.fixture
-def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def slurm(stand_ins: Callable[[dict[str, str]], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Puts the stand-ins on PATH; gives the directory of what they know."""
-    commands, state = tmp_path / "commands", tmp_path / "state"
-    commands.mkdir()
+    stand_ins(COMMANDS)
+    state = tmp_path / "state"
     state.mkdir()
-    for name, text in COMMANDS.items():
-        (commands / name).write_text(f"#!/bin/bash\n{text}\n")
-        (commands / name).chmod(stat.S_IRWXU)
-    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
     for name, value in {"STATE": str(state), "JOB_ID": "7", "JOB_NODELIST": "localhost", "CPUS_PER_TASK": "1"}.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
     return state

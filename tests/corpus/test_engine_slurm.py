@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -65,17 +63,12 @@ COMMANDS = {
 
 
 @pytest.fixture
-def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def slurm(stand_ins: Callable[[dict[str, str]], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Puts the stand-ins on PATH; gives the directory of what they know."""
-    commands, state = tmp_path / "commands", tmp_path / "state"
-    commands.mkdir()
+    commands, state = stand_ins(COMMANDS), tmp_path / "state"
     state.mkdir()
-    for name, text in COMMANDS.items():
-        (commands / name).write_text(f"#!/bin/bash\n{text}\n")
-        (commands / name).chmod(stat.S_IRWXU)
     monkeypatch.setenv("SLURM_STATE", str(state))
     monkeypatch.setenv("SLURM_NODE_PATH", f"{commands}:/usr/bin:/bin")  # not that of the Python environment
-    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # for `engine_blocks`
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(module, "GRACE_SECONDS", 0.3)

@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM
 
 from sapwood import __version__
 from sapwood.backbone.contents import CONFIG, copy_other_files
-from sapwood.backbone.load import load_config
+from sapwood.backbone.load import build_skeleton, load_config
 from sapwood.backbone.resolve import fingerprint_model
 from sapwood.backbone.rewrite import refuse_foreign, rewrite_weights, stored_shapes
 from sapwood.errors import SapwoodError
@@ -105,7 +105,7 @@ def block_order(count: int, more: int) -> list[tuple[int, bool]]:
 def _find_blocks(source: Path, config: Any, stored: Iterable[str]) -> str:
     """The name of the list of blocks. Raises SapwoodError where its blocks are not such as can be copied."""
     count = int(config.get_text_config().num_hidden_layers)
-    skeleton = _skeleton(config)
+    skeleton = build_skeleton(config)
     found: list[str] = [
         name
         for name, module in skeleton.named_modules()
@@ -186,7 +186,7 @@ def _check_settings(directory: Path, config: Any, prefix: str, origins: Sequence
     """Raises SapwoodError where a block of the new configuration is not like the old one that it stands for."""
     expanded = load_config(directory)
     before, after = _by_block(config), _by_block(expanded)
-    old, new = _skeleton(config).get_submodule(prefix), _skeleton(expanded).get_submodule(prefix)
+    old, new = build_skeleton(config).get_submodule(prefix), build_skeleton(expanded).get_submodule(prefix)
     shapes = [
         [{name: parameter.shape for name, parameter in block.named_parameters()} for block in blocks.children()]
         for blocks in (old, new)
@@ -196,8 +196,3 @@ def _check_settings(directory: Path, config: Any, prefix: str, origins: Sequence
         raise SapwoodError(
             f"The settings of {type(config).__name__} make other blocks when there are more: it cannot be expanded."
         )
-
-
-def _skeleton(config: Any) -> PreTrainedModel:
-    with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config, trust_remote_code=False)

@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
 
 from sapwood.backbone.contents import CONFIG, WEIGHTS_INDEX, copy_other_files, share_weights
-from sapwood.backbone.load import load_config
+from sapwood.backbone.load import build_skeleton, load_config
 from sapwood.backbone.record import write_record
-from sapwood.backbone.stored import StoredWeights
+from sapwood.backbone.stored import StoredWeights, shape_of
 from sapwood.errors import SapwoodError
 from sapwood.files import atomic_directory, read_json, write_json
 
@@ -48,15 +48,11 @@ def export(
 
     Raises SapwoodError if the state is not one of that model.
     """
-    with torch.device("meta"):
-        skeleton = AutoModelForCausalLM.from_config(load_config(source), trust_remote_code=False)
+    skeleton = build_skeleton(load_config(source))
     _check(state, skeleton, source, partial=partial)
     stored = StoredWeights(source)
     places = _places(state, skeleton, stored, source)
-    layout = {
-        name: _layout(stored.empty(name) if name in stored else tensors[key], dtype)
-        for name, (tensors, key) in places.items()
-    }
+    layout = {name: _layout(stored.empty(name), dtype) for name in places}
     with atomic_directory(target) as directory:
         copy_other_files(source, directory)
         if dtype is not None:
@@ -72,7 +68,7 @@ def _check(state: Mapping[str, torch.Tensor], skeleton: PreTrainedModel, source:
     tied: Mapping[str, str] = skeleton.all_tied_weights_keys
     lacking = [name for name in shapes if name not in state and tied.get(name) not in state]
     foreign = [name for name in state if name not in shapes]
-    reshaped = [name for name in state if name in shapes and state[name].shape != shapes[name]]
+    reshaped = [name for name in state if name in shapes and shape_of(state, name) != shapes[name]]
     for names, fault in (
         ([] if partial else lacking, "are lacking"),
         (foreign, "are not of it"),
@@ -90,11 +86,8 @@ def _places(
     """Where the tensors are to be found, by the names that they have in `source`."""
     # Some models, mixtures of experts above all, are stored under other names than they have in memory.
     names = {name: torch.empty_like(tensor, device="meta") for name, tensor in skeleton.state_dict().items()}
-    given = (
-        state
-        if revert_weight_conversion(skeleton, names).keys() == names.keys()
-        else (revert_weight_conversion(skeleton, dict(state)))
-    )
+    renamed = revert_weight_conversion(skeleton, names).keys() != names.keys()
+    given = revert_weight_conversion(skeleton, dict(state)) if renamed else state
     tied: Mapping[str, str] = skeleton.all_tied_weights_keys
     places: dict[str, Place] = {}
     for name in stored:

@@ -30,6 +30,15 @@ def load_config(directory: Path) -> Any:
         return AutoConfig.from_pretrained(directory, **LOCAL)
 
 
+def build_skeleton(config: Any, dtype: torch.dtype | None = None) -> PreTrainedModel:
+    """The model of a configuration on the device `meta`: names and shapes, and no numbers. `dtype` is the config's own
+    if it is not given."""
+    given = {} if dtype is None else {"dtype": dtype}
+    with torch.device("meta"):
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=False, **given)
+    return model
+
+
 def load_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
     """The model's tokenizer."""
     with _explained(directory, "tokenizer"):

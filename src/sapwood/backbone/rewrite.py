@@ -23,7 +23,7 @@ Change = Callable[[str, torch.Tensor], Mapping[str, torch.Tensor]]
 def stored_shapes(directory: Path) -> dict[str, tuple[int, ...]]:
     """The shapes of all stored tensors, by name. Only the headers of the files are read."""
     stored = StoredWeights(directory)
-    return {name: tuple(stored.empty(name).shape) for name in stored}
+    return {name: tuple(stored.shape(name)) for name in stored}
 
 
 def rewrite_weights(source: Path, directory: Path, change: Change) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sapwood.cli.common import RUNS, RecipeArgument, RunsOption, open_run
-from sapwood.errors import SapwoodError, closest
+from sapwood.errors import SapwoodError
 from sapwood.progress import console
 
 checkpoint = typer.Typer(help="The saved states of a run: which there are, whether they are whole, and their models.")
@@ -57,14 +57,12 @@ def export_checkpoint(
     import torch
 
     from sapwood.backbone.resolve import default_cache, resolve
-    from sapwood.training.checkpoint import checkpoints
+    from sapwood.training.checkpoint import find_checkpoint
     from sapwood.training.grown import export_grown
 
     loaded, run = open_run(recipe, None, runs)
-    names = [path.name for path in checkpoints(run.checkpoints)]
-    if name not in names:
-        raise SapwoodError(f"{run.checkpoints} has no checkpoint '{name}'. {closest(name, names)}")
+    path = find_checkpoint(run.checkpoints, name)
     dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
     backbone = resolve(loaded.model, default_cache())
-    export_grown(loaded, backbone, run.checkpoints / name, output, dtypes[dtype] if dtype else None)
+    export_grown(loaded, backbone, path, output, dtypes[dtype] if dtype else None)
     console.print(f"The model after {name} is in {output}.")

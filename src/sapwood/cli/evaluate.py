@@ -11,7 +11,7 @@ from rich.table import Table
 
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run
 from sapwood.directory import RunDirectory
-from sapwood.errors import SapwoodError, closest
+from sapwood.errors import SapwoodError
 from sapwood.evaluation.gate import judge
 from sapwood.evaluation.result import BASE, Evaluation, read_evaluation
 from sapwood.metrics import read_metrics
@@ -65,14 +65,10 @@ def evaluate_grown(recipe: Recipe, run: RunDirectory) -> Evaluation:
 def evaluate_checkpoint(recipe: Recipe, run: RunDirectory, name: str) -> Evaluation:
     """Measures the weights of one of the run's checkpoints as they are trained, unless that is done."""
     from sapwood.backbone.resolve import default_cache, resolve
-    from sapwood.training.checkpoint import checkpoints, fingerprint_checkpoint, read_state
+    from sapwood.training.checkpoint import find_checkpoint, fingerprint_checkpoint, read_state
     from sapwood.training.grown import load_grown
 
-    path = run.checkpoints / name
-    saved = checkpoints(run.checkpoints) if run.checkpoints.exists() else []
-    if path not in saved:
-        names = [entry.name for entry in saved]
-        raise SapwoodError(f"{run.checkpoints} has no checkpoint '{name}'. {closest(name, names)}")
+    path = find_checkpoint(run.checkpoints, name)
 
     def load() -> PreTrainedModel:
         return load_grown(recipe, resolve(recipe.model, default_cache()), path)

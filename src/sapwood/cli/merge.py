@@ -112,7 +112,7 @@ def _checkpoints(run: RunDirectory, count: int) -> list[Path]:
     """The newest `count` checkpoints of a run, oldest first."""
     from sapwood.training.checkpoint import checkpoints
 
-    saved = checkpoints(run.checkpoints) if run.checkpoints.exists() else []
+    saved = checkpoints(run.checkpoints)
     if len(saved) < count:
         raise SapwoodError(
             f"{run.checkpoints} holds {len(saved)} of the {count} checkpoints that are to be merged. How many are kept "

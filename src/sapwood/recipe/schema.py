@@ -130,6 +130,10 @@ class Parallel(Strict):
     timeout: Stretch = Interval(10 * 60, "seconds")
     """A rank that takes longer for a step ends the run, and says where it hangs."""
 
+    def shards(self, ranks: int, ranks_per_node: int) -> int:
+        """Into how many parts every copy of the model is cut."""
+        return {"full": ranks, "hybrid": ranks_per_node, "none": 1}[self.sharding]
+
 
 class Guard(Strict):
     """What is done about a step whose loss or gradient is not finite, or jumps."""
@@ -170,6 +174,10 @@ class Checkpoints(Strict):
     mirror: Annotated[str | None, Field(json_schema_extra=MUTABLE)] = None
     """Where checkpoints are copied to, in the background: a directory or an address of fsspec, such as
     `s3://bucket/runs`. A run that finds no checkpoint of its own continues from there."""
+
+    def are_asynchronous(self, device: str) -> bool:
+        """Whether they are written while training goes on, on a kind of device."""
+        return self.asynchronous == "yes" or (self.asynchronous == "auto" and device == "cuda")
 
 
 Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]

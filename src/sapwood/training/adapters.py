@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from sapwood.backbone.stored import Tensors, shape_of
 from sapwood.errors import SapwoodError, closest
-from sapwood.recipe.schema import Adapter
+from sapwood.recipe.schema import Adapter, Training
 
 ALL = "all-linear"
 _BASE = ".base_layer."
@@ -19,6 +20,11 @@ _DOWN, _UP, _LENGTH = (f".{part}.default.weight" for part in ("lora_A", "lora_B"
 def is_adapter(name: str) -> bool:
     """Whether this is the name of an adapter's parameter or module, and not one of the backbone."""
     return ".lora_" in name
+
+
+def type_between_steps(settings: Training, name: str) -> torch.dtype:
+    """The type in which the parameter of this name is kept between steps. Adapters are fp32, whatever the rest is."""
+    return torch.bfloat16 if settings.weights == "bf16" and not is_adapter(name) else torch.float32
 
 
 def backbone_name(name: str) -> str:
@@ -62,7 +68,7 @@ def add_adapters(model: PreTrainedModel, settings: Adapter, seed: int) -> None:
             lengths["default"].weight.data = torch.linalg.vector_norm(module.base_layer.weight.data.float(), dim=1)
 
 
-class MergedWeights(Mapping[str, torch.Tensor]):
+class MergedWeights(Tensors):
     """What was trained of a model with adapters, under the names of the backbone, each made when it is asked for.
 
     Adapters are added to the weights that they stand beside, which are fp32 then, whatever the backbone is. The sum is
@@ -79,7 +85,7 @@ class MergedWeights(Mapping[str, torch.Tensor]):
         self._trained = trained
         self._names = {backbone_name(name): name for name in trained if not is_adapter(name)}
         adapted = {f"{name.partition('.lora_')[0]}.weight" for name in trained if is_adapter(name)}
-        self._changed = dict.fromkeys(sorted(adapted | self._names.keys()))
+        self._places = dict.fromkeys(sorted(adapted | self._names.keys()))
         for name in adapted:
             if name not in backbone:
                 raise SapwoodError(f"The trained weights are of another model: the backbone has no '{name}'.")
@@ -97,14 +103,10 @@ class MergedWeights(Mapping[str, torch.Tensor]):
             merged *= (self._trained[module + _LENGTH].float() / lengths)[:, None]
         return merged
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._changed  # Mapping would compute the tensor
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._changed)
-
-    def __len__(self) -> int:
-        return len(self._changed)
+    def shape(self, name: str) -> torch.Size:
+        """The shape of a tensor."""
+        own = self._names.get(name)
+        return shape_of(self._backbone, name) if own is None else shape_of(self._trained, own)
 
 
 def _modules(model: PreTrainedModel, targets: list[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from sapwood.backbone.export import export
 from sapwood.backbone.load import load_model
+from sapwood.backbone.stored import Tensors, shape_of
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.merged import EMA, LAST
 from sapwood.files import fingerprint
@@ -48,14 +49,14 @@ def _mean_remaining(shape: DecayShape, begin: float, end: float) -> float:
     return (1 + math.cos(math.pi * (begin + end) / 2) * math.sin(half) / half) / 2
 
 
-class Average(Mapping[str, torch.Tensor]):
+class Average(Tensors):
     """Weighted sums of the tensors of several states, in fp32, each computed when it is asked for."""
 
     def __init__(self, states: Sequence[Mapping[str, torch.Tensor]], weights: Sequence[float]) -> None:
         """Raises SapwoodError where the states do not hold tensors of the same names."""
-        self._names = dict.fromkeys(states[0])
+        self._places = dict.fromkeys(states[0])
         for state in states[1:]:
-            if differing := sorted(set(state) ^ set(self._names)):
+            if differing := sorted(set(state) ^ set(self._places)):
                 raise SapwoodError(f"The weights cannot be averaged: not all states have a '{differing[0]}'.")
         self._parts = [(state, weight) for state, weight in zip(states, weights, strict=True) if weight]
 
@@ -66,14 +67,9 @@ class Average(Mapping[str, torch.Tensor]):
             total.add_(state[name].detach(), alpha=weight)
         return total
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._names  # Mapping would compute the tensor
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
+    def shape(self, name: str) -> torch.Size:
+        """The shape of a tensor."""
+        return shape_of(self._parts[0][0], name)
 
 
 @dataclass(frozen=True)

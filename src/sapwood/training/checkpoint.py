@@ -8,7 +8,7 @@ file names the part of each tensor that it holds, so that any number of ranks ca
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,8 @@ from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
 from torch.distributed.checkpoint.state_dict_loader import load
 
 from sapwood.backbone.load import FLOATS
-from sapwood.errors import SapwoodError
+from sapwood.backbone.stored import Tensors
+from sapwood.errors import SapwoodError, closest
 from sapwood.files import hash_file, read_json
 
 STATE = "state.json"
@@ -53,6 +54,14 @@ class State:
 def checkpoints(directory: Path) -> list[Path]:
     """The complete checkpoints below `directory`, oldest first."""
     return sorted(path for path in directory.glob("step-*") if (path / STATE).exists())
+
+
+def find_checkpoint(directory: Path, name: str) -> Path:
+    """The complete checkpoint of this name below `directory`. Raises SapwoodError where there is none."""
+    names = [path.name for path in checkpoints(directory)]
+    if name not in names:
+        raise SapwoodError(f"{directory} has no checkpoint '{name}'. {closest(name, names)}")
+    return directory / name
 
 
 def read_state(checkpoint: Path) -> State:
@@ -95,23 +104,25 @@ def load_checkpoint(checkpoint: Path, tensors: dict[str, torch.Tensor]) -> None:
     load(tensors, storage_reader=HuggingFaceStorageReader(str(checkpoint)))
 
 
-class CheckpointTensors(Mapping[str, torch.Tensor]):
+class CheckpointTensors(Tensors):
     """The tensors of a checkpoint, whole, each read when it is asked for.
 
     Weights have the names of the model; `optimizer/`, `ema/` and `guard/` begin the names of all else.
     """
 
+    _places: dict[str, tuple[str, list[tuple[Path, list[int]]]]]
+    """For each tensor its name in the files, which of them hold parts of it, and where the parts begin."""
+
     def __init__(self, checkpoint: Path, *, verified: bool = False) -> None:
         """Opens a checkpoint, and verifies it first, unless that is done."""
         if not verified:
             verify(checkpoint)
-        self._parts: dict[str, tuple[str, list[tuple[Path, list[int]]]]] = {}
-        """For each tensor its name in the files, which of them hold parts of it, and where the parts begin."""
+        self._places = {}
         for name in files_of(checkpoint):
             with safe_open(checkpoint / name, framework="pt") as file:
                 places = json.loads((file.metadata() or {})[SHARDING])
                 for key in file.keys():  # noqa: SIM118 - safe_open is no mapping
-                    self._parts.setdefault(key, (key, []))[1].append((checkpoint / name, places[key]["saved_offsets"]))
+                    self._places.setdefault(key, (key, []))[1].append((checkpoint / name, places[key]["saved_offsets"]))
 
     @property
     def weights(self) -> CheckpointTensors:
@@ -125,12 +136,12 @@ class CheckpointTensors(Mapping[str, torch.Tensor]):
 
     def _chosen(self, names: Mapping[str, str]) -> CheckpointTensors:
         chosen = copy(self)
-        chosen._parts = {name: self._parts[held] for name, held in names.items()}
+        chosen._places = {name: self._places[held] for name, held in names.items()}
         return chosen
 
     def empty(self, name: str) -> torch.Tensor:
         """A tensor of the same shape and type, on the device `meta`."""
-        key, parts = self._parts[name]
+        key, parts = self._places[name]
         ends = []
         for path, begin in parts:
             with safe_open(path, framework="pt") as file:
@@ -140,7 +151,7 @@ class CheckpointTensors(Mapping[str, torch.Tensor]):
         return torch.empty([max(sizes) for sizes in zip(*ends, strict=True)], dtype=dtype, device="meta")
 
     def __getitem__(self, name: str) -> torch.Tensor:
-        key, places = self._parts[name]
+        key, places = self._places[name]
         parts = []
         for path, begin in places:
             with safe_open(path, framework="pt") as file:
@@ -153,14 +164,9 @@ class CheckpointTensors(Mapping[str, torch.Tensor]):
             whole[tuple(slice(at, at + size) for at, size in zip(begin, part.shape, strict=True))] = part
         return whole
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._parts  # Mapping would read the tensor
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._parts)
-
-    def __len__(self) -> int:
-        return len(self._parts)
+    def shape(self, name: str) -> torch.Size:
+        """The shape of a tensor."""
+        return self.empty(name).shape
 
 
 def _instead(checkpoint: Path) -> str:

@@ -1,6 +1,7 @@
 """What GPUs can do: memory, and the most floating point operations in a second.
 
-Peaks are those of dense matrix products with sums in fp32, in bf16 and in fp8, as the makers give them. Data sheets of
+Peaks are those of dense matrix products with sums in fp32, in bf16 and in fp8, each under the sheet that has it. Ten
+entries were computed again from units, clocks and operations a cycle; the sheets themselves were not at hand. Those of
 NVIDIA since Ampere put the figures "with sparsity" first, which are twice as high; no training reaches for these.
 """
 

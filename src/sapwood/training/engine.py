@@ -121,7 +121,7 @@ class Engine:
 
         Raises SapwoodError where a file is not what was written.
         """
-        saved = checkpoints(directory) if directory.exists() else []
+        saved = checkpoints(directory)
         if not saved:
             return None
         # Every rank looks at its part of the files.

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
-from sapwood.backbone.load import load_config
+from sapwood.backbone.load import build_skeleton, load_config
 from sapwood.errors import SapwoodError
 from sapwood.likelihood.precision import autocast_type
 from sapwood.recipe.schema import Recipe, Stage
-from sapwood.training.adapters import add_adapters, is_adapter
+from sapwood.training.adapters import add_adapters, type_between_steps
 from sapwood.training.chips import Chip
 from sapwood.training.layers import decoder_layers
 from sapwood.training.lowbit import SMALL, LowBitAdamW
@@ -77,8 +77,7 @@ def shapes(config: Any, recipe: Recipe, stage: Stage, arithmetic: torch.dtype) -
 
     Raises SapwoodError where the recipe asks for what the model does not have.
     """
-    with torch.device("meta"):
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=arithmetic)
+    model = build_skeleton(config, arithmetic)
     if recipe.training.adapter is not None:
         add_adapters(model, recipe.training.adapter, recipe.seed)
     select(model, recipe, stage)
@@ -111,9 +110,7 @@ def _of_stage(config: Any, recipe: Recipe, stage: Stage, machine: Machine) -> Fo
     settings = recipe.training
     arithmetic = arithmetic_of(recipe, machine)
     model = shapes(config, recipe, stage, arithmetic)
-    shards = {"full": machine.ranks, "hybrid": min(machine.ranks, machine.ranks_per_node), "none": 1}[
-        settings.parallel.sharding
-    ]
+    shards = settings.parallel.shards(machine.ranks, min(machine.ranks, machine.ranks_per_node))
     length = stage.sequence_length or recipe.sequence_length
     own = max(1, -(-(settings.batch_tokens // length) // machine.ranks))
     sequences = min(settings.micro_batch, own)
@@ -136,10 +133,7 @@ def _of_stage(config: Any, recipe: Recipe, stage: Stage, machine: Machine) -> Fo
     update = {GRADIENTS: gradients // shards, WORKING: _in_update(model, recipe, machine, shards)}
     if not offload and sum(update.values()) > sum(step.values()):
         step = update
-    asynchronous = settings.checkpoints.asynchronous
-    staging = {}
-    if asynchronous == "yes" or (asynchronous == "auto" and machine.device == "cuda"):
-        staging[STAGING] = sum(held.values())
+    staging = {STAGING: sum(held.values())} if settings.checkpoints.are_asynchronous(machine.device) else {}
     host = staging if machine.device == "cuda" else {}
     if offload:
         host = {**held, GRADIENTS: gradients // shards, **staging}
@@ -155,7 +149,7 @@ def _in_update(model: PreTrainedModel, recipe: Recipe, machine: Machine, shards:
     settings = recipe.training
     sizes = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     largest = max(sizes, key=lambda name: sizes[name].numel())
-    kept = torch.bfloat16 if _master(recipe, largest) == 2 else torch.float32
+    kept = type_between_steps(settings, largest)
     eight_bits = settings.optimizer.kind == "adamw-8bit"
     if not eight_bits and kept == torch.float32:
         return 0  # the fused kernel
@@ -187,4 +181,4 @@ def _between_steps(model: PreTrainedModel, recipe: Recipe, shards: int) -> dict[
 
 def _master(recipe: Recipe, name: str) -> int:
     """Bytes of a number of this parameter between steps."""
-    return 2 if recipe.training.weights == "bf16" and not is_adapter(name) else 4
+    return type_between_steps(recipe.training, name).itemsize

@@ -96,6 +96,7 @@ class Log:
         elapsed = time.monotonic() - self._started
         self.start()
         speed = sum(entry.tokens for entry in entries) / max(elapsed, 1e-9)
+        utilisation, memory = self._utilisation(speed), peak_memory(self._ranks.device)
         for entry in entries:
             self.seconds += entry.tokens / speed
             numbers = [math.nan, math.nan, 1.0] if entry.numbers is None else next(read)
@@ -114,10 +115,10 @@ class Log:
                     gradient_norm=norm,
                     skipped=bool(skipped),
                     tokens_per_second=speed,
-                    utilisation=self._utilisation(speed),
+                    utilisation=utilisation,
                     data_wait=min(1.0, entry.waited * speed / entry.tokens),
                     seconds=self.seconds,
-                    memory_bytes=peak_memory(self._ranks.device),
+                    memory_bytes=memory,
                     digest=entry.digest,
                 )
                 metrics.write(self._path)

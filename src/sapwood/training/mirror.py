@@ -43,7 +43,7 @@ class Mirror:
 
     def fetch(self) -> None:
         """Gets the newest checkpoint and the records back, where the run has no checkpoint of its own."""
-        if self._run.checkpoints.exists() and checkpoints(self._run.checkpoints):
+        if checkpoints(self._run.checkpoints):
             return
         there = self._complete()
         if not there:

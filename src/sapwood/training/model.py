@@ -42,9 +42,7 @@ def build_model(recipe: Recipe, directory: Path, ranks: Ranks) -> tuple[PreTrain
     if settings.compile:
         for layer in layers:
             layer.compile()
-    kept = torch.bfloat16 if settings.weights == "bf16" else torch.float32
-    arithmetic = autocast_type(settings.precision, ranks.device) or torch.float32
-    spread(model, layers, ranks, settings.parallel, kept, arithmetic)
+    spread(model, layers, ranks, settings, autocast_type(settings.precision, ranks.device) or torch.float32)
     return model, head
 
 

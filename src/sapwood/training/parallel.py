@@ -18,8 +18,8 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 
 from sapwood.memory import reuse_freed_memory
-from sapwood.recipe.schema import Parallel
-from sapwood.training.adapters import is_adapter
+from sapwood.recipe.schema import Parallel, Training
+from sapwood.training.adapters import type_between_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +92,9 @@ class Ranks:
         """Waits until all ranks are here."""
         self.sum([0])
 
-    def mesh(self, sharding: str) -> DeviceMesh:
+    def mesh(self, settings: Parallel) -> DeviceMesh:
         """The ranks in order, or, where parts of the model are held several times, [copies, parts]."""
-        parts = {"full": self.size, "hybrid": int(os.environ.get("LOCAL_WORLD_SIZE", self.size)), "none": 1}[sharding]
+        parts = settings.shards(self.size, int(os.environ.get("LOCAL_WORLD_SIZE", self.size)))
         if parts == self.size:
             return init_device_mesh(self.device.type, (self.size,), mesh_dim_names=("shard",))
         shape = (self.size // parts, parts)
@@ -110,21 +110,20 @@ def spread(
     model: nn.Module,
     layers: Sequence[nn.Module],
     ranks: Ranks,
-    settings: Parallel,
-    kept: torch.dtype,
+    settings: Training,
     arithmetic: torch.dtype,
 ) -> None:
     """Spreads a model over the ranks, layer by layer (FSDP2), in place. One rank takes the same path.
 
-    Parameters become DTensors of the type `kept`, adapters of fp32; forward and backward passes are computed in
+    Parameters become DTensors of the type in which they are kept; forward and backward passes are computed in
     `arithmetic`. Gradients are summed over the ranks in fp32.
     """
-    mesh = ranks.mesh(settings.sharding)
+    mesh = ranks.mesh(settings.parallel)
     policy = MixedPrecisionPolicy(param_dtype=arithmetic, reduce_dtype=torch.float32)
-    offload = CPUOffloadPolicy(pin_memory=ranks.device.type == "cuda") if settings.offload else OffloadPolicy()
+    offload = CPUOffloadPolicy(pin_memory=ranks.device.type == "cuda") if settings.parallel.offload else OffloadPolicy()
     for module in [*layers, model]:
         for name, parameter in module.named_parameters():  # and not buffers, such as the frequencies of positions
-            parameter.data = parameter.data.to(torch.float32 if is_adapter(name) else kept)
+            parameter.data = parameter.data.to(type_between_steps(settings, name))
         fully_shard(module, mesh=mesh, mp_policy=policy, offload_policy=offload)
         assert isinstance(module, FSDPModule)
         # The loss is divided by the tokens of all ranks already.

@@ -53,8 +53,7 @@ class Saver:
         written is none, with a message: the next one is another try.
         """
         self.settle()
-        wanted = self._recipe.training.checkpoints.asynchronous
-        if wanted == "yes" or (wanted == "auto" and self._ranks.device.type == "cuda"):
+        if self._recipe.training.checkpoints.are_asynchronous(self._ranks.device.type):
             copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
             self._writing = self._thread.submit(self._write, state, copies)
         else:

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from sapwood import __version__
 from sapwood.backbone.contents import CONFIG, copy_other_files
 from sapwood.backbone.encode import Encoder
-from sapwood.backbone.load import load_config, load_tokenizer
+from sapwood.backbone.load import build_skeleton, load_config, load_tokenizer
 from sapwood.backbone.resolve import fingerprint_model
 from sapwood.backbone.rewrite import refuse_foreign, rewrite_weights, stored_shapes
 from sapwood.backbone.vocabulary.learn import as_tokenizer, check_kind, extended, learn, new_pieces
@@ -142,9 +142,7 @@ def grow_table(table: torch.Tensor, parts: Sequence[Sequence[int]], first: int, 
 
 
 def _shapes(config: Any) -> dict[str, tuple[int, ...]]:
-    with torch.device("meta"):
-        skeleton = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    return {name: tuple(tensor.shape) for name, tensor in skeleton.state_dict().items()}
+    return {name: tuple(tensor.shape) for name, tensor in build_skeleton(config).state_dict().items()}
 
 
 def _name_rows(path: Path, rows: int) -> None:
