@@ -14,7 +14,8 @@ import pytest
 from sapwood.errors import SapwoodError
 from sapwood.generation import client
 from sapwood.generation.cache import Cache, Completion, Request
-from sapwood.generation.client import Failure, Server, complete
+from sapwood.generation.client import Failure, complete
+from sapwood.recipe.server import ModelServer
 
 Answer = Callable[[dict[str, Any], int], tuple[int, Any]]
 
@@ -53,6 +54,10 @@ class Fake:
         self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
 
 
+def at(url: str, model: str, **options: Any) -> ModelServer:
+    return ModelServer(url=url, model=model, **options)
+
+
 def said(text: str) -> dict[str, Any]:
     message = {"message": {"content": text}, "finish_reason": "stop"}
     return {"choices": [message], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}
@@ -83,7 +88,7 @@ def echo(body: dict[str, Any], _: int) -> tuple[int, Any]:
 
 def test_answers_come_in_order_and_are_remembered(serve: Callable[[Answer], Fake], tmp_path: Path) -> None:
     fake = serve(echo)
-    server, requests = Server(fake.url, "m", parallel=4), [ask(f"q{number}") for number in range(20)]
+    server, requests = at(fake.url, "m", parallel=4), [ask(f"q{number}") for number in range(20)]
     settled: list[int] = []
     found = complete(server, requests, Cache(tmp_path / "a.jsonl"), settled.append)
     assert found[3] == Completion("Q3", "stop", 7, 2)
@@ -92,13 +97,13 @@ def test_answers_come_in_order_and_are_remembered(serve: Callable[[Answer], Fake
     assert complete(server, requests, Cache(tmp_path / "a.jsonl")) == found
     assert sum(fake.asked.values()) == 20
     complete(server, [ask("q0", sample=1), ask("q0", temperature=0.5)], Cache(tmp_path / "a.jsonl"))
-    complete(Server(fake.url, "other"), requests[:1], Cache(tmp_path / "a.jsonl"))
+    complete(at(fake.url, "other"), requests[:1], Cache(tmp_path / "a.jsonl"))
     assert fake.asked["q0"] == 4
 
 
 def test_a_cache_cut_short_by_a_kill_keeps_what_is_whole(serve: Callable[[Answer], Fake], tmp_path: Path) -> None:
     fake = serve(echo)
-    server, requests = Server(fake.url, "m", parallel=1), [ask("a"), ask("b")]
+    server, requests = at(fake.url, "m", parallel=1), [ask("a"), ask("b")]
     complete(server, requests, Cache(tmp_path / "a.jsonl"))
     content = (tmp_path / "a.jsonl").read_bytes()
     (tmp_path / "a.jsonl").write_bytes(content[:-9])
@@ -110,7 +115,7 @@ def test_a_cache_cut_short_by_a_kill_keeps_what_is_whole(serve: Callable[[Answer
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_trouble_is_waited_out(serve: Callable[[Answer], Fake], tmp_path: Path, status: int) -> None:
     fake = serve(lambda body, before: echo(body, before) if before >= 3 else (status, {"error": "busy"}))
-    (found,) = complete(Server(fake.url, "m"), [ask("q")], Cache(tmp_path / "a.jsonl"))
+    (found,) = complete(at(fake.url, "m"), [ask("q")], Cache(tmp_path / "a.jsonl"))
     assert isinstance(found, Completion)
     assert fake.asked["q"] == 4
 
@@ -128,7 +133,7 @@ def test_failures_are_of_one_request_and_are_not_remembered(
     serve: Callable[[Answer], Fake], tmp_path: Path, status: int, content: Any, reason: str
 ) -> None:
     fake = serve(lambda body, n: (status, content) if body["messages"][-1]["content"] == "bad" else echo(body, n))
-    good, bad = complete(Server(fake.url, "m"), [ask("good"), ask("bad")], Cache(tmp_path / "a.jsonl"))
+    good, bad = complete(at(fake.url, "m"), [ask("good"), ask("bad")], Cache(tmp_path / "a.jsonl"))
     assert isinstance(good, Completion)
     assert isinstance(bad, Failure)
     assert re.search(reason, bad.reason)
@@ -141,20 +146,20 @@ def test_what_no_request_survives_stops_all(
 ) -> None:
     fake = serve(lambda *_: (status, {"error": "no"}))
     with pytest.raises(SapwoodError, match=message):
-        complete(Server(fake.url, "m", parallel=2), [ask(str(n)) for n in range(50)], Cache(tmp_path / "a.jsonl"))
+        complete(at(fake.url, "m", parallel=2), [ask(str(n)) for n in range(50)], Cache(tmp_path / "a.jsonl"))
     assert sum(fake.asked.values()) < 50
 
 
 def test_a_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "FIRST_WAIT_SECONDS", 0.001)
     with pytest.raises(SapwoodError, match="cannot be reached"):
-        complete(Server("http://127.0.0.1:9/v1", "m"), [ask("q")], Cache(tmp_path / "a.jsonl"))
+        complete(at("http://127.0.0.1:9/v1", "m"), [ask("q")], Cache(tmp_path / "a.jsonl"))
 
 
 def test_a_server_that_hangs(serve: Callable[[Answer], Fake], tmp_path: Path) -> None:
     release = threading.Event()
     fake = serve(lambda body, n: (release.wait(5), echo(body, n))[1])
-    (found,) = complete(Server(fake.url, "m", timeout_seconds=0.05), [ask("q")], Cache(tmp_path / "a.jsonl"))
+    (found,) = complete(at(fake.url, "m", timeout="1s"), [ask("q")], Cache(tmp_path / "a.jsonl"))
     release.set()
     assert isinstance(found, Failure)
     assert "Timeout" in found.reason
@@ -164,7 +169,7 @@ def test_the_key_is_sent_and_written_nowhere(
     serve: Callable[[Answer], Fake], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = serve(echo)
-    server = Server(fake.url, "m", key_variable="TEST_KEY")
+    server = at(fake.url, "m", key="TEST_KEY")
     with pytest.raises(SapwoodError, match=r"TEST_KEY .* is not set"):
         complete(server, [ask("q")], Cache(tmp_path / "a.jsonl"))
     monkeypatch.setenv("TEST_KEY", "very-secret")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sapwood.recipe import RecipeError, differences, dump_recipe, load_recipe
-from sapwood.recipe.load import line_of
+from sapwood.recipe.document import line_of
 
 GOOD = """\
 name: small

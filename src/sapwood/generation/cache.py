@@ -10,6 +10,7 @@ import orjson
 import xxhash
 
 from sapwood.files import append_line, read_lines
+from sapwood.recipe.server import ModelServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +20,32 @@ class Request:
     messages: tuple[dict[str, str], ...]
     """`role` and `content` of each."""
     temperature: float = 0.0
+    top_p: float = 1.0
     max_tokens: int = 512
     """The longest answer."""
+    stop: tuple[str, ...] = ()
+    """The answer ends before any of these."""
+    schema: dict[str, Any] | None = None
+    """A JSON schema that the answer must follow, where the server can see to that."""
+    prompt: str = ""
+    """Which prompt it was made by, and which version of it."""
     sample: int = 0
     """Tells apart several answers to the same question."""
 
-    def key(self, model: str) -> str:
+    def key(self, server: ModelServer) -> str:
         """Identifies the answer of a model, on whatever server."""
-        return xxhash.xxh3_128_hexdigest(orjson.dumps([model, asdict(self)], option=orjson.OPT_SORT_KEYS))
+        content = [server.model, server.revision, asdict(self)]
+        return xxhash.xxh3_128_hexdigest(orjson.dumps(content, option=orjson.OPT_SORT_KEYS))
+
+    def parameters(self) -> dict[str, Any]:
+        """How the answer is to be made, as OpenAI's protocol puts it."""
+        values: dict[str, Any] = {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": self.max_tokens}
+        if self.stop:
+            values["stop"] = list(self.stop)
+        if self.schema is not None:
+            answer = {"name": "answer", "schema": self.schema, "strict": True}
+            values["response_format"] = {"type": "json_schema", "json_schema": answer}
+        return values
 
 
 @dataclass(frozen=True, slots=True)

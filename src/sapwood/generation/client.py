@@ -14,6 +14,7 @@ import httpx
 from sapwood.errors import SapwoodError
 from sapwood.generation.cache import Cache, Completion, Request
 from sapwood.progress import Advance
+from sapwood.recipe.server import ModelServer
 
 TRIES = 6
 """How often a request is sent before it counts as failed."""
@@ -25,29 +26,6 @@ _AGAIN = (408, 409, 425, 429)
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """Where a model answers."""
-
-    url: str
-    """The root of the interface, such as `http://localhost:8000/v1`."""
-    model: str
-    key_variable: str | None = None
-    """The environment variable with the key, if the server wants one."""
-    parallel: int = 16
-    """Requests under way at once."""
-    timeout_seconds: float = 300.0
-
-    def headers(self) -> dict[str, str]:
-        """What every request carries. Raises SapwoodError where the key's variable is not set."""
-        if self.key_variable is None:
-            return {}
-        key = os.environ.get(self.key_variable)
-        if not key:
-            raise SapwoodError(f"The environment variable {self.key_variable} with the key for {self.url} is not set.")
-        return {"Authorization": f"Bearer {key}"}
-
-
-@dataclass(frozen=True, slots=True)
 class Failure:
     """Why a request has no answer. It is not remembered: the next run asks again."""
 
@@ -55,7 +33,7 @@ class Failure:
 
 
 def complete(
-    server: Server, requests: Sequence[Request], cache: Cache, advance: Advance | None = None
+    server: ModelServer, requests: Sequence[Request], cache: Cache, advance: Advance | None = None
 ) -> list[Completion | Failure]:
     """The answers to the requests, in their order; those that the cache has are not asked for.
 
@@ -67,16 +45,25 @@ def complete(
     return asyncio.run(_complete(server, requests, cache, advance))
 
 
+def _headers(server: ModelServer) -> dict[str, str]:
+    if server.key is None:
+        return {}
+    key = os.environ.get(server.key)
+    if not key:
+        raise SapwoodError(f"The environment variable {server.key} with the key for {server.url} is not set.")
+    return {"Authorization": f"Bearer {key}"}
+
+
 async def _complete(
-    server: Server, requests: Sequence[Request], cache: Cache, advance: Advance | None
+    server: ModelServer, requests: Sequence[Request], cache: Cache, advance: Advance | None
 ) -> list[Completion | Failure]:
     slots = asyncio.Semaphore(server.parallel)
-    headers = server.headers()
+    headers = _headers(server)
     limits = httpx.Limits(max_connections=server.parallel)
-    async with httpx.AsyncClient(headers=headers, timeout=server.timeout_seconds, limits=limits) as client:
+    async with httpx.AsyncClient(headers=headers, timeout=server.timeout.amount, limits=limits) as client:
 
         async def settle(request: Request) -> Completion | Failure:
-            key = request.key(server.model)
+            key = request.key(server)
             found: Completion | Failure | None = cache.get(key)
             if found is None:
                 async with slots:
@@ -95,12 +82,11 @@ async def _complete(
                 task.cancel()
 
 
-async def _ask(client: httpx.AsyncClient, server: Server, request: Request) -> Completion | Failure:
+async def _ask(client: httpx.AsyncClient, server: ModelServer, request: Request) -> Completion | Failure:
     body = {
         "model": server.model,
         "messages": list(request.messages),
-        "temperature": request.temperature,
-        "max_tokens": request.max_tokens,
+        **request.parameters(),
     }
     trouble = ""
     for attempt in range(TRIES):

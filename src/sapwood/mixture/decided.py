@@ -24,7 +24,7 @@ from sapwood.mixture.plan import Plan, make_plan
 from sapwood.mixture.rounds import is_measured, is_over, next_round
 from sapwood.mixture.stream import Stream
 from sapwood.recipe import Recipe, load_recipe
-from sapwood.recipe.load import line_of
+from sapwood.recipe.document import line_of
 
 RUNS = Path("runs")
 """Where runs are kept, unless said otherwise."""

@@ -8,9 +8,37 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from sapwood.recipe.fields import MUTABLE, Paths, Share, Strict, Tokens
+from sapwood.recipe.server import ModelServer
 
 RuleSet = Literal["gopher-quality", "gopher-repetition", "c4", "fineweb"]
 """A set of rules by which the quality of a text is judged."""
+
+
+class Assembly(Strict):
+    """How the parts of an item become the plain text of a document. No chat template is used."""
+
+    joiner: str = "\n\n"
+    """What stands between the parts."""
+    template: str | None = None
+    """A Jinja template in place of the default one: over `joiner`, and all that an item has (`docs/synthesis.md`)."""
+    page: Literal["none", "before", "after"] = "none"
+    """Whether the snippet from which it was written stands beside it."""
+
+
+class Corruption(Strict):
+    """Items made wrong on purpose, for studies of what wrong items do (2407.18743, section on surrogates)."""
+
+    share: Share
+    """The share of items."""
+    ways: Annotated[list[Literal["numbers", "nouns", "adjectives"]], Field(min_length=1)] = [
+        "numbers",
+        "nouns",
+        "adjectives",
+    ]
+    """What is changed in the reasoning and the answer: numbers to others, nouns among each other, adjectives to their
+    opposites."""
+    changes: Annotated[int, Field(gt=0)] = 3
+    """How many changes an item gets at most."""
 
 
 class Source(Strict):
@@ -21,6 +49,12 @@ class Source(Strict):
     plain, .gz or .zst) or Parquet. They may move after a run has begun; what is in them may not change."""
     programs: dict[str, Annotated[int, Field(gt=0)]] = {}
     """Instead of files: items with exact answers made by programs, reasoning-gym generator names to item counts."""
+    synthesis: Annotated[str | None, Field(json_schema_extra=MUTABLE)] = None
+    """Instead of files: a synthesis job (`sapwood synthesize`), whose accepted items are taken."""
+    assembly: Assembly = Assembly()
+    """Of `programs` and `synthesis`: how an item becomes text."""
+    corrupt: Corruption | None = None
+    """Of `programs` and `synthesis`: items made wrong on purpose."""
     tokens: Tokens | None = None
     """The expected size. Enough for `sapwood plan` where the documents are not there yet; never used to train."""
     text: str = "text"
@@ -40,10 +74,13 @@ class Source(Strict):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Source:
-        if self.files and self.programs:
-            raise ValueError("has both 'files' and 'programs'; a source is one or the other")
-        if not self.files and not self.programs and self.tokens is None:
-            raise ValueError("names no 'files', no 'programs' and no 'tokens' to plan with")
+        given = [name for name in ("files", "programs", "synthesis") if getattr(self, name)]
+        if len(given) > 1:
+            raise ValueError(f"has both '{given[0]}' and '{given[1]}'; a source is one or the other")
+        if not given and self.tokens is None:
+            raise ValueError("names no 'files', no 'programs', no 'synthesis' and no 'tokens' to plan with")
+        if self.files and (self.corrupt is not None or self.assembly != Assembly()):
+            raise ValueError("has 'files', whose text is taken as it is: 'assembly' and 'corrupt' are about items")
         return self
 
 
@@ -92,21 +129,13 @@ class Decontamination(Strict):
     """Whether a document with a leaked item is dropped, or loses the lines in which the item stands."""
 
 
-class Labeller(Strict):
+class Labeller(ModelServer):
     """A language model that labels some documents with their topic, behind any OpenAI-compatible server."""
 
-    url: Annotated[str, Field(json_schema_extra=MUTABLE)]
-    """The address of the server, such as `http://localhost:8000/v1`."""
-    model: str
-    """The model's name on that server."""
     sample: Annotated[int, Field(gt=0)] = 2000
     """How many documents of each taxonomy are labelled."""
     characters: Annotated[int, Field(gt=0)] = 4000
     """How much of a document's beginning is shown."""
-    key: Annotated[str | None, Field(json_schema_extra=MUTABLE)] = None
-    """The environment variable that holds the server's key."""
-    parallel: Annotated[int, Field(gt=0, json_schema_extra=MUTABLE)] = 16
-    """Requests under way at once."""
 
 
 class Topics(Strict):

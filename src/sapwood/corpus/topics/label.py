@@ -24,7 +24,7 @@ from sapwood.corpus.topics.taxonomy import Taxonomy
 from sapwood.errors import SapwoodError
 from sapwood.files import write_lines
 from sapwood.generation.cache import Cache, Completion, Request
-from sapwood.generation.client import Server, complete
+from sapwood.generation.client import complete
 from sapwood.progress import track
 from sapwood.recipe.data import Labeller
 
@@ -115,7 +115,6 @@ def label_documents(
     Answers are remembered there: stopped work goes on, and a larger sample asks for the new documents alone. Raises
     SapwoodError where the server cannot be reached or used.
     """
-    server = Server(labeller.url, labeller.model, labeller.key, labeller.parallel)
     requests = [
         Request(
             ({"role": "user", "content": prompt(taxonomy, document["text"][: labeller.characters])},),
@@ -124,7 +123,7 @@ def label_documents(
         for document in documents
     ]
     with track(f"labelling {taxonomy.name}", len(requests)) as advance:
-        answers = complete(server, requests, Cache(directory / ANSWERS), advance)
+        answers = complete(labeller, requests, Cache(directory / ANSWERS), advance)
     topics = [parse_answer(taxonomy, item.text) if isinstance(item, Completion) else None for item in answers]
     labels = [
         {**document, "text": document["text"][: labeller.characters], "topic": topic}

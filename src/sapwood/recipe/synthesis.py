@@ -1,0 +1,257 @@
+"""The synthesis job: what the user writes about questions and answers to be made. One YAML file, like a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from sapwood.errors import closest
+from sapwood.recipe.data import Corpus, Decontamination, Engine, Source
+from sapwood.recipe.document import Problem
+from sapwood.recipe.fields import MUTABLE, Bytes, Name, Paths, Share, Stretch, Strict
+from sapwood.recipe.server import ModelServer
+from sapwood.recipe.units import Interval
+
+DISCIPLINES = (
+    "mathematics",
+    "physics",
+    "chemistry",
+    "biology",
+    "astronomy",
+    "earth science",
+    "medicine",
+    "computer science",
+    "general education",
+)
+"""The paper's nine (2407.18743)."""
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+class Discipline(Strict):
+    """Which pages belong to a discipline: those that meet all rules given here. None given are those that ship."""
+
+    sources: list[str] | None = None
+    """Sources whose pages all belong to it."""
+    urls: list[str] | None = None
+    """Hosts such as `physics.stackexchange.com` (with all below them), or globs over whole addresses."""
+    topics: list[str] | None = None
+    """Topics that the classifier of the source gives."""
+
+
+class Snippet(Strict):
+    """What of a page is shown to the generator: whole sentences, on end."""
+
+    characters: Annotated[tuple[int, int], BeforeValidator(_as_tuple)] = (400, 2000)
+    """The least and the greatest length. Pages with less are passed over."""
+    start: Literal["beginning", "anywhere"] = "anywhere"
+    """Whether it starts with the page, or with any of its sentences (the same one each time)."""
+    per_page: Annotated[int, Field(gt=0)] = 1
+    """How many are taken of a page, none of which overlap."""
+
+
+class Sampling(Strict):
+    """How the generator chooses its words. Where the paper is silent these are YuLan-Mini's (2412.17743)."""
+
+    temperature: Annotated[float, Field(ge=0)] = 0.7
+    """0 always takes the likeliest."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Chooses among the likeliest words that together have this probability."""
+    max_tokens: Annotated[int, Field(gt=0)] = 2048
+    """The longest answer."""
+
+
+class Problems(Strict):
+    """New programming problems with solutions and tests, from a few that are shown."""
+
+    files: Paths = []
+    """JSONL of seed problems: `question`, `solution` and `tests` each. Without any, those that come with Sapwood."""
+    shots: Annotated[int, Field(gt=0)] = 3
+    """How many are shown at a time."""
+
+
+class Votes(Strict):
+    """Asks for the answer several times without showing the one given, and compares (math-verify)."""
+
+    server: ModelServer | None = None
+    """Who is asked; without it, the generator. Another family of models makes other mistakes."""
+    samples: Annotated[int, Field(gt=0)] = 5
+    """How often."""
+    agreement: Annotated[Share, Field(gt=0, le=1)] = Fraction(3, 5)
+    """The least share of these answers that must equal the given one."""
+
+
+class Shuffles(Strict):
+    """Asks multiple-choice questions with their options in other orders: the answer must stay the same."""
+
+    server: ModelServer | None = None
+    """Who is asked; without it, the generator."""
+    orders: Annotated[int, Field(gt=0)] = 3
+    """How many orders."""
+    agreement: Annotated[Share, Field(gt=0, le=1)] = Fraction(1)
+    """The least share of them in which the given answer must be chosen."""
+
+
+class Facts(Strict):
+    """Asks a second model whether the answer follows from the page."""
+
+    server: ModelServer
+    """Who is asked. It should be of another family than the generator."""
+    samples: Annotated[int, Field(gt=0)] = 1
+    """How often."""
+    agreement: Annotated[Share, Field(gt=0, le=1)] = Fraction(1)
+    """The least share of these that must say that it follows."""
+
+
+class CodeTests(Strict):
+    """Runs solutions against their tests, in a sandbox without network or files."""
+
+    timeout: Stretch = Interval(10, "seconds")
+    """How long a program may run."""
+    memory: Bytes = 512 * 2**20
+    """How much memory it may take."""
+    mutants: Annotated[int, Field(ge=0)] = 4
+    """Wrong variants of the solution that are run too; tests that pass them all test nothing."""
+
+
+class PassRate(Strict):
+    """Measures how hard an item is: how often a model, such as the surrogate, answers it rightly."""
+
+    server: ModelServer
+    """The model."""
+    samples: Annotated[int, Field(gt=0)] = 8
+    """How often it is asked."""
+    between: Annotated[tuple[float, float], BeforeValidator(_as_tuple)] = (0.0, 1.0)
+    """The pass rates that are kept."""
+
+
+class NearCopies(Strict):
+    """Items that were made before, or nearly so."""
+
+    similarity: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    """The Jaccard similarity of questions from which on the later one is dropped (MinHash)."""
+    embedding: ModelServer | None = None
+    """A server of embeddings (`/embeddings`), to find what says the same in other words."""
+    cosine: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    """The cosine of their embeddings from which on the later one is dropped."""
+
+
+class AcrossLanguages(Strict):
+    """Finds benchmark items in another language, or in other words: the nearest ones, and then a model's word."""
+
+    judge: ModelServer
+    """Is asked whether two questions are the same; translates where there is no `embedding`."""
+    embedding: ModelServer | None = None
+    """A server of embeddings that knows the languages; without it, questions are translated and words compared."""
+    candidates: Annotated[int, Field(gt=0)] = 3
+    """How many benchmark items are judged for each item."""
+
+
+class Verify(Strict):
+    """What an item must pass. Stages that are null, or have no server where they need one, are left out."""
+
+    copies: NearCopies | None = NearCopies()
+    """Near copies among the items."""
+    contamination: Decontamination | None = None
+    """Benchmark items, found as in documents."""
+    across: AcrossLanguages | None = None
+    """Benchmark items in other languages and other words."""
+    votes: Votes | None = Votes()
+    """Answers that can be compared: numbers, formulas, short phrases."""
+    choices: Shuffles | None = Shuffles()
+    """Multiple choice."""
+    facts: Facts | None = None
+    """Answers that follow from the page or not."""
+    code: CodeTests | None = CodeTests()
+    """Programs."""
+    pass_rate: PassRate | None = None
+    """How hard an item is."""
+
+
+class Synthesis(Strict):
+    """A synthesis job."""
+
+    name: Name
+    """What it is called."""
+    output: Annotated[str | None, Field(json_schema_extra=MUTABLE)] = None
+    """The directory for all that it makes; without it, one beside this file, called as it is without its ending."""
+    seed: int = 0
+    """Decides all choices."""
+    server: ModelServer
+    """The generator."""
+    structured: bool = False
+    """Whether the server is asked for JSON of a given schema; otherwise for text in sections."""
+    items: Annotated[int, Field(gt=0)]
+    """How many are attempted; fewer where there are not enough seeds."""
+    sources: dict[str, Source] = {}
+    """Pages to write from, as in a recipe. Sources called as in a run give their documents the same ids."""
+    corpus: Corpus = Corpus()
+    """What is done to pages before they are used, as in a recipe."""
+    engine: Engine = Engine()
+    """Where pages are worked on, as in a recipe."""
+    classifiers: dict[str, str] = {}
+    """Taxonomy to the directory of its classifier, such as `runs/NAME/topics/syne-en/classifier`."""
+    disciplines: dict[str, Discipline] = {}
+    """Which pages belong to what. The first discipline that fits counts."""
+    snippet: Snippet = Snippet()
+    """What of a page is shown."""
+    problems: Problems | None = None
+    """In place of `sources`: programming problems."""
+    formats: dict[str, Share] = {"problem-solution": Fraction(1)}
+    """Shares of the formats. One format alone is known to harm: see `docs/synthesis.md`."""
+    languages: dict[str, Share] = {}
+    """Shares of the languages that items are written in; without any, that of the page."""
+    difficulty: dict[str, Share] = {"easy": Fraction(1), "medium": Fraction(1), "hard": Fraction(1)}
+    """Shares of the difficulties that are asked for."""
+    prompts: str | None = None
+    """A directory of prompt files of one's own, which take the place of those of the same name."""
+    sampling: Sampling = Sampling()
+    """How the generator chooses its words."""
+    verify: Verify = Verify()
+    """What an item must pass."""
+
+    @model_validator(mode="after")
+    def _one_kind_of_seed(self) -> Synthesis:
+        if bool(self.sources) == (self.problems is not None):
+            raise ValueError("needs either 'sources' (pages) or 'problems' (programming), and not both")
+        return self
+
+
+def problems(job: Synthesis) -> Iterator[Problem]:
+    """Everything in the job that contradicts something else in it: where, and what to write instead."""
+    if job.corpus.perplexity is not None:
+        yield ("corpus", "perplexity"), "pages are not scored; leave it out"
+    for name, source in job.sources.items():
+        if not source.files:
+            yield ("sources", name), "names no 'files' to take pages from"
+        if source.topics is not None and source.topics not in job.classifiers:
+            yield (
+                ("sources", name, "topics"),
+                f"there is no classifier for '{source.topics}'. Write `classifiers: {{{source.topics}: DIRECTORY}}`",
+            )
+    if job.sources and not job.disciplines:
+        yield ("disciplines",), f"name those to write about: any of {', '.join(DISCIPLINES)}, or your own"
+    for name, rule in job.disciplines.items():
+        yield from _discipline(job, name, rule)
+    for field in ("formats", "languages", "difficulty"):
+        shares: dict[str, Fraction] = getattr(job, field)
+        if shares and not sum(shares.values()):
+            yield (field,), "all shares are 0"
+
+
+def _discipline(job: Synthesis, name: str, rule: Discipline) -> Iterator[Problem]:
+    if rule == Discipline() and name not in DISCIPLINES:
+        yield (
+            ("disciplines", name),
+            f"states no rule, and none ships for it. {closest(name, DISCIPLINES)} Or give it rules.",
+        )
+    for source in rule.sources or ():
+        if source not in job.sources:
+            yield ("disciplines", name, "sources"), f"there is no source '{source}'. {closest(source, job.sources)}"
+    if rule.topics and not any(source.topics for source in job.sources.values()):
+        yield ("disciplines", name, "topics"), "no source has a taxonomy. Write `topics: syne-en` or the like under one"
