@@ -1,0 +1,180 @@
+"""Prompts: files that anybody can copy and change. One renders to a request, and reads the answer's parts back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import xxhash
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.sandbox import SandboxedEnvironment
+from pydantic import Field
+
+from sapwood.errors import SapwoodError, closest
+from sapwood.generation.cache import Completion, Request
+from sapwood.recipe.document import read_document
+from sapwood.recipe.fields import Strict
+from sapwood.recipe.synthesis import Sampling
+
+SHIPPED = Path(__file__).with_name("prompts")
+END = "<END>"
+"""What the model is asked to finish with, and where its answer is cut."""
+
+_GREEDY = Sampling(temperature=0.0)
+
+
+class FormError(ValueError):
+    """Why an answer cannot be read, as a phrase that can be counted."""
+
+
+class Section(Strict):
+    """A part of the answer."""
+
+    heading: str
+    """What it is called in the answer, as `[Heading]`; the key in JSON is the field's own name."""
+    about: str
+    """What belongs in it."""
+
+
+class PromptFile(Strict):
+    """What stands in a prompt's file."""
+
+    version: Annotated[int, Field(gt=0)]
+    """Goes up with every change."""
+    about: str
+    """What it is for."""
+    system: str | None = None
+    """A system message, as a Jinja template."""
+    user: str
+    """The user's message, as a Jinja template. `reply` says how the answer must look."""
+    sections: Annotated[dict[str, Section], Field(min_length=1)]
+    """What the answer consists of, in order, by the name under which it is read back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt in one language."""
+
+    name: str
+    language: str
+    content: PromptFile
+    reply: str
+    """The template of `reply`."""
+    hash: str
+    """Of the file."""
+
+    @property
+    def label(self) -> str:
+        """How records name it."""
+        return f"{self.language}/{self.name}@{self.content.version}#{self.hash}"
+
+    def request(
+        self, values: Mapping[str, Any], sampling: Sampling = _GREEDY, *, structured: bool = False, sample: int = 0
+    ) -> Request:
+        """The request with `values` in the template. Raises SapwoodError where the template wants others."""
+        reply = self._render(self.reply, {"sections": self.content.sections, "structured": structured, "end": END})
+        roles = {"system": self.content.system, "user": self.content.user}
+        messages = tuple(
+            {"role": role, "content": self._render(template, {**values, "reply": reply})}
+            for role, template in roles.items()
+            if template is not None
+        )
+        return Request(
+            messages,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=sampling.max_tokens,
+            stop=() if structured else (END,),
+            schema=self._schema() if structured else None,
+            prompt=self.label,
+            sample=sample,
+        )
+
+    def parse(self, completion: Completion) -> dict[str, str]:
+        """The sections of the answer, stripped, by name. Raises FormError where one is missing, or it was cut off."""
+        if completion.finish_reason == "length":
+            raise FormError("cut off")
+        text = completion.text.partition(END)[0].strip()
+        if not text:
+            raise FormError("empty answer")
+        return self._from_json(text) if text.startswith("{") else self._from_sections(text)
+
+    def _from_sections(self, text: str) -> dict[str, str]:
+        names = {section.heading.casefold(): name for name, section in self.content.sections.items()}
+        headings = "|".join(re.escape(section.heading) for section in self.content.sections.values())
+        # Small models like to set headings in bold, or to put a colon behind them.
+        pieces = re.split(rf"^[#*\s]*\[({headings})\][*:：]*", text, flags=re.IGNORECASE | re.MULTILINE)
+        found: dict[str, str] = {}
+        for heading, content in zip(pieces[1::2], pieces[2::2], strict=True):
+            name = names[heading.casefold()]
+            if name in found:
+                raise FormError("a section twice")
+            found[name] = content.strip()
+        return self._complete(found)
+
+    def _from_json(self, text: str) -> dict[str, str]:
+        try:
+            value = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            raise FormError("not JSON") from None
+        if not isinstance(value, dict) or not all(isinstance(part, str) for part in value.values()):
+            raise FormError("JSON of another schema")
+        return self._complete({name: part.strip() for name, part in value.items() if name in self.content.sections})
+
+    def _complete(self, found: dict[str, str]) -> dict[str, str]:
+        for name in self.content.sections:
+            if not found.get(name):
+                raise FormError(f"no {name}")
+        return found
+
+    def _schema(self) -> dict[str, Any]:
+        properties = {
+            name: {"type": "string", "description": section.about} for name, section in self.content.sections.items()
+        }
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": list(properties),
+            "additionalProperties": False,
+        }
+
+    def _render(self, template: str, values: Mapping[str, Any]) -> str:
+        try:
+            return _environment().from_string(template).render(values).strip()
+        except TemplateError as error:
+            raise SapwoodError(f"The prompt {self.label} cannot be filled in: {error}") from None
+
+
+def load_prompt(name: str, language: str, own: Path | None = None) -> Prompt:
+    """The prompt `LANGUAGE/NAME.yaml` in the directory `own`, or else the one that ships.
+
+    Raises SapwoodError where there is none, and RecipeError where the file is not what it should be.
+    """
+    path = _find(name, language, own)
+    content = read_document(path, (), PromptFile, lambda _: ())
+    reply = _find("reply", language, own).with_suffix(".txt").read_text(encoding="utf-8")
+    digest = xxhash.xxh3_64_hexdigest(path.read_bytes() + reply.encode())[:8]
+    return Prompt(name, language, content, reply, digest)
+
+
+def _find(name: str, language: str, own: Path | None) -> Path:
+    ending = ".txt" if name == "reply" else ".yaml"
+    for directory in (own, SHIPPED):
+        if directory is not None and (path := directory / language / f"{name}{ending}").is_file():
+            return path
+    places = [directory / language for directory in (own, SHIPPED) if directory is not None]
+    there = {path.stem for place in places for path in place.glob(f"*{ending}")}
+    raise SapwoodError(
+        f"There is no prompt '{name}' in '{language}'. {closest(name, there)} Own ones go into `prompts: DIRECTORY`, "
+        f"as {language}/{name}{ending}."
+    )
+
+
+@cache
+def _environment() -> SandboxedEnvironment:
+    return SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
