@@ -6,7 +6,7 @@ again, so that a changed setting redoes its own step and those that depend on it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -39,7 +39,7 @@ from sapwood.corpus.store import (
 )
 from sapwood.corpus.topics.apply import topics_step
 from sapwood.corpus.trim import trim_step
-from sapwood.recipe import Recipe
+from sapwood.recipe import Recipe, Synthesis
 from sapwood.recipe.check import scored, watched
 from sapwood.recipe.data import RuleSet
 
@@ -55,11 +55,25 @@ def prepare_documents(
     `stores` are by source; `model` is the backbone's directory; `classifiers` are directories by taxonomy, of those
     that are trained. Raises SapwoodError where something is missing or cannot work.
     """
+    clean_documents(recipe, stores, classifiers, watched(recipe))
+    for store in stores.values():
+        annotate(store, signals_step(store, model), recipe.engine)
+
+
+def clean_documents(
+    recipe: Recipe | Synthesis,
+    stores: Mapping[str, SourceStore],
+    classifiers: Mapping[str, Path],
+    watched: Sequence[str] = (),
+) -> None:
+    """Reads the documents and does with them what needs no model: checks, comparisons, topics.
+
+    Of copies those in `watched` sources are kept before all others. All else is as in `prepare_documents`.
+    """
     check_engine(recipe.engine)
     for name, store in stores.items():
         ingest(store, recipe.sources[name], recipe.corpus.normalise, recipe.engine)
     for name, store in stores.items():
-        annotate(store, signals_step(store, model), recipe.engine)
         for step in _checks(recipe, name):
             annotate(store, step, recipe.engine)
     duplicates = recipe.corpus.duplicates
@@ -68,7 +82,7 @@ def prepare_documents(
         if duplicates.near:
             for name, store in stores.items():
                 annotate(store, signatures_step(after[name]), recipe.engine)
-        find_duplicates(list(stores.values()), after, duplicates, watched(recipe))
+        find_duplicates(list(stores.values()), after, duplicates, watched)
     benchmarks = recipe.corpus.decontamination
     gate = None if benchmarks is None else contamination_step(benchmarks)
     for name, store in stores.items():
@@ -101,7 +115,7 @@ def select_documents(recipe: Recipe, stores: Mapping[str, SourceStore]) -> None:
         select(store, verdicts(recipe, name), rule)
 
 
-def verdicts(recipe: Recipe, source: str, before: str | None = None) -> tuple[str, ...]:
+def verdicts(recipe: Recipe | Synthesis, source: str, before: str | None = None) -> tuple[str, ...]:
     """The steps that may set documents of a source aside, in order; with `before`, those that come before that one."""
     corpus = recipe.corpus
     active = {
@@ -110,6 +124,7 @@ def verdicts(recipe: Recipe, source: str, before: str | None = None) -> tuple[st
         DUPLICATES: corpus.duplicates is not None,
         CONTAMINATION: corpus.decontamination is not None,
         TRIM: corpus.perplexity is not None
+        and isinstance(recipe, Recipe)
         and source in scored(recipe)
         and corpus.perplexity.trim.head + corpus.perplexity.trim.tail > 0,
     }
@@ -129,13 +144,13 @@ def steps_of(recipe: Recipe, source: str) -> tuple[str, ...]:
     return tuple(step for step in STEPS if step in asked)
 
 
-def rule_sets(recipe: Recipe, source: str) -> list[RuleSet]:
+def rule_sets(recipe: Recipe | Synthesis, source: str) -> list[RuleSet]:
     """The rules of quality that hold for a source."""
     own = recipe.sources[source].quality
     return recipe.corpus.quality if own is None else own
 
 
-def _checks(recipe: Recipe, name: str) -> Iterator[Step]:
+def _checks(recipe: Recipe | Synthesis, name: str) -> Iterator[Step]:
     """What is checked of each document by itself, before it is compared with others."""
     language, rules = recipe.corpus.language, rule_sets(recipe, name)
     if language is not None:

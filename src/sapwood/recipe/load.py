@@ -52,7 +52,7 @@ def dump_recipe(recipe: Recipe) -> str:
 
 def differences(before: Recipe, after: Recipe) -> list[str]:
     """Where two recipes differ in what decides the training: `path: old -> new`. Mutable fields are left out."""
-    old, new = (_flatten(_fixed(recipe)) for recipe in (before, after))
+    old, new = (_flatten(fixed(recipe)) for recipe in (before, after))
     return [
         f"{path}: {old.get(path, 'absent')} -> {new.get(path, 'absent')}"
         for path in sorted(old.keys() | new.keys())
@@ -60,8 +60,8 @@ def differences(before: Recipe, after: Recipe) -> list[str]:
     ]
 
 
-def _fixed(recipe: Recipe) -> Any:
-    """The dump of a recipe without its mutable fields."""
+def fixed(recipe: Recipe | Synthesis) -> Any:
+    """What decides the outcome: the dump of a recipe, or of a job, without its mutable fields."""
     dump = recipe.model_dump(mode="json")
     _prune(recipe, dump)
     return dump

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 from sapwood.generation.cache import Completion, Request
 from sapwood.generation.client import Failure
@@ -30,12 +31,16 @@ class Verdict:
     completion_tokens: int = 0
 
 
-class Stage(Protocol):
+class Stage(ABC):
     """A stage of verification."""
 
-    name: str
+    name: ClassVar[str]
+    """How records and reports call it."""
 
+    @abstractmethod
     def check(self, items: Sequence[Item], ask: Ask) -> list[Verdict | Failure | None]:
         """One for each item: a verdict; None where the stage has nothing to say of such items; a failure where a
         server gave no answer, so that it must be tried again."""
-        ...
+
+    def remember(self, items: Iterable[Item]) -> None:  # noqa: B027 - most stages look at every item by itself
+        """Takes in items that passed this stage before the work was stopped."""

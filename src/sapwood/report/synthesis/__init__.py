@@ -1,0 +1,31 @@
+"""The synthesis report: what was made, what was rejected and why, what an accepted item costs, how many are right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sapwood.files import write_atomic
+from sapwood.recipe import Synthesis
+from sapwood.report.html import render
+from sapwood.report.synthesis import sections
+from sapwood.report.synthesis.facts import read_synthesis_facts
+
+SECTIONS = (
+    ("overview", "What was made", sections.overview_section),
+    ("stages", "Stage by stage", sections.stages_section),
+    ("groups", "By discipline and format", sections.groups_section),
+    ("precision", "How many are right", sections.precision_section),
+    ("accepted", "Accepted", sections.accepted_section),
+    ("rejected", "Rejected", sections.rejected_section),
+)
+
+
+def write_synthesis_report(job: Synthesis, directory: Path) -> Path:
+    """Writes `directory/synthesis.html` about a finished job, and returns its path."""
+    facts = read_synthesis_facts(job, directory)
+    parts: dict[str, Any] = {name: build(facts) for name, _, build in SECTIONS}
+    path = directory / "synthesis.html"
+    titles = [(name, title) for name, title, _ in SECTIONS]
+    write_atomic(path, render("synthesis/page.html.j2", titles, job=job, parts=parts, folder="synthesis/"))
+    return path

@@ -1,0 +1,104 @@
+"""What each section of the synthesis report says, as plain values for its template."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sapwood.report.data.plots import stacked
+from sapwood.report.synthesis.facts import SynthesisFacts
+from sapwood.report.synthesis.plots import precision_curve
+
+GROUPS = {"discipline": "Discipline", "format": "Format", "language": "Language", "difficulty": "Difficulty"}
+
+
+def overview_section(facts: SynthesisFacts) -> dict[str, Any]:
+    """How many items there are, and what became of the attempts in every discipline."""
+    account = facts.account
+    colors = _colors(facts)
+    amounts = {
+        group: {**{stage: counts.get(stage, 0) for stage in colors}}
+        for group, counts in account["by"]["discipline"].items()
+    }
+    tokens = sum(stage.prompt_tokens + stage.completion_tokens for stage in facts.stages)
+    return {
+        "attempts": account["attempts"],
+        "accepted": account["accepted"],
+        "tokens": tokens,
+        "cost": [(currency, value, _per_thousand(value, account["accepted"])) for currency, value in facts.cost.items()],
+        "precision": facts.calibration and facts.calibration.get("accepted"),
+        "figure": stacked(amounts, colors, "attempts") if amounts else None,
+        "legend": list(colors.items()),
+    }
+
+
+def stages_section(facts: SynthesisFacts) -> dict[str, Any]:
+    """What every stage saw, rejected and took."""
+    accepted = facts.account["accepted"]
+    return {
+        "stages": facts.stages,
+        "per_thousand": {
+            stage.name: None if stage.price is None else _per_thousand(stage.price, accepted) for stage in facts.stages
+        },
+        "tokens_each": {
+            stage.name: (stage.prompt_tokens + stage.completion_tokens) / accepted if accepted else None
+            for stage in facts.stages
+        },
+    }
+
+
+def groups_section(facts: SynthesisFacts) -> dict[str, Any]:
+    """Attempts and accepted items by discipline, format, language and difficulty, with what rejected the others."""
+    stages = [stage.name for stage in facts.stages if stage.rejected]
+    return {
+        "stages": stages,
+        "tables": [
+            (GROUPS[name], [(group or "–", counts) for group, counts in groups.items()])
+            for name, groups in facts.account["by"].items()
+        ],
+    }
+
+
+def precision_section(facts: SynthesisFacts) -> dict[str, Any]:
+    """What labelled items say: how many accepted ones are right, and what each threshold would give."""
+    if facts.calibration is None:
+        return {"stages": [], "accepted": None, "labelled": 0}
+    stages = [
+        {"name": name, **found, "figure": precision_curve(found["curve"], found["threshold"], facts.calibration["target"])}
+        for name, found in facts.calibration["stages"].items()
+    ]
+    return {
+        "stages": stages,
+        "accepted": facts.calibration["accepted"],
+        "labelled": facts.calibration["labelled"],
+        "target": facts.calibration["target"],
+    }
+
+
+def accepted_section(facts: SynthesisFacts) -> dict[str, Any]:
+    """Some accepted items of every format."""
+    return {"formats": facts.accepted}
+
+
+def rejected_section(facts: SynthesisFacts) -> dict[str, Any]:
+    """Every reason, how often it was given, and some items for which it was."""
+    counts = facts.account["reasons"]
+    return {
+        "stages": {
+            stage: [
+                (reason, counts[f"{stage}: {reason}"], found)
+                for reason, found in sorted(reasons.items(), key=lambda entry: -counts[f"{stage}: {entry[0]}"])
+            ]
+            for stage, reasons in facts.rejected.items()
+        }
+    }
+
+
+def _colors(facts: SynthesisFacts) -> dict[str, str]:
+    """Green for what was accepted, greys for what each stage rejected."""
+    rejecting = [stage.name for stage in facts.stages if stage.rejected]
+    shades = {name: f"--keep {90 - round(65 * n / max(1, len(rejecting) - 1))}%" for n, name in enumerate(rejecting)}
+    return {"accepted": "--accent", **shades}
+
+
+def _per_thousand(value: float, accepted: int) -> float | None:
+    return 1000 * value / accepted if accepted else None

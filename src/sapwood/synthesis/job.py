@@ -1,0 +1,119 @@
+"""A synthesis job on the disk, and what there is to do in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import xxhash
+
+from sapwood.corpus.contamination import benchmark_fingerprint
+from sapwood.corpus.prepare import clean_documents, verdicts
+from sapwood.corpus.store import SourceStore
+from sapwood.files import write_atomic
+from sapwood.manifest import Manifest
+from sapwood.recipe import Synthesis, dump_recipe, load_synthesis
+from sapwood.recipe.load import fixed
+from sapwood.synthesis.attempts import Attempt, page_attempts
+from sapwood.synthesis.code import problem_attempts
+from sapwood.synthesis.prompt import Prompt, load_prompt, prompts_fingerprint
+from sapwood.synthesis.run import Work
+from sapwood.synthesis.stages import build_stages
+
+
+@dataclass(frozen=True, slots=True)
+class JobDirectory:
+    """The paths of one job."""
+
+    root: Path
+
+    @property
+    def job(self) -> Path:
+        """The job with every default written out."""
+        return self.root / "job.yaml"
+
+    @property
+    def accepted(self) -> Path:
+        """The items that passed, one record of JSON a line."""
+        return self.root / "accepted.jsonl"
+
+    @property
+    def rejected(self) -> Path:
+        """Those that did not, with the stage and the reason."""
+        return self.root / "rejected.jsonl"
+
+    @property
+    def account(self) -> Path:
+        """How many items every stage saw and rejected."""
+        return self.root / "account.json"
+
+    @property
+    def requests(self) -> Path:
+        """Batch files of what waits for an answer."""
+        return self.root / "requests"
+
+    @property
+    def calibration(self) -> Path:
+        """What labelled items say of thresholds."""
+        return self.root / "calibration.json"
+
+    @property
+    def report(self) -> Path:
+        """The page about the job."""
+        return self.root / "synthesis.html"
+
+    def pages(self, source: str) -> SourceStore:
+        """The pages of a source, and what is said of them."""
+        return SourceStore(self.root / "pages" / source)
+
+
+def open_job(path: Path, overrides: Sequence[str] = ()) -> tuple[Synthesis, JobDirectory]:
+    """The job in a file, and its directory. Raises RecipeError with every mistake and its line."""
+    job = load_synthesis(path, overrides)
+    return job, JobDirectory(Path(job.output or ""))
+
+
+def find_work(job: Synthesis, directory: JobDirectory) -> tuple[Work, Manifest]:
+    """Prepares the pages, chooses the seeds, and says what the manifest of the whole will be.
+
+    Raises SapwoodError where there are no seeds, or a prompt is missing.
+    """
+    write_atomic(directory.job, dump_recipe(job))
+    own = None if job.prompts is None else Path(job.prompts)
+    attempts = _attempts(job, directory)
+    kinds = sorted({(attempt.format, attempt.language) for attempt in attempts})
+    prompts: dict[tuple[str, str], Prompt] = {kind: load_prompt(*kind, own) for kind in kinds}
+    gate = job.verify.contamination
+    planned = Manifest(
+        step="synthesis",
+        inputs={
+            "attempts": _fingerprint(attempts),
+            "prompts": prompts_fingerprint(own),
+            "benchmarks": gate and benchmark_fingerprint(gate.benchmarks),
+        },
+        settings=_settings(job),
+    )
+    return Work(attempts, prompts, build_stages(job, own)), planned
+
+
+def _attempts(job: Synthesis, directory: JobDirectory) -> list[Attempt]:
+    if job.problems is not None:
+        return problem_attempts(job)
+    stores = {name: directory.pages(name) for name in job.sources}
+    clean_documents(job, stores, {taxonomy: Path(where) for taxonomy, where in job.classifiers.items()})
+    return page_attempts(job, stores, {name: verdicts(job, name) for name in stores})
+
+
+def _settings(job: Synthesis) -> dict[str, Any]:
+    """What decides the items beside what is read; where pages are worked on does not."""
+    return {name: value for name, value in fixed(job).items() if name not in ("name", "engine")}
+
+
+def _fingerprint(attempts: Sequence[Attempt]) -> str:
+    digest = xxhash.xxh3_128()
+    for attempt in attempts:
+        digest.update(orjson.dumps(attempt, option=orjson.OPT_SORT_KEYS))
+    return digest.hexdigest()

@@ -1,0 +1,104 @@
+"""Items whose answers somebody, or a program, has called right or wrong; and what they say of the stages."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import xxhash
+
+from sapwood.errors import SapwoodError
+from sapwood.files import write_atomic
+from sapwood.generation.client import Failure
+from sapwood.synthesis.calibrate import best_threshold, precision_curve, proportion
+from sapwood.synthesis.item import Item
+from sapwood.synthesis.job import JobDirectory
+from sapwood.synthesis.record import read_records
+from sapwood.synthesis.stage import Ask, Stage
+
+Labelled = tuple[Item, bool]
+"""An item, and whether its answer is right."""
+_SHOWN = ("question", "choices", "answer", "reasoning", "tests", "snippet")
+
+
+def write_sample(directory: JobDirectory, file: Path, count: int) -> int:
+    """Writes records of a finished job for somebody to label, with `correct: null` first; returns how many.
+
+    Accepted ones and rejected ones that could be read come in turn, chosen by hashes. Raises SapwoodError where the job
+    is not finished.
+    """
+    if not directory.accepted.exists():
+        raise SapwoodError(f"{directory.root} holds no finished job: `sapwood synthesize JOB` finishes it.")
+    accepted, rejected = (_choose(path, count) for path in (directory.accepted, directory.rejected))
+    half = count - min(len(rejected), count // 2)
+    chosen = [*accepted[:half], *rejected[: count - min(len(accepted), half)]]
+    lines = [orjson.dumps({"correct": None, **{name: record[name] for name in _SHOWN}, **record}) for record in chosen]
+    write_atomic(file, b"".join(line + b"\n" for line in lines))
+    return len(lines)
+
+
+def read_labelled(file: Path) -> list[Labelled]:
+    """The labelled items in a JSONL file. Raises SapwoodError where a line is no item, or none has a label."""
+    if not file.is_file():
+        raise SapwoodError(f"There is no file {file}. `sapwood synthesize sample` writes one to label.")
+    found: list[Labelled] = []
+    for number, line in enumerate(file.read_bytes().splitlines(), 1):
+        try:
+            record = orjson.loads(line)
+            label, item = record.get("correct"), Item.from_json(record)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise SapwoodError(f"{file}:{number} is no item: {error}") from None
+        if label not in (True, False, None):
+            raise SapwoodError(f"{file}:{number}: found `correct`: {label!r}. Write true or false.")
+        if label is not None:
+            found.append((item, label))
+    if not found:
+        raise SapwoodError(f"No line of {file} is labelled. Set `correct` to true or false.")
+    return found
+
+
+def calibrate_stages(labelled: Sequence[Labelled], stages: Sequence[Stage], ask: Ask, target: float) -> dict[str, Any]:
+    """What each stage's thresholds would let through, and how many of what all stages accept are right.
+
+    `stages`: for each that gives scores, the `curve` and the least `threshold` whose precision is above `target` for
+    sure, or None. `accepted`: `labelled`, `right`, `precision` and its interval. Raises SapwoodError where a server
+    gives no answer.
+    """
+    items = [item for item, _ in labelled]
+    passed = [True] * len(items)
+    curves: dict[str, Any] = {}
+    for stage in stages:
+        verdicts = stage.check(items, ask)
+        failures = [verdict for verdict in verdicts if isinstance(verdict, Failure)]
+        if failures:
+            raise SapwoodError(f"{stage.name}: {len(failures)} requests have no answer ({failures[0].reason}). Try again.")
+        rows = []
+        for number, verdict in enumerate(verdicts):
+            if verdict is not None and not isinstance(verdict, Failure):
+                passed[number] = passed[number] and verdict.passed
+                if verdict.score is not None:
+                    rows.append((verdict.score, labelled[number][1]))
+        if rows:
+            curve = precision_curve(rows)
+            curves[stage.name] = {
+                "threshold": best_threshold(curve, target),
+                "curve": [point.to_json() for point in curve],
+            }
+    accepted = [right for (_, right), kept in zip(labelled, passed, strict=True) if kept]
+    return {
+        "target": target,
+        "labelled": len(labelled),
+        "stages": curves,
+        "accepted": {"labelled": len(accepted), "right": sum(accepted), **proportion(sum(accepted), len(accepted))}
+        if accepted
+        else None,
+    }
+
+
+def _choose(path: Path, count: int) -> list[dict[str, Any]]:
+    """As good as random, and the same every time; a larger count chooses the same and more."""
+    records = (record for record in read_records(path) if "question" in record)
+    return heapq.nsmallest(count, records, key=lambda r: xxhash.xxh3_64_intdigest(f"label\0{r['attempt']}".encode()))

@@ -1,0 +1,160 @@
+"""Attempts in, verified items out: written and checked chunk by chunk.
+
+Whatever a model answered is in the cache, so that work which was stopped, and work that is done again with other
+thresholds, asks for nothing twice. A chunk is written down when all its attempts are settled.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import orjson
+
+from sapwood import __version__
+from sapwood.files import atomic_file, write_json
+from sapwood.generation.client import Failure
+from sapwood.manifest import Manifest, begin, finished
+from sapwood.recipe import Synthesis
+from sapwood.synthesis.account import Account
+from sapwood.synthesis.attempts import Attempt
+from sapwood.synthesis.form import read_item
+from sapwood.synthesis.item import Item
+from sapwood.synthesis.prompt import FormError, Prompt
+from sapwood.synthesis.record import FORM, Record, read_records
+from sapwood.synthesis.stage import Ask, Stage, Verdict
+
+CHUNK = 2000
+"""Attempts that are worked on together."""
+ACCEPTED, REJECTED, ACCOUNT = "accepted.jsonl", "rejected.jsonl", "account.json"
+_CHUNKS = "items/*.jsonl"
+_OUTPUTS = (_CHUNKS, ACCEPTED, REJECTED, ACCOUNT)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What there is to do in a job."""
+
+    attempts: Sequence[Attempt]
+    prompts: Mapping[tuple[str, str], Prompt]
+    """By format and language."""
+    stages: Sequence[Stage]
+    """After the form, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How far a job has come."""
+
+    manifest: Manifest | None
+    """The account, where all attempts are settled."""
+    failures: Mapping[str, int]
+    """Why the others are not, and how many of them."""
+
+
+def write_items(job: Synthesis, work: Work, planned: Manifest, directory: Path, ask: Ask) -> Outcome:
+    """Writes and verifies the items of a job in `directory`, unless that was done before.
+
+    Attempts to which a server gave no answer are left for the next time. In the manifest, `counts` has `attempts`,
+    `accepted` and `rejected`, `reasons` counts the rejected by `stage: reason`. Raises SapwoodError where a server
+    cannot be used at all.
+    """
+    done = finished(directory, planned)
+    if done is not None:
+        return Outcome(done, {})
+    begin(directory, planned, _OUTPUTS)
+    failures: Counter[str] = Counter()
+    attempts = iter(work.attempts)
+    for number in itertools.count():
+        chunk = list(itertools.islice(attempts, CHUNK))
+        path = directory / "items" / f"{number:05d}.jsonl"
+        if not chunk:
+            break
+        if path.exists():
+            _remember(work.stages, path)
+            continue
+        records = verify(write(chunk, work.prompts, job, ask), work.stages, ask)
+        found = Counter(record.reason for record in records if isinstance(record, Failure))
+        failures += found
+        if not failures:  # what comes after an open chunk may be a copy of what is in it
+            _write_chunk(path, [record for record in records if isinstance(record, Record)])
+    return Outcome(None if failures else _finish(planned, directory), failures)
+
+
+def write(
+    attempts: Sequence[Attempt], prompts: Mapping[tuple[str, str], Prompt], job: Synthesis, ask: Ask
+) -> list[Record | Failure]:
+    """Has the generator write an item for each attempt, and reads what it wrote."""
+    chosen = [prompts[attempt.format, attempt.language] for attempt in attempts]
+    requests = [
+        prompt.request(attempt.values(), job.sampling, structured=job.structured)
+        for prompt, attempt in zip(chosen, attempts, strict=True)
+    ]
+    records: list[Record | Failure] = []
+    for attempt, prompt, found in zip(attempts, chosen, ask(job.server, requests), strict=True):
+        if isinstance(found, Failure):
+            records.append(found)
+            continue
+        try:
+            item, verdict = read_item(found, prompt, attempt, job), Verdict(passed=True)
+        except FormError as error:
+            item, verdict = None, Verdict(passed=False, reason=str(error))
+        tokens = (found.prompt_tokens, found.completion_tokens)
+        records.append(Record(attempt, found.text, tokens, item, {FORM: verdict}))
+    return records
+
+
+def verify(records: list[Record | Failure], stages: Sequence[Stage], ask: Ask) -> list[Record | Failure]:
+    """Passes the items through the stages; each sees what the ones before it left."""
+    for stage in stages:
+        left: list[tuple[int, Record, Item]] = [
+            (number, record, record.item)
+            for number, record in enumerate(records)
+            if isinstance(record, Record) and record.item is not None and record.rejected is None
+        ]
+        verdicts = stage.check([item for _, _, item in left], ask)
+        for (number, record, _), verdict in zip(left, verdicts, strict=True):
+            records[number] = verdict if isinstance(verdict, Failure) else record.judged(stage.name, verdict)
+    return records
+
+
+def _remember(stages: Sequence[Stage], path: Path) -> None:
+    for stage in stages:
+        stage.remember(
+            Item.from_json(record)
+            for record in read_records(path)
+            if record["verification"].get(stage.name, {}).get("passed")
+        )
+
+
+def _write_chunk(path: Path, records: Sequence[Record]) -> None:
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(b"".join(orjson.dumps(record.to_json()) + b"\n" for record in records))
+
+
+def _finish(planned: Manifest, directory: Path) -> Manifest:
+    """Puts the chunks together."""
+    account = Account()
+    with (
+        atomic_file(directory / ACCEPTED) as accepted,
+        atomic_file(directory / REJECTED) as rejected,
+        accepted.open("wb") as kept,
+        rejected.open("wb") as dropped,
+    ):
+        for record in _all_records(directory):
+            account.add(record)
+            (kept if record["accepted"] else dropped).write(orjson.dumps(record) + b"\n")
+    write_json(directory / ACCOUNT, account.to_json())
+    manifest = replace(
+        planned, counts=account.counts(), reasons=account.reasons(), versions={"sapwood": __version__}
+    )
+    manifest.write(directory)
+    return manifest
+
+
+def _all_records(directory: Path) -> Iterator[dict[str, object]]:
+    for path in sorted(directory.glob(_CHUNKS)):
+        yield from read_records(path)
