@@ -7,13 +7,14 @@ import json
 import os
 import random
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
+from fake_server import Answer, Fake
 from sapwood.manifest import Manifest
 from sapwood.tokens.store import TokenStore
 
@@ -129,6 +130,24 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict
         return commands
 
     return put
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], Fake]]:
+    """Starts servers of models on this machine (`fake_server`), which answer as they are told; failures are tried
+    again without a wait."""
+    from sapwood.generation import connection
+
+    monkeypatch.setattr(connection, "FIRST_WAIT_SECONDS", 0.001)
+    fakes: list[Fake] = []
+
+    def start(answer: Answer) -> Fake:
+        fakes.append(Fake(answer))
+        return fakes[-1]
+
+    yield start
+    for fake in fakes:
+        fake.close()
 
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import errno
+import os
+import weakref
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import orjson
 import xxhash
 
-from sapwood.files import append_line, read_lines
 from sapwood.recipe.server import ModelServer
 
 
@@ -34,8 +39,8 @@ class Request:
 
     def key(self, server: ModelServer) -> str:
         """Identifies the answer of a model, on whatever server."""
-        content = [server.model, server.revision, asdict(self)]
-        return xxhash.xxh3_128_hexdigest(orjson.dumps(content, option=orjson.OPT_SORT_KEYS))
+        content = orjson.dumps([server.model, server.revision, self], option=orjson.OPT_SORT_KEYS)
+        return xxhash.xxh3_128_hexdigest(content)
 
     def parameters(self) -> dict[str, Any]:
         """How the answer is to be made, as OpenAI's protocol puts it."""
@@ -47,34 +52,119 @@ class Request:
             values["response_format"] = {"type": "json_schema", "json_schema": answer}
         return values
 
+    def body(self, server: ModelServer) -> dict[str, Any]:
+        """What is sent to `/chat/completions`, or stands in a line of a batch file."""
+        return {"model": server.model, "messages": list(self.messages), **self.parameters()}
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:
     """What a model answered."""
 
     text: str
+    """May be empty: that is an answer too."""
     finish_reason: str
     """`stop` where the answer is whole, `length` where it was cut off."""
     prompt_tokens: int
     completion_tokens: int
 
+    @staticmethod
+    def from_body(body: Any) -> Completion:
+        """Reads the body of a response of `/chat/completions`. Raises ValueError for another form."""
+        try:
+            choice = body["choices"][0]
+            usage = body.get("usage") or {}
+            return Completion(
+                text=str(choice["message"].get("content") or ""),
+                finish_reason=str(choice.get("finish_reason") or ""),
+                prompt_tokens=int(usage.get("prompt_tokens") or 0),
+                completion_tokens=int(usage.get("completion_tokens") or 0),
+            )
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            raise ValueError(f"an answer in another form than OpenAI's ({type(error).__name__})") from None
+
 
 class Cache:
-    """The answers in a file. A process that is killed loses those that are under way, and no other."""
+    """The answers in a file. A process that is killed loses those that are under way, and no other.
+
+    In memory is only where in the file each answer stands. Others may read the file meanwhile, or append to it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._found = {line["key"]: _completion(line) for line in read_lines(path)}
+        self._places = dict(_places(path))
+        self._file: FileIO | None = None
+        self._appending = False
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._places
+
+    def __len__(self) -> int:
+        return len(self._places)
 
     def get(self, key: str) -> Completion | None:
         """The answer, if there is one."""
-        return self._found.get(key)
+        place = self._places.get(key)
+        if place is None:
+            return None
+        try:
+            line = orjson.loads(_line(self._open(), place))
+            return Completion(line["text"], line["finish_reason"], line["prompt_tokens"], line["completion_tokens"])
+        except (ValueError, KeyError):  # what cannot be read was not answered
+            del self._places[key]
+            return None
 
     def put(self, key: str, completion: Completion) -> None:
         """Remembers an answer, on the disk too."""
-        append_line(self.path, {"key": key, **asdict(completion)}, durable=False)
-        self._found[key] = completion
+        file = self._open()
+        if not self._appending:
+            _remove_cut_line(file)
+            self._appending = True
+        line = _HEAD + key.encode() + b'",' + orjson.dumps(completion, option=orjson.OPT_APPEND_NEWLINE)[1:]
+        if file.write(line) < len(line):
+            self._appending = False  # or else the next line would go on where this one was cut
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        self._places[key] = file.tell() - len(line)  # it went to the end of the file, wherever that was by then
+
+    def _open(self) -> FileIO:
+        # It stays open: to open it for every answer takes longer than to write one.
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("a+b", buffering=0)
+            weakref.finalize(self, self._file.close)
+        return self._file
 
 
-def _completion(line: dict[str, Any]) -> Completion:
-    return Completion(line["text"], line["finish_reason"], line["prompt_tokens"], line["completion_tokens"])
+_HEAD = b'{"key":"'
+_KEY = slice(len(_HEAD), len(_HEAD) + 32)
+
+
+def _places(path: Path) -> Iterator[tuple[str, int]]:
+    """The keys in a file, and where their lines begin. A last line that was cut short is left out."""
+    if not path.exists():
+        return
+    place = 0
+    with path.open("rb", buffering=1 << 20) as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                with suppress(ValueError, KeyError):
+                    quick = line.startswith(_HEAD) and line[_KEY.stop : _KEY.stop + 1] == b'"'
+                    yield line[_KEY].decode() if quick else orjson.loads(line)["key"], place
+            place += len(line)
+
+
+def _line(file: FileIO, place: int) -> bytes:
+    size = 1 << 13
+    while True:
+        block = os.pread(file.fileno(), size, place)
+        end = block.find(b"\n")
+        if end >= 0 or len(block) < size:
+            return block[:end]
+        size *= 4
+
+
+def _remove_cut_line(file: FileIO) -> None:
+    size = file.seek(0, os.SEEK_END)
+    if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)

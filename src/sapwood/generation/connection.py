@@ -1,0 +1,196 @@
+"""The one way in which anything is asked of a server: with patience, within its limits, and never for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from asyncio import sleep
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from time import monotonic
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import orjson
+
+from sapwood.errors import SapwoodError
+from sapwood.generation.bucket import Bucket
+from sapwood.generation.response import RefusedError, UnansweredError, read_response
+from sapwood.generation.secret import Secret
+from sapwood.recipe.server import ModelServer
+
+TRIES = 6
+"""How often a request is sent before it counts as failed. A try that took too long counts as three."""
+FIRST_WAIT_SECONDS = 1.0
+"""The wait after the first failure. It doubles with every further one, and is up to half longer or shorter."""
+LONGEST_WAIT_SECONDS = 30.0
+PATIENCE_SECONDS = 600.0
+"""How long a server may be away, or take no requests."""
+FIRST_PATIENCE_SECONDS = 30.0
+"""The same of a server that was never reached."""
+CONNECT_SECONDS = 30.0
+LARGEST_RESPONSE = 64 * 2**20
+"""Bytes. What is longer has no end."""
+
+_BYTES_PER_TOKEN = 3  # rather too few: English has four, Chinese three
+_T = TypeVar("_T")
+
+
+class Connection:
+    """A server that is being asked; an asynchronous context.
+
+    Raises SapwoodError where the environment lacks the server's key.
+    """
+
+    def __init__(self, server: ModelServer) -> None:
+        self.server = server
+        self._secret = Secret.of(server)
+        now = monotonic()
+        self._requests = Bucket(server.requests_per_minute, now) if server.requests_per_minute else None
+        self._tokens = Bucket(server.tokens_per_minute, now) if server.tokens_per_minute else None
+        self._queue = asyncio.Lock()
+        self._quiet_until = now
+        self._reached = False
+        self._answered: float | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            headers={"Content-Type": "application/json", "Accept-Encoding": "identity", **self._secret.headers},
+            # Servers built on uvicorn, vLLM among them, close a connection that is idle for five seconds.
+            connector=aiohttp.TCPConnector(limit=self.server.parallel, keepalive_timeout=4),
+            timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS),
+            proxy=_proxy(self.server.url),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What the server answers at `path`, below its root.
+
+        Lost connections, errors of the server and answers cut short are tried again, a little later each time. A
+        server that is away, or takes no more requests, is waited for.
+
+        Raises UnansweredError for what the server will not do for this request, and SapwoodError for what it will not
+        do for any: it stays away, knows no such model, refuses the key, or cannot follow a schema.
+        """
+        content = orjson.dumps(body)
+        tokens = len(content) / _BYTES_PER_TOKEN + body.get("max_tokens", 0)
+        begun = monotonic()
+        tries = waits = 0
+        while True:
+            await self._turn(tokens)
+            try:
+                answer = await self._send(path, content, structured="response_format" in body)
+            except RefusedError as refusal:
+                tries += refusal.tries
+                if tries >= TRIES:
+                    raise UnansweredError(str(refusal)) from None
+                if not refusal.tries:
+                    self._keep_patience(begun, refusal)
+                self._quiet_until = max(self._quiet_until, monotonic() + refusal.wait)
+                await sleep(_about(min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**waits)))
+                waits = min(waits + 1, 16)
+            else:
+                self._answered = monotonic()
+                if self._tokens is not None:
+                    self._tokens.take(_tokens_used(answer, tokens) - tokens, self._answered)
+                return answer
+
+    async def _turn(self, tokens: float) -> None:
+        """Waits until another request may be sent."""
+        while (wait := self._quiet_until - monotonic()) > 0:
+            await sleep(wait + _about(FIRST_WAIT_SECONDS))  # not all at the same moment
+        amounts = [(bucket, amount) for bucket, amount in ((self._requests, 1), (self._tokens, tokens)) if bucket]
+        if amounts:
+            async with self._queue:  # first come, first served
+                for bucket, amount in amounts:
+                    while (wait := bucket.wait(amount, monotonic())) > 0:
+                        await sleep(min(wait, 1.0))  # something may be put back meanwhile
+                    bucket.take(amount, monotonic())
+
+    def _keep_patience(self, begun: float, refusal: RefusedError) -> None:
+        """Gives up: the server when it has answered nothing for too long, and the request when it answered others."""
+        now = monotonic()
+        patience = PATIENCE_SECONDS if self._reached else FIRST_PATIENCE_SECONDS
+        if now - max(begun, self._answered or begun) >= patience or refusal.wait > PATIENCE_SECONDS:
+            state = "takes no requests" if self._reached else "cannot be reached"
+            raise SapwoodError(
+                f"{self.server.url} {state} ({refusal}). Is the server running? What it has answered is kept; the same "
+                "command continues."
+            )
+        if now - begun >= PATIENCE_SECONDS:
+            raise UnansweredError(str(refusal))
+
+    async def _send(self, path: str, content: bytes, *, structured: bool) -> dict[str, Any]:
+        url = f"{self.server.url.rstrip('/')}/{path}"
+        try:
+            async with (
+                asyncio.timeout(self.server.timeout.amount),
+                self._session.post(url, data=content, allow_redirects=False) as found,
+            ):
+                self._reached = True
+                said = self._secret.hide(await _whole(found))
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise RefusedError(f"{type(error).__name__}: {error}", tries=0) from None
+        except TimeoutError:
+            raise RefusedError(f"Timeout: no whole answer within {self.server.timeout}", tries=TRIES // 2) from None
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
+            raise SapwoodError(f"'{self.server.url}' is no address such as http://localhost:8000/v1.") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise RefusedError(f"connection lost: {type(error).__name__}: {error}") from None
+        return read_response(
+            self.server, path, found.status, found.headers, said, structured=structured, new=self._answered is None
+        )
+
+
+async def for_each(
+    server: ModelServer, items: Iterable[_T], settle: Callable[[Connection, _T], Awaitable[None]]
+) -> None:
+    """Settles all items over one connection, as many at once as the server allows. Raises the first error of any.
+
+    Items are taken when there is room for them: a generator of millions costs nothing.
+    """
+    waiting = iter(items)
+
+    async def work() -> None:
+        for item in waiting:
+            await settle(connection, item)
+
+    async with Connection(server) as connection:
+        workers = [asyncio.create_task(work()) for _ in range(server.parallel)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.content.iter_any():
+        size += len(part)
+        if size > LARGEST_RESPONSE:
+            raise UnansweredError(f"an answer of more than {LARGEST_RESPONSE >> 20} MiB")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _proxy(url: str) -> str | None:
+    """What the environment says (`https_proxy`, `no_proxy` …). aiohttp would look it up for every request."""
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+
+
+def _about(seconds: float) -> float:
+    return seconds * (0.5 + random.random())
+
+
+def _tokens_used(answer: Mapping[str, Any], otherwise: float) -> float:
+    usage = answer.get("usage")
+    used = usage.get("total_tokens") if isinstance(usage, dict) else None
+    return used if isinstance(used, int) else otherwise
