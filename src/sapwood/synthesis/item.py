@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import xxhash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,11 @@ class Item:
         page = known.pop("page", None)
         choices = tuple(known.pop("choices", ()))
         return Item(**known, choices=choices, page=None if page is None else Page(**page))
+
+
+def item_id(question: str, choices: Sequence[str], answer: str) -> str:
+    """What an item with this content is called."""
+    return xxhash.xxh3_128_hexdigest("\0".join([question, *choices, answer]).encode())
 
 
 def letter(number: int) -> str:
