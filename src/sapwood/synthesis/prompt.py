@@ -26,6 +26,12 @@ END = "<END>"
 """What the model is asked to finish with, and where its answer is cut."""
 
 _GREEDY = Sampling(temperature=0.0)
+_END = re.compile(r"[<\[]/?END[>\]]", re.IGNORECASE)
+_STOPPED = {"length": "cut off", "content_filter": "withheld by the server"}
+_BROKEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffd]")
+"""What no text has: control characters, halves of characters, and the sign for what could not be decoded."""
+_FILLED_IN = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+_JSON = re.compile(r"(?:```(?:json)?\s*)?(\{.*\})(?:\s*```)?", re.DOTALL)
 
 
 class FormError(ValueError):
@@ -39,6 +45,12 @@ class Section(Strict):
     """What it is called in the answer, as `[Heading]`; the key in JSON is the field's own name."""
     about: str
     """What belongs in it."""
+    options: Annotated[int | None, Field(ge=2, le=10)] = None
+    """Of `choices`: how many there must be. Without it, any number from two on."""
+    table: bool = False
+    """Whether a Markdown table must stand in it."""
+    speakers: list[str] = Field(default_factory=list)
+    """Who must speak in it, each at the beginning of a line and before a colon."""
 
 
 class PromptFile(Strict):
@@ -48,6 +60,8 @@ class PromptFile(Strict):
     """Goes up with every change."""
     about: str
     """What it is for."""
+    difficulty: dict[str, str] = Field(default_factory=dict)
+    """What the difficulties mean here, by their names in the job. Without any, the templates get the bare name."""
     system: str | None = None
     """A system message, as a Jinja template."""
     user: str
@@ -69,6 +83,13 @@ class Prompt:
     """Of the file."""
 
     @property
+    def wording(self) -> str:
+        """All that the prompt itself says, without what is filled in."""
+        sections = "\n".join(section.about for section in self.content.sections.values())
+        parts = [self.content.system or "", self.content.user, self.reply, sections]
+        return _FILLED_IN.sub("\n", "\n".join(parts))
+
+    @property
     def label(self) -> str:
         """How records name it."""
         return f"{self.language}/{self.name}@{self.content.version}#{self.hash}"
@@ -77,6 +98,8 @@ class Prompt:
         self, values: Mapping[str, Any], sampling: Sampling = _GREEDY, *, structured: bool = False, sample: int = 0
     ) -> Request:
         """The request with `values` in the template. Raises SapwoodError where the template wants others."""
+        if "difficulty" in values:
+            values = {**values, "difficulty": self._difficulty(values["difficulty"])}
         reply = self._render(self.reply, {"sections": self.content.sections, "structured": structured, "end": END})
         roles = {"system": self.content.system, "user": self.content.user}
         messages = tuple(
@@ -97,24 +120,29 @@ class Prompt:
 
     def parse(self, completion: Completion) -> dict[str, str]:
         """The sections of the answer, stripped, by name. Raises FormError where one is missing, or it was cut off."""
-        if completion.finish_reason == "length":
-            raise FormError("cut off")
-        text = completion.text.partition(END)[0].strip()
+        if completion.finish_reason in _STOPPED:
+            raise FormError(_STOPPED[completion.finish_reason])
+        # Reasoning models may think aloud first, and name the sections as they do.
+        text = _END.split(completion.text.rpartition("</think>")[2])[0].strip()
         if not text:
             raise FormError("empty answer")
-        return self._from_json(text) if text.startswith("{") else self._from_sections(text)
+        json = _JSON.fullmatch(text)
+        return self._from_json(json[1]) if json else self._from_sections(text)
 
     def _from_sections(self, text: str) -> dict[str, str]:
-        names = {section.heading.casefold(): name for name, section in self.content.sections.items()}
-        headings = "|".join(re.escape(section.heading) for section in self.content.sections.values())
-        # Small models like to set headings in bold, or to put a colon behind them.
-        pieces = re.split(rf"^[#*\s]*\[({headings})\][*:：]*", text, flags=re.IGNORECASE | re.MULTILINE)
+        names = list(self.content.sections)
+        headings = "|".join(f"({re.escape(section.heading)})" for section in self.content.sections.values())
+        # Models like to set headings in bold, to put a colon behind them, and in Chinese to write wide brackets.
+        marks = list(
+            re.finditer(rf"^[#* \t]*[\[【［](?:{headings})[\]】］][*:：]*", text, re.IGNORECASE | re.MULTILINE)
+        )
+        ends = [mark.start() for mark in marks[1:]] + [len(text)]
         found: dict[str, str] = {}
-        for heading, content in zip(pieces[1::2], pieces[2::2], strict=True):
-            name = names[heading.casefold()]
+        for mark, end in zip(marks, ends, strict=True):
+            name = names[(mark.lastindex or 1) - 1]
             if name in found:
                 raise FormError("a section twice")
-            found[name] = content.strip()
+            found[name] = text[mark.end() : end].strip()
         return self._complete(found)
 
     def _from_json(self, text: str) -> dict[str, str]:
@@ -130,7 +158,18 @@ class Prompt:
         for name in self.content.sections:
             if not found.get(name):
                 raise FormError(f"no {name}")
+        if any(map(_BROKEN.search, found.values())):
+            raise FormError("broken characters")
         return found
+
+    def _difficulty(self, name: str) -> str:
+        meanings = self.content.difficulty
+        if meanings and name not in meanings:
+            raise SapwoodError(
+                f"The prompt {self.label} does not say what the difficulty '{name}' means. {closest(name, meanings)} "
+                "Or say it in a prompt of your own, under `difficulty:`."
+            )
+        return meanings.get(name, name)
 
     def _schema(self) -> dict[str, Any]:
         properties = {
@@ -146,8 +185,13 @@ class Prompt:
     def _render(self, template: str, values: Mapping[str, Any]) -> str:
         try:
             return _environment().from_string(template).render(values).strip()
-        except TemplateError as error:
+        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise SapwoodError(f"The prompt {self.label} cannot be filled in: {error}") from None
+
+
+def prompt_languages(own: Path | None = None) -> set[str]:
+    """The languages in which there are prompts, in the directory `own` or shipped."""
+    return {path.parent.name for root in (own, SHIPPED) if root is not None for path in root.glob("*/*.yaml")}
 
 
 def load_prompt(name: str, language: str, own: Path | None = None) -> Prompt:
