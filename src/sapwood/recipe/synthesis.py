@@ -109,14 +109,20 @@ class Facts(Strict):
 
 
 class CodeTests(Strict):
-    """Runs solutions against their tests, in a sandbox without network or files."""
+    """Runs solutions against their tests, in a sandbox without network or files (`docs/sandbox.md`)."""
 
     timeout: Stretch = Interval(10, "seconds")
-    """How long a program may run."""
-    memory: Bytes = 512 * 2**20
+    """How long a program may compute; one that waits may do so for twice as long."""
+    memory: Annotated[Bytes, Field(ge=64 * 2**20)] = 512 * 2**20
     """How much memory it may take."""
     mutants: Annotated[int, Field(ge=0)] = 4
-    """Wrong variants of the solution that are run too; tests that pass them all test nothing."""
+    """Wrong variants of the solution that are run too. Tests that pass them all test nothing."""
+
+    @model_validator(mode="after")
+    def _timeout_is_a_time(self) -> CodeTests:
+        if self.timeout.unit != "seconds":
+            raise ValueError(f"'timeout' is a time such as 10s, and not {self.timeout}")
+        return self
 
 
 class PassRate(Strict):

@@ -1,0 +1,121 @@
+"""Programs that a model wrote: finding them in its answer, and running them against tests that are tested too."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sapwood.generation.client import Failure
+from sapwood.recipe.synthesis import CodeTests
+from sapwood.sandbox import Outcome, Sandbox, in_parallel
+from sapwood.synthesis.item import Item
+from sapwood.synthesis.mutants import emptied, mutants
+from sapwood.synthesis.stage import Ask, Verdict
+
+_FENCED = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
+_PYTHON = {"", "python", "python3", "py"}
+_UNREADABLE = (SyntaxError, ValueError, MemoryError)
+
+
+def program_in(text: str) -> str:
+    """The program in a section of an answer: what stands in its Markdown fences for Python, or else all of it."""
+    blocks = [content for _, language, content in _FENCED.findall(text) if language.lower() in _PYTHON]
+    return "\n\n".join(block.strip("\n") for block in blocks) if blocks else text.strip("\n")
+
+
+@dataclass(frozen=True, slots=True)
+class RunTests:
+    """Runs the solutions of items that have tests; and the tests on wrong solutions, which must fail.
+
+    The score is the share of mutants that the tests catch. Some of these may do the same as the solution, so one caught
+    is enough. `answer` and `tests` of an item are programs, without fences.
+    """
+
+    settings: CodeTests
+    name: str = "code"
+
+    def check(self, items: Sequence[Item], ask: Ask) -> list[Verdict | Failure | None]:
+        """One verdict for each item with tests. Raises SapwoodError where there is no sandbox."""
+        if not any(item.tests for item in items):
+            return [None for _ in items]
+        sandbox = Sandbox.find()
+        with warnings.catch_warnings():  # those of the programs, which are parsed here
+            warnings.simplefilter("ignore")
+            return in_parallel(lambda item: self._judge(item, sandbox) if item.tests else None, items)
+
+    def _judge(self, item: Item, sandbox: Sandbox) -> Verdict:
+        try:
+            return self._examine(item, sandbox)
+        except RecursionError:
+            return Verdict(False, "nested too deeply")
+
+    def _examine(self, item: Item, sandbox: Sandbox) -> Verdict:
+        try:
+            solution = _parse(item.answer)
+        except _UNREADABLE:
+            return Verdict(False, "not Python")
+        try:
+            tests = _parse(item.tests)
+        except _UNREADABLE:
+            return Verdict(False, "tests are not Python")
+        if why := _nothing_to_test(solution, tests):
+            return _untested(why)
+        outcome = self._run(sandbox, item.answer, item.tests)
+        if not outcome.passed:
+            reason = "tests fail" if outcome.ended == "failed" else outcome.ended
+            return Verdict(False, reason, detail={"output": outcome.output})
+        # A wrong solution that never ends must not cost as much as a right one may.
+        seconds = 2 * outcome.seconds
+        if self._run(sandbox, emptied(item.answer), item.tests, seconds).passed:
+            return _untested("they pass when all functions do nothing")
+        variants = mutants(item.answer, self.settings.mutants, item.id)
+        if not variants:
+            return Verdict(True)
+        missed = [program for program in variants if self._run(sandbox, program, item.tests, seconds).passed]
+        score = 1 - len(missed) / len(variants)
+        detail = {"mutants": len(variants), "missed": [_difference(item.answer, program) for program in missed]}
+        if not score:
+            return _untested("they pass with every mistake that was made", score, detail)
+        return Verdict(True, score=score, detail=detail)
+
+    def _run(self, sandbox: Sandbox, solution: str, tests: str, seconds: float | None = None) -> Outcome:
+        limit = self.settings.timeout.amount
+        return sandbox.run(
+            f"{solution}\n\n{tests}\n",
+            timeout_seconds=limit if seconds is None else min(limit, seconds),
+            memory_bytes=self.settings.memory,
+        )
+
+
+def _parse(program: str) -> ast.Module:
+    tree = ast.parse(program)
+    ast.unparse(tree)  # mutants are written anew; some numbers can be read, and not be written
+    return tree
+
+
+def _untested(why: str, score: float | None = None, detail: dict[str, object] | None = None) -> Verdict:
+    return Verdict(False, "tests test nothing", score, {"why": why, **(detail or {})})
+
+
+def _nothing_to_test(solution: ast.Module, tests: ast.Module) -> str:
+    """Why the tests cannot test the solution, as far as that can be read in them; empty where they may."""
+    asserts = [node for node in ast.walk(tests) if isinstance(node, ast.Assert)]
+    if all(isinstance(node.test, ast.Constant) for node in asserts):
+        return "there is no assert in them"
+    used = {node.id for node in ast.walk(tests) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    return "" if used & {"solution", *_defined(solution)} else "they use nothing of the solution"
+
+
+def _defined(solution: ast.Module) -> set[str]:
+    names = {node.id for node in ast.walk(solution) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return names | {node.name for node in ast.walk(solution) if isinstance(node, kinds)}
+
+
+def _difference(solution: str, variant: str) -> str:
+    """The first line in which a variant differs, before and after."""
+    before, after = ast.unparse(ast.parse(solution)).splitlines(), variant.splitlines()
+    return next((f"{old.strip()} → {new.strip()}" for old, new in zip(before, after, strict=False) if old != new), "")
