@@ -1,50 +1,19 @@
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from made_up_texts import chinese, edited, english, jaccard
 
 from sapwood.corpus.annotate import annotate
-from sapwood.corpus.duplicates import RECALL, band_rows, find_copies, find_duplicates
-from sapwood.corpus.signatures import VALUES, Sign, shingle_hashes, sign, signatures_step
+from sapwood.corpus.duplicates import find_duplicates
+from sapwood.corpus.signatures import VALUES, Sign, sign, signatures_step
 from sapwood.corpus.store import SourceStore, write_shard
 from sapwood.manifest import Manifest
 from sapwood.recipe.data import Duplicates, Engine
-
-CHANCE = random.Random(0)
-WORDS = ["".join(CHANCE.choices("abcdefghijklmnopqrstuvwxyz", k=CHANCE.randint(2, 9))) for _ in range(3000)]
-HAN = [chr(CHANCE.randrange(0x4E00, 0x9FA5)) for _ in range(2000)]
-
-
-def english(words: int = 300) -> str:
-    return " ".join(CHANCE.choices(WORDS, k=words))
-
-
-def chinese(characters: int = 300) -> str:
-    return "".join(CHANCE.choices(HAN, k=characters))
-
-
-def edited(text: str, count: int) -> str:
-    """The text with so many words, or characters, replaced."""
-    joiner = " " if " " in text else ""
-    parts = text.split(" ") if joiner else list(text)
-    for place in CHANCE.sample(range(len(parts)), count):
-        parts[place] = CHANCE.choice(WORDS if joiner else HAN)
-    return joiner.join(parts)
-
-
-def jaccard(one: str, two: str) -> float:
-    a, b = (set(shingle_hashes(text).tolist()) for text in (one, two))
-    return len(a & b) / len(a | b)
-
-
-def copies(texts: list[str], similarity: float = 0.8) -> np.ndarray:
-    hashes = np.array([hash(text) & (2**63 - 1) for text in texts], np.uint64)
-    return find_copies(hashes, sign(texts), similarity).keepers
 
 
 @pytest.mark.parametrize("make", [english, chinese])
@@ -63,45 +32,6 @@ def test_signatures_are_always_the_same() -> None:
         [3243065617, 3853902671, 3666846960],
     ]
     assert np.array_equal(sign(["x", "", "y"])[1], sign([""])[0])
-
-
-@pytest.mark.parametrize("similarity", [0.5, 0.6, 0.7, 0.8, 0.9])
-def test_bands_find_what_is_as_similar_as_asked_for(similarity: float) -> None:
-    rows = band_rows(similarity)
-    assert 1 - (1 - similarity**rows) ** (VALUES // rows) >= RECALL
-    assert 1 - (1 - similarity ** (rows + 1)) ** (VALUES // (rows + 1)) < RECALL
-
-
-@pytest.mark.parametrize("make", [english, chinese])
-def test_planted_copies_are_found_and_nothing_else(make: Callable[[], str]) -> None:
-    originals = [make() for _ in range(150)]
-    planted = [(number, edited(text, count)) for count in (1, 3, 5) for number, text in enumerate(originals[:50])]
-    others = [edited(text, 40) for text in originals[50:100]]
-    keepers = copies([*originals, *others, *(text for _, text in planted)])
-    assert keepers[:200].tolist() == list(range(200))
-    wanted = [number for number, _ in planted]
-    for place, (keeper, number) in enumerate(zip(keepers[200:], wanted, strict=True)):
-        assert keeper in (number, 200 + place)
-    found = sum(keeper == number for keeper, number in zip(keepers[200:], wanted, strict=True))
-    similar = sum(jaccard(originals[number], text) >= 0.85 for number, text in planted)
-    assert found >= 0.97 * similar > 90
-
-
-def test_a_chain_of_similar_texts_does_not_drop_what_is_unlike_the_first() -> None:
-    chain = [english(200)]
-    for _ in range(8):
-        chain.append(edited(chain[-1], 3))
-    keepers = copies(chain)
-    for number, keeper in enumerate(keepers.tolist()):
-        assert keeper == number or jaccard(chain[number], chain[keeper]) > 0.65
-    assert keepers[0] == 0
-    assert keepers[8] != 0
-
-
-def test_many_equal_bands_stay_quick_and_right() -> None:
-    text = english(60)
-    keepers = copies([text + f" {number}" for number in range(3000)])
-    assert (keepers == 0).sum() > 2900
 
 
 Say = Callable[[SourceStore, str, list[str | None]], None]

@@ -189,6 +189,19 @@ def find_leaks(text: str, index: BenchmarkIndex, overlap: float) -> list[Hit]:
     return index.find(text, overlap)
 
 
+def evidence_of(text: str, hits: Sequence[Hit]) -> list[dict[str, Any]]:
+    """The hits with the words that were found, for people to read."""
+    return [
+        {**hit._asdict(), "excerpt": text[hit.start : min(hit.end, hit.start + EXCERPT_CHARACTERS)]} for hit in hits
+    ]
+
+
+def reason_of(benchmarks: Sequence[str]) -> str:
+    """Why a text that holds items of these benchmarks is dropped."""
+    first, *others = sorted(set(benchmarks))
+    return f"holds an item of {first}" + (" and others" if others else "")
+
+
 def cuts_of(text: str, hits: Sequence[Hit]) -> list[dict[str, int]]:
     """The whole lines in which the hits stand, as spans of characters (`start`, `end`), merged and in order."""
     cuts: list[dict[str, int]] = []
@@ -232,13 +245,11 @@ class ContaminationCheck(Annotator):
 
     def annotate(self, document: Document) -> None:
         hits = self.index.find(document.text, self.overlap)
-        evidence = [{**hit._asdict(), "excerpt": _excerpt(document.text, hit)} for hit in hits]
         cuts = cuts_of(document.text, hits) if self.cut else []
-        document.metadata |= {"hits": evidence, "cuts": cuts}
+        document.metadata |= {"hits": evidence_of(document.text, hits), "cuts": cuts}
         left = len(apply_cuts(document.text, cuts).strip())
         if hits and (not self.cut or left < REMAINDER_CHARACTERS):
-            benchmarks = sorted({hit.benchmark for hit in hits})
-            set_aside(document, f"holds an item of {benchmarks[0]}" + (" and others" if len(benchmarks) > 1 else ""))
+            set_aside(document, reason_of([hit.benchmark for hit in hits]))
 
 
 def contamination_step(settings: Decontamination) -> Step:
@@ -306,7 +317,3 @@ def _densest(
         if share > best[0]:
             best = (share, int(positions[part[0]]), int(positions[part[-1]]))
     return best
-
-
-def _excerpt(text: str, hit: Hit) -> str:
-    return text[hit.start : min(hit.end, hit.start + EXCERPT_CHARACTERS)]

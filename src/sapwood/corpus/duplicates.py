@@ -1,9 +1,7 @@
 """Finds documents that were there before, in whatever source: the same text, or nearly the same.
 
 All documents are put into one order, by the priority of their sources; of documents that are copies of each other the
-first stays. Candidates for near copies are found by banded signatures (locality-sensitive hashing; Leskovec et al.,
-Mining of Massive Datasets, chapter 3), and each is compared with the document that would stay in its place: nothing is
-dropped that is not itself similar to what is kept, however long the chain of similar texts between them.
+first stays (`copies`).
 """
 
 from __future__ import annotations
@@ -19,14 +17,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sapwood.corpus.annotate import OUTPUTS, finish_step
+from sapwood.corpus.copies import Copies, Numbers, find_copies
 from sapwood.corpus.signatures import VALUES, Signatures
 from sapwood.corpus.store import DOCUMENTS, DUPLICATES, REASON, SIGNATURES, SourceStore, from_hexadecimal, write_shard
 from sapwood.manifest import Manifest, begin, finished
 from sapwood.progress import track
 from sapwood.recipe.data import Duplicates
-
-RECALL = 0.995
-"""The least chance that a pair just as similar as asked for becomes a candidate."""
 
 SCHEMA = pa.schema(
     [
@@ -36,8 +32,6 @@ SCHEMA = pa.schema(
         pa.field(REASON, pa.string()),
     ]
 )
-
-Numbers = npt.NDArray[np.int64]
 
 
 def find_duplicates(
@@ -71,78 +65,6 @@ def find_duplicates(
                 advance(table.num_rows)
     seconds = (time.monotonic() - started) / len(stores)
     return {store.name: finish_step(store, planned[store.name], seconds) for store in stores}
-
-
-@dataclass(frozen=True, slots=True)
-class Copies:
-    """What was found among documents in an order of priority, numbered from 0."""
-
-    keepers: Numbers
-    """For every document, the number of the one that stays in its place; its own, if it stays."""
-    similarities: npt.NDArray[np.float32]
-    """For every document, its similarity to that one: 1 for equal texts, else as the signatures estimate it."""
-
-
-def find_copies(text_hashes: npt.NDArray[np.uint64], signatures: Signatures | None, similarity: float) -> Copies:
-    """Finds the copies among documents of which the first stays; `signatures` is None where near ones do not count."""
-    _, first, inverse = np.unique(text_hashes, return_index=True, return_inverse=True)
-    keepers = first[inverse].astype(np.int64)
-    similarities = np.ones(len(keepers), np.float32)
-    if signatures is not None and len(keepers):
-        unique = np.flatnonzero(keepers == np.arange(len(keepers)))
-        neighbours = _neighbours(signatures, unique, similarity)
-        for document in sorted(neighbours):
-            for other in sorted({int(keepers[earlier]) for earlier in neighbours[document]}):
-                estimate = float((signatures[document] == signatures[other]).mean())
-                if estimate >= similarity:
-                    keepers[document], similarities[document] = other, estimate
-                    break
-        # Equal texts follow the first of them, which may be a near copy of an earlier one itself.
-        similarities = similarities[first[inverse]]
-        keepers = keepers[first[inverse]]
-    return Copies(keepers, similarities)
-
-
-def band_rows(similarity: float, values: int = VALUES) -> int:
-    """The most rows a band can have so that a pair with this similarity shares a band with a chance of `RECALL`.
-
-    With r rows there are b = values // r bands, and the chance is 1 - (1 - s^r)^b. More rows give fewer candidates.
-    """
-    chances = {rows: 1 - (1 - similarity**rows) ** (values // rows) for rows in range(1, values + 1)}
-    return max((rows for rows, chance in chances.items() if chance >= RECALL), default=1)
-
-
-def _neighbours(signatures: Signatures, documents: Numbers, similarity: float) -> dict[int, set[int]]:
-    """For documents that share a band with earlier ones and look similar to them: these.
-
-    In a band, a document is compared with the first and with the one before it: enough to link all that are alike,
-    without comparing all with all where many are equal in a band.
-    """
-    rows = band_rows(similarity)
-    found: dict[int, set[int]] = defaultdict(set)
-    for start in range(0, VALUES - rows + 1, rows):
-        keys = _keys(signatures[:, start : start + rows][documents])
-        order = np.argsort(keys, kind="stable")
-        same = np.concatenate([[False], keys[order][1:] == keys[order][:-1]])
-        firsts = order[np.maximum.accumulate(np.where(same, 0, np.arange(len(order))))]
-        befores = np.concatenate([order[:1], order[:-1]])
-        later = documents[order[same]]
-        for earlier in (documents[firsts[same]], documents[befores[same]]):
-            for chunk in range(0, len(later), 1 << 16):
-                pair = slice(chunk, chunk + (1 << 16))
-                alike = (signatures[later[pair]] == signatures[earlier[pair]]).mean(axis=1) >= similarity
-                for document, other in zip(later[pair][alike].tolist(), earlier[pair][alike].tolist(), strict=True):
-                    found[document].add(other)
-    return found
-
-
-def _keys(rows: Signatures) -> npt.NDArray[np.uint64]:
-    """One number for each row of a band."""
-    keys = np.zeros(len(rows), np.uint64)
-    for column in range(rows.shape[1]):
-        keys = (keys ^ rows[:, column]) * np.uint64(0x9E3779B97F4A7C15)
-        keys ^= keys >> np.uint64(32)
-    return keys
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,26 @@ class Problems(Strict):
     """How many are shown at a time."""
 
 
-class Votes(Strict):
+_GREEDY = Sampling(temperature=0.0)
+"""Of stages that ask for a judgement, not for an opinion out of many."""
+
+
+class Repeated(Strict):
+    """What asks a model several times."""
+
+    samples: Annotated[int, Field(gt=0)] = 1
+    """How often it is asked."""
+    sampling: Sampling = Sampling()
+    """How its words are chosen."""
+
+    @model_validator(mode="after")
+    def _answers_vary(self) -> Repeated:
+        if self.samples > 1 and self.sampling.temperature == 0:
+            raise ValueError("asks several times at temperature 0, where all answers are the same; raise `temperature`")
+        return self
+
+
+class Votes(Repeated):
     """Asks for the answer several times without showing the one given, and compares (math-verify)."""
 
     server: ModelServer | None = None
@@ -93,17 +112,19 @@ class Shuffles(Strict):
     """Who is asked; without it, the generator."""
     orders: Annotated[int, Field(gt=0)] = 3
     """How many orders."""
+    sampling: Sampling = _GREEDY
+    """How its words are chosen."""
     agreement: Annotated[Share, Field(gt=0, le=1)] = Fraction(1)
-    """The least share of them in which the given answer must be chosen."""
+    """The least share of the orders in which the given answer must be chosen."""
 
 
-class Facts(Strict):
-    """Asks a second model whether the answer follows from the page."""
+class Facts(Repeated):
+    """Asks a second model whether the answer follows from the page, of items that quote the page."""
 
     server: ModelServer
     """Who is asked. It should be of another family than the generator."""
-    samples: Annotated[int, Field(gt=0)] = 1
-    """How often."""
+    sampling: Sampling = _GREEDY
+    """How its words are chosen."""
     agreement: Annotated[Share, Field(gt=0, le=1)] = Fraction(1)
     """The least share of these that must say that it follows."""
 
@@ -125,7 +146,7 @@ class CodeTests(Strict):
         return self
 
 
-class PassRate(Strict):
+class PassRate(Repeated):
     """Measures how hard an item is: how often a model, such as the surrogate, answers it rightly."""
 
     server: ModelServer
@@ -133,7 +154,7 @@ class PassRate(Strict):
     samples: Annotated[int, Field(gt=0)] = 8
     """How often it is asked."""
     between: Annotated[tuple[float, float], BeforeValidator(_as_tuple)] = (0.0, 1.0)
-    """The pass rates that are kept."""
+    """The pass rates that are kept, these two among them."""
 
 
 class NearCopies(Strict):
@@ -148,7 +169,8 @@ class NearCopies(Strict):
 
 
 class AcrossLanguages(Strict):
-    """Finds benchmark items in another language, or in other words: the nearest ones, and then a model's word."""
+    """Finds items of the benchmarks in `contamination` in another language, or in other words: the nearest ones, and
+    then a model's word."""
 
     judge: ModelServer
     """Is asked whether two questions are the same; translates where there is no `embedding`."""
@@ -156,6 +178,8 @@ class AcrossLanguages(Strict):
     """A server of embeddings that knows the languages; without it, questions are translated and words compared."""
     candidates: Annotated[int, Field(gt=0)] = 3
     """How many benchmark items are judged for each item."""
+    sampling: Sampling = _GREEDY
+    """How the judge's words are chosen."""
 
 
 class Verify(Strict):

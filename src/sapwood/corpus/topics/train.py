@@ -15,6 +15,7 @@ from sapwood.corpus.topics.linear import LinearClassifier
 from sapwood.corpus.topics.taxonomy import Taxonomy
 from sapwood.errors import SapwoodError
 from sapwood.files import atomic_directory, fingerprint, read_json, write_json
+from sapwood.proportion import wilson
 
 CLASSIFIER = "classifier"
 """The directory of the classifier in a taxonomy's directory."""
@@ -171,12 +172,10 @@ def _fit_temperature(logits: npt.NDArray[np.float32], topics: npt.NDArray[np.int
 def _measured(
     probabilities: Floats, topics: npt.NDArray[np.int64], names: Sequence[str], confidence: float
 ) -> dict[str, Any]:
-    from scipy.stats import binomtest
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     predicted = probabilities.argmax(axis=1) if len(topics) else np.empty(0, np.int64)
     right = int((predicted == topics).sum())
-    interval = binomtest(right, len(topics)).proportion_ci(0.95, "wilson") if len(topics) else (0.0, 1.0)
     numbers = list(range(len(names)))
     precision, recall, f1, support = precision_recall_fscore_support(topics, predicted, labels=numbers, zero_division=0)
     present = support > 0
@@ -184,7 +183,7 @@ def _measured(
     sure = int((~unsure).sum())
     return {
         "accuracy": right / max(1, len(topics)),
-        "accuracy_interval": [float(bound) for bound in interval],
+        "accuracy_interval": list(wilson(right, len(topics))),
         "accuracy_where_sure": int((predicted == topics)[~unsure].sum()) / sure if sure else None,
         "unsure": float(unsure.mean()) if len(topics) else 0.0,
         "macro_f1": float(f1[present].mean()) if present.any() else 0.0,

@@ -1,0 +1,132 @@
+"""Copies: items whose question was there before, word by word or nearly so, or in other words."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import xxhash
+
+from sapwood.corpus.copies import CopyIndex
+from sapwood.corpus.ngrams import Hashes, tokenise
+from sapwood.corpus.signatures import Signatures, sign
+from sapwood.generation.client import Failure
+from sapwood.recipe.synthesis import NearCopies
+from sapwood.synthesis.item import Item
+from sapwood.synthesis.stage import Ask, Stage, Verdict
+from sapwood.synthesis.verify.embedding import Embed, Neighbours, Vectors
+
+_CHUNK = 2000
+"""Items that are taken in at once."""
+
+
+class CopiesStage(Stage):
+    """Of items that ask the same the first one passes. Items come in chunks, in an order that is always the same; they
+    are compared with each other and with all that passed before."""
+
+    name = "copies"
+
+    def __init__(self, settings: NearCopies, embed: Embed) -> None:
+        """`embed` is called where the settings name a server of embeddings."""
+        self.settings = settings
+        self.embed = embed
+        self._index = CopyIndex(settings.similarity)
+        self._neighbours = Neighbours()
+        self._ids: list[str] = []
+
+    def check(self, items: Sequence[Item], ask: Ask) -> list[Verdict | Failure | None]:
+        words = _words(items)
+        verdicts = self._by_words([item.id for item in items], words)
+        rows = _passed(verdicts)
+        vectors = self._vectors([items[row] for row in rows])
+        if vectors is not None:
+            for row, verdict in zip(rows, self._by_meaning([items[row].id for row in rows], vectors), strict=True):
+                verdicts[row] = verdict
+            vectors = vectors[[verdicts[row].passed for row in rows]]
+        rows = _passed(verdicts)
+        self._take([items[row].id for row in rows], _Words(words.hashes[rows], words.signatures[rows]), vectors)
+        return list(verdicts)
+
+    def remember(self, items: Iterable[Item]) -> None:
+        """Takes in items that passed this stage before the work was stopped."""
+        left = iter(items)
+        while chunk := list(itertools.islice(left, _CHUNK)):
+            self._take([item.id for item in chunk], _words(chunk), self._vectors(chunk))
+
+    def _take(self, ids: Sequence[str], words: _Words, vectors: Vectors | None) -> None:
+        self._ids.extend(ids)
+        self._index.keep(*words)
+        if vectors is not None:
+            self._neighbours.add(vectors)
+
+    def _vectors(self, items: Sequence[Item]) -> Vectors | None:
+        server = self.settings.embedding
+        return None if server is None or not items else self.embed(server, [asked(item) for item in items])
+
+    def _by_words(self, ids: Sequence[str], words: _Words) -> list[Verdict]:
+        found = self._index.find(*words)
+        every = [*self._ids, *ids]
+        return [
+            Verdict(passed=True) if keeper == number else _copy("near copy", float(similarity), every[keeper])
+            for number, (keeper, similarity) in enumerate(
+                zip(found.keepers.tolist(), found.similarities, strict=True), len(self._ids)
+            )
+        ]
+
+    def _by_meaning(self, ids: Sequence[str], vectors: Vectors) -> list[Verdict]:
+        before, cosines = self._neighbours.nearest(vectors, 1)
+        among = vectors @ vectors.T
+        kept: list[int] = []
+        verdicts = []
+        for row in range(len(ids)):
+            twins = [(float(cosines[row, 0]), self._ids[before[row, 0]])] if len(self._ids) else []
+            if kept:
+                nearest = kept[int(among[row, kept].argmax())]
+                twins.append((float(among[row, nearest]), ids[nearest]))
+            cosine, twin = max(twins, default=(None, ""))
+            if cosine is not None and cosine >= self.settings.cosine:
+                verdicts.append(_copy("the same in other words", cosine, twin))
+            else:
+                verdicts.append(Verdict(passed=True, score=cosine))
+                kept.append(row)
+        return verdicts
+
+
+def asked(item: Item) -> str:
+    """What an item asks: the question with its options."""
+    return "\n".join([item.question, *item.choices])
+
+
+class _Words(NamedTuple):
+    hashes: Hashes
+    """Of all words of each item."""
+    signatures: Signatures
+
+
+def _words(items: Sequence[Item]) -> _Words:
+    texts = [_OPERATORS.sub(lambda match: _SPELLED[match[0]], asked(item)) for item in items]
+    hashes = [xxhash.xxh3_64_intdigest(tokenise(text).hashes.tobytes()) for text in texts]
+    return _Words(np.array(hashes, np.uint64), sign(texts))
+
+
+def _passed(verdicts: Sequence[Verdict]) -> list[int]:
+    return [row for row, verdict in enumerate(verdicts) if verdict.passed]
+
+
+def _copy(reason: str, similarity: float, twin: str) -> Verdict:
+    return Verdict(passed=False, reason=reason, score=similarity, detail={"copy_of": twin})
+
+
+_SPELLED = {
+    sign: f" {name} "
+    for sign, name in zip(
+        "+-−*×/÷^=<>≤≥",
+        "plus minus minus times times over over power equals less greater atmost atleast".split(),
+        strict=True,
+    )
+}
+_OPERATORS = re.compile(r"[+−*×/÷^=<>≤≥]|(?<![^\W\d])-|-(?![^\W\d])")
+"""Signs that make another question of the same words. A hyphen between letters is none of them."""
