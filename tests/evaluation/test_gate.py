@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.gate import judge
+from sapwood.evaluation.gate import Verdict, decide, judge
 from sapwood.evaluation.result import DocumentScore, DomainScore, Evaluation, read_evaluation
 from sapwood.recipe import Recipe, load_recipe
 
@@ -78,3 +78,20 @@ def test_evaluations_are_kept_whole(tmp_path: Path) -> None:
     assert read_evaluation(tmp_path / "base.json") == written
     with pytest.raises(SapwoodError, match="no evaluation"):
         read_evaluation(tmp_path / "model.json")
+
+
+@pytest.mark.parametrize(
+    ("interval", "gain", "retention"),
+    [
+        ((0.2, 0.4), "gained", "improved"),
+        ((-0.05, 0.4), "no gain shown", "kept"),
+        ((-0.05, -0.01), "worse", "kept"),
+        ((-0.2, 0.1), "no gain shown", "loss not excluded"),
+        ((-0.2, -0.05), "worse", "lost"),
+        ((-0.4, -0.2), "worse", "lost"),
+        ((-np.inf, np.inf), "no gain shown", "loss not excluded"),
+    ],
+)
+def test_verdicts_at_a_margin_of_a_tenth(interval: tuple[float, float], gain: Verdict, retention: Verdict) -> None:
+    assert decide("gain", interval, 0.1) == gain
+    assert decide("retention", interval, 0.1) == retention

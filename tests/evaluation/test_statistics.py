@@ -49,3 +49,23 @@ def test_no_spread_is_a_point() -> None:
 def test_nothing_has_no_ratio() -> None:
     with pytest.raises(ValueError, match="at least one document"):
         ratio([], [])
+
+
+def test_documents_of_very_different_sizes_count_as_fewer() -> None:
+    rng = np.random.default_rng(2)
+    sizes = np.exp(rng.normal(0, 1, size=40))
+    covered, trials = 0, 3000
+    for _ in range(trials):
+        low, high = ratio(sizes * rng.normal(0, 0.1, size=40), sizes).interval(0.95)
+        covered += low <= 0 <= high
+    assert covered / trials == pytest.approx(0.95, abs=0.02)
+    assert ratio(sizes, sizes).degrees_of_freedom < 25
+
+
+def test_a_p_value_is_small_where_the_interval_leaves_out_zero() -> None:
+    for value in (-3.0, -1.0, 0.5, 2.0):
+        estimate = Estimate(value, 1.0, 4)
+        low, high = estimate.interval(0.9)
+        assert (estimate.p_value < 0.1) == (low > 0 or high < 0)
+    assert Estimate(1.0, math.nan, math.nan).p_value == 1
+    assert (Estimate(1.0, 0.0, 3).p_value, Estimate(0.0, 0.0, 3).p_value) == (0, 1)

@@ -13,6 +13,7 @@ from sapwood.evaluation.statistics import Estimate, mean, ratio
 from sapwood.recipe.check import members
 from sapwood.recipe.schema import Recipe
 
+Kind = Literal["gain", "retention"]
 Verdict = Literal["gained", "no gain shown", "kept", "improved", "lost", "loss not excluded", "worse"]
 
 
@@ -20,7 +21,7 @@ Verdict = Literal["gained", "no gain shown", "kept", "improved", "lost", "loss n
 class Finding:
     """The change of one ability, and what it means."""
 
-    kind: Literal["gain", "retention"]
+    kind: Kind
     name: str
     """The group or source, as the recipe names it."""
     sources: tuple[str, ...]
@@ -43,8 +44,7 @@ class Finding:
 def judge(recipe: Recipe, before: Evaluation, after: Evaluation) -> list[Finding]:
     """One finding for every domain under `gain` and `retention` of the recipe, in its order.
 
-    Gained: the whole interval of the change lies below zero. Kept: it lies below the margin (non-inferiority). Lost: it
-    lies above the margin. Anything else is said to be not shown.
+    Bits per byte are better the fewer: of the change in them, `decide` is given the opposite.
 
     Raises SapwoodError when the two evaluations did not score the same documents in the same way.
     """
@@ -56,7 +56,7 @@ def judge(recipe: Recipe, before: Evaluation, after: Evaluation) -> list[Finding
         )
     evaluation = recipe.evaluation
     findings = []
-    kinds: tuple[tuple[Literal["gain", "retention"], Sequence[str]], ...] = (
+    kinds: tuple[tuple[Kind, Sequence[str]], ...] = (
         ("gain", evaluation.gain.domains),
         ("retention", evaluation.retention.domains),
     )
@@ -75,7 +75,7 @@ def judge(recipe: Recipe, before: Evaluation, after: Evaluation) -> list[Finding
                     after=sum(after.domains[s].bits_per_byte.value for s in sources) / len(sources),
                     change=change,
                     interval=interval,
-                    verdict=_verdict(kind, interval, evaluation.retention.margin),
+                    verdict=decide(kind, (-interval[1], -interval[0]), evaluation.retention.margin),
                 )
             )
     return findings
@@ -92,10 +92,22 @@ def paired_change(before: DomainScore, after: DomainScore) -> Estimate:
     return ratio(bits, [document.bytes for document in before.documents])
 
 
-def _verdict(kind: Literal["gain", "retention"], interval: tuple[float, float], margin: float) -> Verdict:
+def decide(kind: Kind, interval: tuple[float, float], margin: float, *, shown: bool | None = None) -> Verdict:
+    """The verdict on a change of which `interval` is known; above zero is better.
+
+    `shown` says whether it is shown that there is a change; by default, where the interval leaves out zero.
+
+    A gain is `gained`, `worse`, or not shown. What is to be retained is `improved` where it is shown to be better, and
+    `kept` where the interval lies above -margin (non-inferiority). Otherwise it is `lost` if it is shown to be worse,
+    and else a loss is not excluded. The lower end of a two-sided 95% interval is a one-sided bound of 97.5%: what has
+    lost the whole margin is called kept in 2.5% of cases.
+    """
     low, high = interval
+    if shown is None:
+        shown = low > 0 or high < 0
+    better, worse = shown and low + high > 0, shown and low + high < 0
     if kind == "gain":
-        return "gained" if high < 0 else "worse" if low > 0 else "no gain shown"
-    if high < 0:
+        return "gained" if better else "worse" if worse else "no gain shown"
+    if better:
         return "improved"
-    return "kept" if high < margin else "lost" if low > margin else "loss not excluded"
+    return "kept" if low > -margin else "lost" if worse else "loss not excluded"

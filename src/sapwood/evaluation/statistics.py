@@ -1,14 +1,17 @@
-"""Paired changes of bits per byte, with intervals."""
+"""Estimates with their uncertainty: ratios and means over items that may come in clusters, and the t interval."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
+
+Floats: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +20,9 @@ class Estimate:
 
     value: float
     standard_error: float
-    """NaN when it cannot be estimated (fewer than two documents)."""
+    """NaN when it cannot be estimated (fewer than two items or clusters)."""
     degrees_of_freedom: float
+    """Infinite for the normal distribution."""
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """The two-sided interval by Student's t; infinite when the standard error is unknown."""
@@ -29,22 +33,55 @@ class Estimate:
         half = float(student.ppf((1 + confidence) / 2, self.degrees_of_freedom)) * self.standard_error
         return self.value - half, self.value + half
 
+    @property
+    def p_value(self) -> float:
+        """Of a true value of zero, two-sided: below 1 - confidence exactly where the interval leaves out zero."""
+        if math.isnan(self.standard_error) or self.value == 0:
+            return 1.0
+        if self.standard_error == 0:
+            return 0.0
+        return float(2 * student.sf(abs(self.value) / self.standard_error, self.degrees_of_freedom))
 
-def ratio(numerators: ArrayLike, denominators: ArrayLike) -> Estimate:
-    """The ratio of two sums over documents, sum(a) / sum(b), such as bits to bytes, with its standard error.
 
-    The standard error is that of the linearised ratio estimator (Cochran, Sampling Techniques, 1977, section 2.11):
-    sqrt(n / (n - 1) * sum((a_i - R b_i)^2)) / sum(b). Documents are the independent units.
+def ratio(numerators: ArrayLike, denominators: ArrayLike, clusters: ArrayLike | None = None) -> Estimate:
+    """The ratio of two sums over items, R = sum(a) / sum(b), such as bits to bytes, with its standard error.
+
+    `clusters` gives every item a label; items of one label belong together (questions on one passage), and the clusters
+    are the independent units. Without it, the items are. With a_c and b_c the sums of a cluster and h_c = b_c / sum(b):
+
+        SE² = sum_c((a_c - R b_c)² / (1 - h_c)) / sum(b)²        degrees of freedom = 1 / sum_c(h_c²) - 1
+
+    This is the linearised ratio estimator (Cochran, Sampling Techniques, 1977, section 2.11), clustered as in Miller
+    (arXiv 2411.00640), with the small-sample correction CR2 of Bell and McCaffrey (2002, Survey Methodology 28:169),
+    which for a mean has this closed form, and Kish's effective number of clusters (1965) in place of their number. In
+    C clusters of one size these are the familiar factor C / (C - 1), and C - 1. NaN with fewer than two clusters.
     """
     a, b = np.asarray(numerators, dtype=np.float64), np.asarray(denominators, dtype=np.float64)
     if len(a) == 0 or b.sum() == 0:
         raise ValueError("a ratio needs at least one document that is not empty")
+    if clusters is not None:
+        a, b = cluster_sums(a, clusters), cluster_sums(b, clusters)
     value = float(a.sum() / b.sum())
-    if len(a) < 2:
+    if np.count_nonzero(b) < 2:
         return Estimate(value, math.nan, math.nan)
-    residual = float(np.sum((a - value * b) ** 2))
-    error = math.sqrt(len(a) / (len(a) - 1) * residual) / float(b.sum())
-    return Estimate(value, error, len(a) - 1)
+    share = b / b.sum()
+    error = math.sqrt(float(np.sum((a - value * b) ** 2 / (1 - share)))) / float(b.sum())
+    return Estimate(value, error, 1 / float(np.sum(share**2)) - 1)
+
+
+def cluster_sums(values: ArrayLike, clusters: ArrayLike) -> Floats:
+    """The sum of the values of every cluster, in the order of the clusters' labels."""
+    places = np.unique(np.asarray(clusters), return_inverse=True)[1]
+    return np.bincount(places, np.asarray(values, dtype=np.float64)).astype(np.float64)
+
+
+def widened(estimate: Estimate, items: int, more: Sequence[float]) -> Estimate:
+    """The estimate of a mean over `items`, its standard error as if further items had been off the mean by `more`.
+
+    For what is rare: where no item happened to differ, the plain standard error is zero, and would show anything.
+    """
+    squares = (estimate.standard_error * items) ** 2 + sum(value**2 for value in more)
+    return replace(estimate, standard_error=math.sqrt(squares) / (items + len(more)))
 
 
 def mean(estimates: Sequence[Estimate]) -> Estimate:

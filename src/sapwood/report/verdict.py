@@ -101,7 +101,7 @@ def statement(finding: Finding, margin: float, level: float) -> Statement:
         case "kept":
             text += f", within the declared margin of {margin:g}"
         case "lost":
-            text += f", beyond the declared margin of {margin:g}"
+            text += f"; the declared margin of {margin:g} does not hold it"
         case "loss not excluded":
             text += f"; the interval reaches the declared margin of {margin:g}"
         case "no gain shown":

@@ -1,0 +1,77 @@
+"""Forgetting item by item: what was right and is wrong now, and the other way round; means hide both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sapwood.evaluation.items import TaskScores
+from sapwood.evaluation.level import Level, level
+from sapwood.evaluation.paired import Pairs
+from sapwood.evaluation.statistics import Estimate, Floats, ratio, widened
+
+
+@dataclass(frozen=True, slots=True)
+class Forgetting:
+    """Shares of all items, raw and without what guessing alone brings."""
+
+    lost: Level
+    """Right before, wrong after (1→0): an upper bound of what was forgotten."""
+    won: Level
+    """Wrong before, right after (0→1)."""
+    by_guessing: float
+    """The share expected to go 1→0, and as many 0→1, because both models guess and guess differently."""
+    forgotten: Estimate
+    """Known before and not after, without guesses. May lie below zero by chance."""
+    learned: Estimate
+    """Known after and not before."""
+    known_before: float
+    """(accuracy - q) / (1 - q): the share of items that the model knows, if it guesses all others."""
+    known_after: float
+    """known_before - forgotten + learned."""
+
+
+def forgetting(pairs: Pairs, chances: npt.ArrayLike = 0.0) -> Forgetting:
+    """The flips of items that are right or wrong, raw (Harmon et al., arXiv 2510.17776) and corrected for guessing.
+
+    `chances` gives the probability q of guessing right, for each item or for all: 1 / its number of options, 0 where
+    there are none. A model knows an item, or guesses. An item that both guess is wrong twice with (1 - q)², and only
+    such items are wrong twice; it goes 1→0 with q (1 - q). So of the shares n10 and n00 of items
+
+        by guessing = n00 q / (1 - q)            forgotten = (n10 - n00 q / (1 - q)) / (1 - q)
+
+    and learned likewise from n01. Right on average if the two models guess independently. Related models guess alike,
+    which flips fewer items: then what was forgotten lies between `forgotten` and `lost`.
+
+    Both are means over items, with clustered standard errors, as if one more item had flipped. Raises ValueError for
+    scores other than 0 and 1: a mean over samples has no flips; take one sample.
+    """
+    if not pairs.right_or_wrong:
+        raise ValueError("flips are of items that are right or wrong; take one sample of each")
+    guess = np.broadcast_to(np.asarray(chances, dtype=np.float64), pairs.before.shape)
+    if np.any((guess < 0) | (guess >= 1)):
+        raise ValueError("chances are at least 0 and below 1")
+    lost = (pairs.before == 1) & (pairs.after == 0)
+    won = (pairs.before == 0) & (pairs.after == 1)
+    guessed = ((pairs.before == 0) & (pairs.after == 0)) * guess / (1 - guess)
+
+    def known(flips: npt.NDArray[np.bool_]) -> Estimate:
+        estimate = ratio((flips - guessed) / (1 - guess), np.ones(len(flips)), pairs.clusters)
+        return widened(estimate, len(flips), (float(np.max(1 / (1 - guess))),))
+
+    return Forgetting(
+        lost=_rate(lost, pairs),
+        won=_rate(won, pairs),
+        by_guessing=float(guessed.mean()),
+        forgotten=known(lost),
+        learned=known(won),
+        known_before=float(np.mean((pairs.before - guess) / (1 - guess))),
+        known_after=float(np.mean((pairs.after - guess) / (1 - guess))),
+    )
+
+
+def _rate(flips: npt.NDArray[np.bool_], pairs: Pairs) -> Level:
+    rate: Floats = flips.astype(np.float64)
+    return level(TaskScores(pairs.items, rate, pairs.clusters, pairs.weights))

@@ -1,0 +1,64 @@
+"""How good one model is on a task, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from scipy.stats import t as student
+
+from sapwood.evaluation.items import TaskScores
+from sapwood.evaluation.statistics import Estimate, ratio
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The mean score of a model on a task."""
+
+    estimate: Estimate
+    """The mean, its standard error with the clusters as units, and their degrees of freedom."""
+    naive_error: float
+    """The standard error as if all items were independent; too small where they come in clusters."""
+    items: int
+    clusters: int
+    right_or_wrong: bool
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """The two-sided interval.
+
+        Of items that are right or wrong, Wilson's: near 0 and 1 the t interval covers far too rarely (79% in place of
+        95% with 100 items at an accuracy of 0.97), and where all items are right it is a point. Clusters count as
+        fewer independent items, p (1 - p) / SE², and widen it by Student's t (a Wilson interval with the effective
+        sample size; compared by Franco et al., 2019, Journal of Survey Statistics and Methodology). Of all other scores
+        the t interval, with as many degrees of freedom as there are effective clusters.
+        """
+        if not self.right_or_wrong:
+            return self.estimate.interval(confidence)
+        share, error = self.estimate.value, self.estimate.standard_error
+        if self.clusters == self.items:
+            return wilson(share, self.items, confidence)
+        if math.isnan(error):
+            return 0.0, 1.0
+        # All right or all wrong: nothing says that a cluster holds more than one independent item.
+        effective = min(self.items, share * (1 - share) / error**2) if error > 0 else self.clusters
+        return wilson(share, effective, confidence, self.estimate.degrees_of_freedom)
+
+
+def level(scores: TaskScores) -> Level:
+    """The mean over items, sum(w s) / sum(w), with naive and clustered standard errors (see `ratio`)."""
+    totals = scores.scores * scores.weights
+    estimate = ratio(totals, scores.weights, scores.clusters)
+    naive = ratio(totals, scores.weights)
+    clusters = len(set(scores.clusters.tolist()))
+    return Level(estimate, naive.standard_error, len(scores.items), clusters, scores.right_or_wrong)
+
+
+def wilson(share: float, items: float, confidence: float, degrees_of_freedom: float = math.inf) -> tuple[float, float]:
+    """Wilson's interval of a proportion that was found in independent items.
+
+    (p + z²/2n ± z √(p (1 - p)/n + z²/4n²)) / (1 + z²/n)      (Wilson, 1927, JASA 22:209)
+    """
+    z = float(student.ppf((1 + confidence) / 2, degrees_of_freedom))
+    middle = share + z**2 / (2 * items)
+    half = z * math.sqrt(share * (1 - share) / items + z**2 / (4 * items**2))
+    return max(0.0, (middle - half) / (1 + z**2 / items)), min(1.0, (middle + half) / (1 + z**2 / items))
