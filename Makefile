@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install develop demo test lint format docs clean
+.PHONY: install develop demo demo-synthesis test lint format docs clean
 
 install: .venv/installed
 develop: .venv/developed
@@ -16,12 +16,16 @@ develop: .venv/developed
 	touch $@
 
 .venv/developed: .venv/installed
-	$(PIP) --editable '.[dev,web,ray,solve]'
+	$(PIP) --editable '.[dev,web,ray,solve,synthesis,llama]'
 	$(PIP) --editable '.[programs]' || echo "Not installed: reasoning-gym, which needs a C compiler. Its tests are skipped."
 	touch $@
 
 demo: install
 	.venv/bin/sapwood run examples/demo/recipe.yaml
+
+demo-synthesis: install
+	$(PIP) --editable '.[synthesis,llama]'
+	.venv/bin/python examples/synthesis/demo.py
 
 test: develop lint
 	.venv/bin/pytest

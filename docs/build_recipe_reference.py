@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sapwood.recipe import Recipe
+from sapwood.recipe import Recipe, Synthesis
 from sapwood.recipe.units import Interval
 
 INTRODUCTION = """\
@@ -25,6 +25,8 @@ Any field can be set on the command line by its path, with a value in YAML; an i
 `200 steps`, and where a time makes sense `30min`. Shares: `7`, `0.25`, `20%` or `1/3`; they are normalised, and kept as
 exact fractions.
 
+A [synthesis job](#synthesis) is a file of the same kind, for `sapwood synthesize`.
+
 **Paths** are taken from the recipe's directory; globs and URLs that fsspec knows (`s3://...`) work.
 
 Fields marked *mutable* may change between the start of a run and its resumption. All others decide what is trained; a
@@ -41,15 +43,16 @@ def main() -> None:
 
 def render() -> str:
     """The page, one section for each part of the recipe in the order in which they are met."""
-    schema = Recipe.model_json_schema()
-    sections, queue, seen = [INTRODUCTION], [("Recipe", schema)], {"Recipe"}
+    recipe, job = Recipe.model_json_schema(), Synthesis.model_json_schema()
+    parts = {**recipe["$defs"], **job["$defs"]}
+    sections, queue, seen = [INTRODUCTION], [("Recipe", recipe), ("Synthesis", job)], {"Recipe", "Synthesis"}
     while queue:
         name, part = queue.pop(0)
         sections.append(_section(name, part))
         for reference in _references(part):
             if reference not in seen:
                 seen.add(reference)
-                queue.append((reference, schema["$defs"][reference]))
+                queue.append((reference, parts[reference]))
     return "\n".join(sections)
 
 

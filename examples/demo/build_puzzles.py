@@ -1,6 +1,7 @@
 """Rebuilds data/puzzles.jsonl.zst: questions with exact answers, made by reasoning-gym 0.1.25 (Apache-2.0).
 
-Needed only to rebuild it, with `pip install 'sapwood[programs]'`; the same version gives the same file.
+Needed only to rebuild it, with `pip install 'sapwood[programs]'`; the same version of both
+gives the same file.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import zstandard
 
-from sapwood.synthesis.programs import make_items
+from sapwood.recipe.data import Source
+from sapwood.synthesis.source import write_source
 
 PROGRAMS = {
     "gsm_symbolic": 500,
@@ -25,7 +27,7 @@ PROGRAMS = {
 def main() -> None:
     """Writes the file beside the demo's other texts."""
     with tempfile.TemporaryDirectory() as directory:
-        items = make_items("puzzles", PROGRAMS, seed=0, directory=Path(directory)).read_bytes()
+        items = write_source("puzzles", Source(programs=PROGRAMS), 0, Path(directory)).read_bytes()
     target = Path(__file__).parent / "data" / "puzzles.jsonl.zst"
     target.write_bytes(zstandard.ZstdCompressor(level=19).compress(items))
 

@@ -1,4 +1,4 @@
-"""Starts a llama.cpp server with SmolLM2-135M-Instruct on this machine, and has it write the items of science-qa.yaml."""
+"""Starts a llama.cpp server with SmolLM2-135M-Instruct, and has it write the items of science-qa.yaml."""
 
 from __future__ import annotations
 

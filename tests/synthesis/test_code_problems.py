@@ -2,17 +2,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sandboxes import needs_sandbox
 from sapwood.errors import SapwoodError
 from sapwood.generation.cache import Completion
-from sapwood.recipe.synthesis import CodeTests
+from sapwood.recipe.server import ModelServer
+from sapwood.recipe.synthesis import CodeTests, Problems, Synthesis
+from sapwood.synthesis.attempts import Attempt
 from sapwood.synthesis.code import RunTests, program_in
 from sapwood.synthesis.item import Item
-from sapwood.synthesis.problems import load_problems, prompt_values
+from sapwood.synthesis.problems import load_problems, problem_attempts
 from sapwood.synthesis.prompt import load_prompt
 from sapwood.synthesis.stage import Verdict
 
@@ -21,6 +25,16 @@ HEADINGS = {
     "en": ("Problem", "Explanation", "Program", "Tests"),
     "zh": ("题目", "讲解", "程序", "测试"),
 }
+
+
+def attempts(
+    items: int, *, seed: int = 0, language: str = "en", shots: int = 3, difficulty: str = "easy"
+) -> list[Attempt]:
+    server = ModelServer(url="http://localhost", model="m")
+    shares = {"languages": {language: Fraction(1)}, "difficulty": {difficulty: Fraction(1)}}
+    return problem_attempts(
+        Synthesis(name="code", server=server, items=items, seed=seed, problems=Problems(shots=shots), **shares)
+    )
 
 
 def write(path: Path, *rows: object) -> str:
@@ -85,23 +99,23 @@ def test_an_empty_file_is_an_error(tmp_path: Path) -> None:
 def test_the_examples_of_an_attempt_are_always_the_same_and_vary_from_attempt_to_attempt() -> None:
     problems = load_problems()
 
-    def shown(number: int, seed: int = 0, language: str = "en", shots: int = 3) -> tuple[str, ...]:
-        values = prompt_values(problems, shots, language=language, difficulty="easy", seed=seed, number=number)
-        return tuple(example["question"] for example in values["examples"])
+    def shown(items: int = 1, **options: Any) -> list[tuple[str, ...]]:
+        examples = [one.values()["examples"] for one in attempts(items, **options)]
+        return [tuple(example["question"] for example in some) for some in examples]
 
-    sets = [shown(number) for number in range(200)]
-    assert sets == [shown(number) for number in range(200)]
-    assert sets != [shown(number, seed=1) for number in range(200)]
+    sets = shown(200)
+    assert sets[:50] == shown(50)
+    assert sets != shown(200, seed=1)
     assert all(len(set(one)) == 3 for one in sets)
     assert len(set(sets)) > 180
     english = {problem.question for problem in problems if problem.language == "en"}
     counts = Counter(question for one in sets for question in one)
     assert set(counts) == english
     assert min(counts.values()) > 600 / len(english) / 2
-    assert not set(shown(0, language="zh")) & english
-    assert len(shown(0, language="fr")) == 3  # of any language, where there is none
-    assert len(set(shown(0, shots=12, language="zh"))) == 12
-    assert len(shown(0, shots=1000)) == len(problems)
+    assert not set(shown(language="zh")[0]) & english
+    assert len(shown(language="fr")[0]) == 3  # of any language, where there is none
+    assert len(set(shown(shots=12, language="zh")[0])) == 12
+    assert len(shown(shots=1000)[0]) == len(problems)
 
 
 @needs_sandbox
@@ -109,7 +123,7 @@ def test_the_examples_of_an_attempt_are_always_the_same_and_vary_from_attempt_to
 @pytest.mark.parametrize("structured", [False, True])
 def test_from_the_prompt_to_a_verdict(language: str, structured: bool) -> None:
     prompt = load_prompt("code-problem", language)
-    values = prompt_values(load_problems(), 2, language=language, difficulty="hard", seed=0, number=5)
+    values = attempts(1, language=language, shots=2, difficulty="hard")[0].values()
     content = prompt.request(values, structured=structured).messages[0]["content"]
     for example in values["examples"]:
         assert f"```python\n{example['solution']}\n```" in content

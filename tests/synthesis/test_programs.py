@@ -10,8 +10,12 @@ import pytest
 
 from sapwood.errors import SapwoodError
 from sapwood.files import read_lines
+from sapwood.recipe.data import Assembly, Corruption, Source
+from sapwood.recipe.units import parse_share
 from sapwood.synthesis import programs
+from sapwood.synthesis.item import Item
 from sapwood.synthesis.programs import make_items
+from sapwood.synthesis.source import write_source
 
 WANTED = {"chain_sum": 5, "calendar_arithmetic": 3, "gsm_symbolic": 4}
 
@@ -21,46 +25,60 @@ needs_package = pytest.mark.skipif(
 
 
 @needs_package
-def test_writes_items_in_turn(tmp_path: Path) -> None:
-    items = read_lines(make_items("puzzles", WANTED, 7, tmp_path))
+def test_makes_items_in_turn() -> None:
+    items = list(make_items("puzzles", WANTED, 7))
     assert len(items) == 12
-    assert [(item["generator"], item["index"]) for item in items[:4]] == [
-        ("chain_sum", 0),
-        ("calendar_arithmetic", 0),
-        ("gsm_symbolic", 0),
-        ("chain_sum", 1),
-    ]
-    for item in items:
-        assert item["text"] == f"Question: {item['question']}\nAnswer: {item['answer']}"
-    sums = [item for item in items if item["generator"] == "chain_sum"]
+    assert [item.format for item in items[:4]] == ["chain_sum", "calendar_arithmetic", "gsm_symbolic", "chain_sum"]
+    assert len({item.id for item in items}) == 12
+    sums = [item for item in items if item.format == "chain_sum"]
+    assert {item.discipline for item in sums} == {"arithmetic"}
     for item in sums:
-        expression = item["question"].partition(":")[2].rstrip("= ")
+        expression = item.question.partition(":")[2].rstrip("= ")
         terms = expression.replace(" - ", " + -").split(" + ")
-        assert sum(map(int, terms)) == int(item["answer"])
+        assert sum(map(int, terms)) == int(item.answer)
 
 
 @needs_package
 def test_the_seed_decides_in_any_process(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from sapwood.synthesis.programs import make_items;"
-        f"make_items('puzzles', {WANTED!r}, int(sys.argv[1]), Path(sys.argv[2]))"
+        "import sys; from pathlib import Path; from sapwood.recipe.data import Source;"
+        "from sapwood.synthesis.source import write_source;"
+        f"write_source('puzzles', Source(programs={WANTED!r}), int(sys.argv[1]), Path(sys.argv[2]))"
     )
     for name, seed, hash_seed in (("a", "7", "1"), ("b", "7", "2")):
         command = [sys.executable, "-c", script, seed, str(tmp_path / name)]
         subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": hash_seed})
-    made = (tmp_path / "a" / "items.jsonl").read_bytes()
-    assert (tmp_path / "b" / "items.jsonl").read_bytes() == made
-    assert make_items("puzzles", WANTED, 8, tmp_path / "c").read_bytes() != made
-    assert make_items("riddles", WANTED, 7, tmp_path / "d").read_bytes() != made
+    made = (tmp_path / "a" / "documents.jsonl").read_bytes()
+    source = Source(programs=WANTED)
+    assert (tmp_path / "b" / "documents.jsonl").read_bytes() == made
+    assert write_source("puzzles", source, 8, tmp_path / "c").read_bytes() != made
+    assert write_source("riddles", source, 7, tmp_path / "d").read_bytes() != made
 
 
 @needs_package
-def test_what_is_made_is_not_made_again(tmp_path: Path) -> None:
-    path = make_items("puzzles", WANTED, 7, tmp_path)
+def test_what_is_written_is_not_written_again(tmp_path: Path) -> None:
+    path = write_source("puzzles", Source(programs=WANTED), 7, tmp_path)
     written = path.stat().st_mtime_ns
-    assert make_items("puzzles", WANTED, 7, tmp_path).stat().st_mtime_ns == written
-    assert make_items("puzzles", {"gcd": 2}, 7, tmp_path).stat().st_mtime_ns != written
+    assert write_source("puzzles", Source(programs=WANTED), 7, tmp_path).stat().st_mtime_ns == written
+    assert write_source("puzzles", Source(programs={"gcd": 2}), 7, tmp_path).stat().st_mtime_ns != written
     assert len(read_lines(path)) == 2
+
+
+@needs_package
+def test_documents_are_assembled_and_made_wrong_as_the_source_says(tmp_path: Path) -> None:
+    template = Assembly(template="Q: {{ question }}{{ joiner }}A: {{ answer }}", joiner=" | ")
+    right = write_source("puzzles", Source(programs=WANTED, assembly=template), 7, tmp_path / "right")
+    for document in read_lines(right):
+        assert document["text"] == f"Q: {document['question']} | A: {document['answer']}"
+        assert not document["corrupted"]
+    corruption = Corruption(share=parse_share("50%"), ways=["numbers"])
+    wrong = write_source("puzzles", Source(programs={"chain_sum": 10}, corrupt=corruption), 7, tmp_path / "wrong")
+    exact = {item.question: item.answer for item in make_items("puzzles", {"chain_sum": 10}, 7)}
+    documents = read_lines(wrong)
+    changed = [document for document in documents if document["corrupted"]]
+    assert len(changed) == 5
+    for document in documents:
+        assert (Item.from_json(document).answer != exact[document["question"]]) == (document in changed)
 
 
 @needs_package
@@ -74,12 +92,12 @@ def test_what_is_made_is_not_made_again(tmp_path: Path) -> None:
 )
 def test_generators_that_do_not_serve_are_refused(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(SapwoodError, match=message):
-        make_items("puzzles", {name: 2}, 0, tmp_path)
-    assert not (tmp_path / "items.jsonl").exists()
+        write_source("puzzles", Source(programs={name: 2}), 0, tmp_path)
+    assert not (tmp_path / "documents.jsonl").exists()
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "reasoning_gym", None)
     monkeypatch.setattr(programs, "_PACKAGE", "no-such-package")
     with pytest.raises(SapwoodError, match=r"pip install 'sapwood\[programs\]'"):
-        make_items("puzzles", WANTED, 0, tmp_path)
+        write_source("puzzles", Source(programs=WANTED), 0, tmp_path)

@@ -25,6 +25,7 @@ from sapwood.cli import (
     schema,
     score,
     solve,
+    synthesize,
     topics,
     train,
     vocabulary,
@@ -61,6 +62,7 @@ for verb in (
 ):
     app.command()(verb)
 app.add_typer(checkpoint.checkpoint, name="checkpoint", no_args_is_help=True)
+app.add_typer(synthesize.synthesize, name="synthesize", no_args_is_help=True)
 app.add_typer(topics.topics, name="topics", no_args_is_help=True)
 app.add_typer(vocabulary.vocabulary, name="vocabulary", no_args_is_help=True)
 

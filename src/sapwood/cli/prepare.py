@@ -23,7 +23,7 @@ from sapwood.mixture.open import source_identity
 from sapwood.progress import console
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import split_by_topic
-from sapwood.synthesis.programs import make_items
+from sapwood.synthesis.source import write_source
 
 UnscoredOption = Annotated[
     bool, typer.Option("--unscored", help="Stop before a model scores documents: `sapwood score` does it on many GPUs.")
@@ -57,7 +57,7 @@ def prepare_run(recipe: Recipe, run: RunDirectory, *, unscored: bool = False) ->
             "Sources are prepared by one process: run `sapwood prepare` first, then torchrun for training."
         )
     for name, source in recipe.sources.items():
-        if not source.files and not source.programs:
+        if not (source.files or source.programs or source.synthesis):
             raise SapwoodError(f"The source '{name}' names no files, only the size to plan with. Give it `files:`.")
     with full_disk_explained(run.root):
         _prepare(recipe, run, unscored=unscored)
@@ -101,12 +101,13 @@ def scoring_model(recipe: Recipe, backbone: Path) -> Path:
 
 
 def with_items(recipe: Recipe, run: RunDirectory) -> Recipe:
-    """The recipe with files in place of programs, whose items are made if they are not there."""
+    """The recipe with files in place of programs and synthesis jobs, whose documents are written now."""
     sources = dict(recipe.sources)
     for name, source in sources.items():
-        if source.programs:
-            items = make_items(name, source.programs, recipe.seed, run.synthesis(name))
-            sources[name] = source.model_copy(update={"files": [str(items)], "programs": {}})
+        if source.programs or source.synthesis:
+            documents = write_source(name, source, recipe.seed, run.synthesis(name))
+            read: dict[str, object] = {"files": [str(documents)], "url": "url", "programs": {}, "synthesis": None}
+            sources[name] = source.model_copy(update=read)
     return recipe.model_copy(update={"sources": sources})
 
 

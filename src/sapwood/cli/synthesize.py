@@ -18,17 +18,14 @@ from sapwood.progress import console
 from sapwood.recipe import Synthesis
 
 if TYPE_CHECKING:
-    from click import Context
-
     from sapwood.manifest import Manifest
     from sapwood.synthesis.job import JobDirectory
-    from sapwood.synthesis.run import Work
 
 
 class _RunUnlessNamed(TyperGroup):
     """`sapwood synthesize JOB` runs the job: the verb `run` may be left out."""
 
-    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] != "--help":
             args = ["run", *args]
         return super().parse_args(ctx, args)
@@ -55,7 +52,7 @@ def run(
     ] = False,
     answers: Annotated[
         list[Path] | None,
-        typer.Option("--answers", metavar="FILE", help="Take in the answers of a batch service first; may be repeated."),
+        typer.Option("--answers", metavar="FILE", help="Take in answers of a batch service first; may be repeated."),
     ] = None,
 ) -> None:
     """Write and verify the items of a job. Run again, it continues; what was asked before is not asked again."""
@@ -74,10 +71,11 @@ def run(
             return
         asker = Asker(directory.root, sends=not batch)
         if answers:
-            _print_answers(asker.read_batch(answers))
+            found = asker.read_batch(answers)
+            console.print("Answers: " + ", ".join(f"{count:,} {reason}" for reason, count in found.items()))
         outcome = write_items(loaded, work, planned, directory.root, asker)
         if outcome.manifest is None:
-            _explain_failures(outcome.failures, asker, directory, job, batch=batch)
+            _explain_failures(outcome.failures, asker.write_awaited(directory.requests) if batch else [], job)
         else:
             finish(loaded, directory, outcome.manifest)
 
@@ -115,7 +113,7 @@ def sample(
 @synthesize.command()
 def calibrate(
     job: JobArgument,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Labelled items, JSONL: an item's record and `correct`.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Labelled items, JSONL: records with `correct`.")],
     target: Annotated[
         float, typer.Option(min=0, max=1, help="The precision that the lower end of the interval must reach.")
     ] = 0.95,
@@ -137,6 +135,21 @@ def calibrate(
     manifest = read_manifest(directory.root)
     if manifest is not None:
         finish(loaded, directory, manifest)
+
+
+def _explain_failures(failures: Mapping[str, int], batches: list[Path], job: Path) -> None:
+    """Says what waits for an answer, and what to do."""
+    if batches:
+        console.print("These requests wait for answers:")
+        for path in batches:
+            console.print(f"  {path}")
+        console.print(
+            f"Have them answered, such as by `vllm run-batch -i FILE -o RESULTS --model MODEL`, then\n"
+            f"  sapwood synthesize {job} --batch --answers RESULTS"
+        )
+        return
+    listed = "\n".join(f"  {count:,}: {reason}" for reason, count in failures.items())
+    raise SapwoodError(f"Some requests got no answer; the same command asks for them again.\n{listed}")
 
 
 def _print_estimate(found: Iterable[Any], account: Mapping[str, Any] | None) -> None:

@@ -40,8 +40,8 @@ def load_synthesis(path: Path, overrides: Sequence[str] = ()) -> Synthesis:
     return _located_synthesis(read_document(path, overrides, Synthesis, synthesis.problems), path)
 
 
-def dump_recipe(recipe: Recipe) -> str:
-    """The recipe as YAML with every default written out. `load_recipe` reads it back to an equal recipe."""
+def dump_recipe(recipe: Recipe | Synthesis) -> str:
+    """The recipe, or job, as YAML with every default written out. `load_recipe` reads it back to an equal recipe."""
     stream = io.StringIO()
     yaml = YAML()
     yaml.default_flow_style = False
@@ -130,6 +130,7 @@ def _located_sources(sources: dict[str, Source], here: Path) -> dict[str, Source
             update={
                 "files": _absolute_all(source.files, here),
                 "topics": source.topics and _located_taxonomy(source.topics, here),
+                "synthesis": source.synthesis and _absolute(source.synthesis, here),
             }
         )
         for name, source in sources.items()

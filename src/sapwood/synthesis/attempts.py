@@ -33,6 +33,8 @@ class Seed:
     """What the text is written in."""
     page: Page | None = None
     """Where it stands, if it comes from a page."""
+    examples: tuple[dict[str, str], ...] = ()
+    """Problems that are shown, where it is no page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Attempt:
             "discipline": discipline_name(self.seed.discipline, self.language),
             "snippet": self.seed.text,
             "difficulty": self.difficulty,
+            "examples": self.seed.examples,
         }
 
 

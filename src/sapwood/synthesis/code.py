@@ -6,14 +6,13 @@ import ast
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sapwood.generation.client import Failure
 from sapwood.recipe.synthesis import CodeTests
 from sapwood.sandbox import Outcome, Sandbox, in_parallel
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.mutants import emptied, mutants
-from sapwood.synthesis.stage import Ask, Verdict
+from sapwood.synthesis.stage import Ask, Stage, Verdict
 
 _FENCED = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 _PYTHON = {"", "python", "python3", "py"}
@@ -26,16 +25,17 @@ def program_in(text: str) -> str:
     return "\n\n".join(block.strip("\n") for block in blocks) if blocks else text.strip("\n")
 
 
-@dataclass(frozen=True, slots=True)
-class RunTests:
+class RunTests(Stage):
     """Runs the solutions of items that have tests; and the tests on wrong solutions, which must fail.
 
     The score is the share of mutants that the tests catch. Some of these may do the same as the solution, so one caught
     is enough. `answer` and `tests` of an item are programs, without fences.
     """
 
-    settings: CodeTests
-    name: str = "code"
+    name = "code"
+
+    def __init__(self, settings: CodeTests) -> None:
+        self.settings = settings
 
     def check(self, items: Sequence[Item], ask: Ask) -> list[Verdict | Failure | None]:
         """One verdict for each item with tests. Raises SapwoodError where there is no sandbox."""

@@ -63,7 +63,9 @@ def estimate(job: Synthesis, work: Work, account: Mapping[str, Any] | None) -> l
         else:
             seen = sum(_concerns(stage, attempt.format) for attempt in work.attempts)
         if measured is not None and measured["seen"]:
-            prompt, completion = (seen * measured[f"{kind}_tokens"] // measured["seen"] for kind in ("prompt", "completion"))
+            prompt, completion = (
+                seen * measured[f"{kind}_tokens"] // measured["seen"] for kind in ("prompt", "completion")
+            )
         else:
             prompt, completion = (seen * per_item * tokens for tokens in _ASSUMED[stage])
         if stage == FORM:

@@ -13,14 +13,16 @@ import xxhash
 from sapwood.corpus.contamination import benchmark_fingerprint
 from sapwood.corpus.prepare import clean_documents, verdicts
 from sapwood.corpus.store import SourceStore
-from sapwood.files import write_atomic
+from sapwood.errors import SapwoodError
+from sapwood.files import write_atomic, write_json
 from sapwood.manifest import Manifest
 from sapwood.recipe import Synthesis, dump_recipe, load_synthesis
 from sapwood.recipe.load import fixed
-from sapwood.synthesis.attempts import Attempt, page_attempts
-from sapwood.synthesis.code import problem_attempts
+from sapwood.synthesis.attempts import Attempt, plan_attempts
+from sapwood.synthesis.problems import problem_attempts
 from sapwood.synthesis.prompt import Prompt, load_prompt, prompts_fingerprint
 from sapwood.synthesis.run import Work
+from sapwood.synthesis.seeds import choose_seeds
 from sapwood.synthesis.stages import build_stages
 
 
@@ -59,6 +61,11 @@ class JobDirectory:
     def calibration(self) -> Path:
         """What labelled items say of thresholds."""
         return self.root / "calibration.json"
+
+    @property
+    def seeds(self) -> Path:
+        """What became of the pages: how many are of each discipline, and why others are of none."""
+        return self.root / "seeds.json"
 
     @property
     def report(self) -> Path:
@@ -104,7 +111,15 @@ def _attempts(job: Synthesis, directory: JobDirectory) -> list[Attempt]:
         return problem_attempts(job)
     stores = {name: directory.pages(name) for name in job.sources}
     clean_documents(job, stores, {taxonomy: Path(where) for taxonomy, where in job.classifiers.items()})
-    return page_attempts(job, stores, {name: verdicts(job, name) for name in stores})
+    choice = choose_seeds(job, stores, {name: verdicts(job, name) for name in stores})
+    write_json(directory.seeds, choice.counts.to_json())
+    if not choice.seeds:
+        raise SapwoodError(
+            f"No page gives a seed: of {choice.counts.pages:,}, {choice.counts.set_aside:,} were set aside, "
+            f"{choice.counts.too_short:,} are shorter than a snippet, {choice.counts.without_discipline:,} are of no "
+            "discipline. Look at `disciplines` and `snippet` in the job."
+        )
+    return plan_attempts(choice.seeds, job)
 
 
 def _settings(job: Synthesis) -> dict[str, Any]:

@@ -13,11 +13,12 @@ import xxhash
 from sapwood.errors import SapwoodError
 from sapwood.files import write_atomic
 from sapwood.generation.client import Failure
-from sapwood.synthesis.calibrate import best_threshold, precision_curve, proportion
+from sapwood.proportion import wilson
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.job import JobDirectory
 from sapwood.synthesis.record import read_records
 from sapwood.synthesis.stage import Ask, Stage
+from sapwood.synthesis.verify.calibrate import Point, choose, curve
 
 Labelled = tuple[Item, bool]
 """An item, and whether its answer is right."""
@@ -74,7 +75,9 @@ def calibrate_stages(labelled: Sequence[Labelled], stages: Sequence[Stage], ask:
         verdicts = stage.check(items, ask)
         failures = [verdict for verdict in verdicts if isinstance(verdict, Failure)]
         if failures:
-            raise SapwoodError(f"{stage.name}: {len(failures)} requests have no answer ({failures[0].reason}). Try again.")
+            raise SapwoodError(
+                f"{stage.name}: {len(failures)} requests have no answer ({failures[0].reason}). Try again."
+            )
         rows = []
         for number, verdict in enumerate(verdicts):
             if verdict is not None and not isinstance(verdict, Failure):
@@ -82,19 +85,36 @@ def calibrate_stages(labelled: Sequence[Labelled], stages: Sequence[Stage], ask:
                 if verdict.score is not None:
                     rows.append((verdict.score, labelled[number][1]))
         if rows:
-            curve = precision_curve(rows)
+            points = curve(rows)
+            chosen = choose(points, target)
             curves[stage.name] = {
-                "threshold": best_threshold(curve, target),
-                "curve": [point.to_json() for point in curve],
+                "threshold": chosen and chosen.threshold,
+                "curve": [_as_json(point) for point in points],
             }
-    accepted = [right for (_, right), kept in zip(labelled, passed, strict=True) if kept]
+    kept = [right for (_, right), passes in zip(labelled, passed, strict=True) if passes]
     return {
         "target": target,
         "labelled": len(labelled),
         "stages": curves,
-        "accepted": {"labelled": len(accepted), "right": sum(accepted), **proportion(sum(accepted), len(accepted))}
-        if accepted
-        else None,
+        "accepted": _precision(sum(kept), len(kept)) if kept else None,
+    }
+
+
+def _precision(right: int, labelled: int) -> dict[str, float]:
+    low, high = wilson(right, labelled)
+    return {"labelled": labelled, "right": right, "precision": right / labelled, "low": low, "high": high}
+
+
+def _as_json(point: Point) -> dict[str, float]:
+    low, high = point.interval
+    return {
+        "threshold": point.threshold,
+        "kept": point.kept,
+        "right": point.right,
+        "precision": point.precision,
+        "low": low,
+        "high": high,
+        "recall": point.right / point.all_right if point.all_right else 0.0,
     }
 
 

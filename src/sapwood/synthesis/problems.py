@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import fsspec
 import xxhash
@@ -12,7 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sapwood.corpus.inputs import list_files
 from sapwood.errors import SapwoodError
+from sapwood.recipe.synthesis import Synthesis
+from sapwood.synthesis.attempts import Attempt, Seed, plan_attempts
 
+DISCIPLINE, FORMAT = "computer science", "code-problem"
 SHIPPED = Path(__file__).with_name("seed_problems.jsonl")
 
 _Text = Annotated[str, Field(min_length=1)]
@@ -50,18 +54,25 @@ def load_problems(files: Sequence[str] = ()) -> list[SeedProblem]:
     return found
 
 
-def prompt_values(
-    problems: Sequence[SeedProblem], shots: int, *, language: str, difficulty: str, seed: int, number: int
-) -> dict[str, Any]:
-    """What the prompt `code-problem` is filled in with for the attempt of that number.
+def problem_attempts(job: Synthesis) -> list[Attempt]:
+    """As many attempts as the job wants items, each with `shots` problems that the job's seed and its number choose.
 
-    It shows `shots` problems that the seed and the number choose: of the language where there are as many, or else of
-    all languages.
+    They are of the attempt's language where there are as many, or else of all languages. Raises SapwoodError where the
+    problems cannot be read.
     """
-    same = [problem for problem in problems if problem.language == language]
+    assert job.problems is not None
+    problems, shots = load_problems(job.problems.files), job.problems.shots
+    planned = plan_attempts([Seed(DISCIPLINE, "", "en")] * job.items, job)
+    return [replace(attempt, format=FORMAT, seed=_shown(problems, shots, attempt, job.seed)) for attempt in planned]
+
+
+def _shown(problems: Sequence[SeedProblem], shots: int, attempt: Attempt, seed: int) -> Seed:
+    same = [problem for problem in problems if problem.language == attempt.language]
     pool = same if len(same) >= shots else problems
-    order = sorted(range(len(pool)), key=lambda place: xxhash.xxh3_64_intdigest(f"{seed}/{number}/{place}".encode()))
-    return {"examples": [pool[place].model_dump() for place in order[:shots]], "difficulty": difficulty}
+    order = sorted(
+        range(len(pool)), key=lambda place: xxhash.xxh3_64_intdigest(f"{seed}/{attempt.number}/{place}".encode())
+    )
+    return replace(attempt.seed, examples=tuple(pool[place].model_dump() for place in order[:shots]))
 
 
 def _problem(line: bytes, where: str) -> SeedProblem:

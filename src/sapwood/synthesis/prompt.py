@@ -136,7 +136,7 @@ class Prompt:
         marks = list(
             re.finditer(rf"^[#* \t]*[\[【［](?:{headings})[\]】］][*:：]*", text, re.IGNORECASE | re.MULTILINE)
         )
-        ends = [mark.start() for mark in marks[1:]] + [len(text)]
+        ends = [*(mark.start() for mark in marks[1:]), len(text)][: len(marks)]
         found: dict[str, str] = {}
         for mark, end in zip(marks, ends, strict=True):
             name = names[(mark.lastindex or 1) - 1]
@@ -204,6 +204,15 @@ def load_prompt(name: str, language: str, own: Path | None = None) -> Prompt:
     reply = _find("reply", language, own).with_suffix(".txt").read_text(encoding="utf-8")
     digest = xxhash.xxh3_64_hexdigest(path.read_bytes() + reply.encode())[:8]
     return Prompt(name, language, content, reply, digest)
+
+
+def prompts_fingerprint(own: Path | None) -> str:
+    """Identifies all prompts there are, with those in the directory `own`."""
+    digest = xxhash.xxh3_128()
+    for directory in [SHIPPED, *([] if own is None else [own])]:
+        for path in sorted(directory.rglob("*.*")):
+            digest.update(f"{path.relative_to(directory)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _find(name: str, language: str, own: Path | None) -> Path:

@@ -62,7 +62,6 @@ class Record:
         return record | {"verification": {stage: asdict(verdict) for stage, verdict in self.verdicts.items()}}
 
 
-
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
     """The records in a file, as JSON."""
     with path.open("rb") as file:

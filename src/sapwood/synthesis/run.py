@@ -148,9 +148,7 @@ def _finish(planned: Manifest, directory: Path) -> Manifest:
             account.add(record)
             (kept if record["accepted"] else dropped).write(orjson.dumps(record) + b"\n")
     write_json(directory / ACCOUNT, account.to_json())
-    manifest = replace(
-        planned, counts=account.counts(), reasons=account.reasons(), versions={"sapwood": __version__}
-    )
+    manifest = replace(planned, counts=account.counts(), reasons=account.reasons(), versions={"sapwood": __version__})
     manifest.write(directory)
     return manifest
 

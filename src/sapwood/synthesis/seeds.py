@@ -12,8 +12,9 @@ import heapq
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +51,11 @@ class PageCounts:
     without_snippet: int = 0
     """Pages among these that were looked at and gave none: their sentences are too long, or there is no prompt in their
     language. Only pages whose turn may come are looked at."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All counts, by name."""
+        counts = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {**counts, "by_discipline": dict(self.by_discipline)}
 
 
 @dataclass(frozen=True, slots=True)

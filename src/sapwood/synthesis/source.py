@@ -17,6 +17,7 @@ from sapwood.recipe.data import Source
 from sapwood.synthesis.assemble import assemble
 from sapwood.synthesis.corrupt import corrupt
 from sapwood.synthesis.item import Item
+from sapwood.synthesis.job import JobDirectory
 from sapwood.synthesis.programs import make_items, programs_identity
 
 DOCUMENTS = "documents.jsonl"
@@ -63,7 +64,7 @@ def _items(name: str, source: Source, seed: int) -> tuple[dict[str, Any], Iterab
 
 
 def _accepted(output: Path) -> Iterator[Item]:
-    with (output / ACCEPTED).open("rb") as file:
+    with JobDirectory(output).accepted.open("rb") as file:
         for line in file:
             yield Item.from_json(orjson.loads(line))
 

@@ -4,18 +4,42 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sapwood.corpus.contamination import load_items
+from sapwood.generation.embed import embed
 from sapwood.recipe import Synthesis
 from sapwood.synthesis.alone import Alone
-from sapwood.synthesis.code import Code
+from sapwood.synthesis.code import RunTests
 from sapwood.synthesis.stage import Stage
-from sapwood.synthesis.verify.across import Across
-from sapwood.synthesis.verify.choices import Choices
-from sapwood.synthesis.verify.contamination import Contamination
-from sapwood.synthesis.verify.copies import Copies
-from sapwood.synthesis.verify.facts import Follows
-from sapwood.synthesis.verify.pass_rate import PassRate
-from sapwood.synthesis.verify.votes import Votes
+from sapwood.synthesis.verify.across import AcrossStage
+from sapwood.synthesis.verify.choices import ChoicesStage
+from sapwood.synthesis.verify.contamination import ContaminationStage
+from sapwood.synthesis.verify.copies import CopiesStage
+from sapwood.synthesis.verify.facts import FactsStage
+from sapwood.synthesis.verify.pass_rate import PassRateStage
+from sapwood.synthesis.verify.votes import VotesStage
 
 
-def build_stages(job: Synthesis, prompts: Path | None) -> list[Stage]:
-    """The stages of a job after the form; `prompts` is the directory of its own prompts. Reads the benchmarks."""
+def build_stages(job: Synthesis, own: Path | None) -> list[Stage]:
+    """The stages of a job after the form; `own` is the directory of its own prompts.
+
+    Reads the benchmarks. Raises SapwoodError where there are none.
+    """
+    verify = job.verify
+    stages: list[Stage] = [Alone()]
+    if verify.contamination is not None:
+        stages.append(ContaminationStage(verify.contamination))
+    if verify.copies is not None:
+        stages.append(CopiesStage(verify.copies, embed))
+    if verify.across is not None and verify.contamination is not None:
+        stages.append(AcrossStage(verify.across, load_items(verify.contamination.benchmarks), embed, own))
+    if verify.code is not None:
+        stages.append(RunTests(verify.code))
+    if verify.choices is not None:
+        stages.append(ChoicesStage(verify.choices, job.server, own))
+    if verify.votes is not None:
+        stages.append(VotesStage(verify.votes, job.server, own))
+    if verify.facts is not None:
+        stages.append(FactsStage(verify.facts, own))
+    if verify.pass_rate is not None:
+        stages.append(PassRateStage(verify.pass_rate, own))
+    return stages

@@ -74,7 +74,9 @@ def read_synthesis_facts(job: Synthesis, directory: Path) -> SynthesisFacts:
         tokens = counts["prompt_tokens"], counts["completion_tokens"]
         cost = None if server is None else price(server, *tokens)
         stages.append(
-            StageFacts(name, counts["seen"], counts["rejected"], *tokens, cost, None if server is None else server.model)
+            StageFacts(
+                name, counts["seen"], counts["rejected"], *tokens, cost, None if server is None else server.model
+            )
         )
     rejected: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(dict)
     for (stage, reason), found in _sample(where.rejected, lambda record: (record["stage"], record["reason"])).items():

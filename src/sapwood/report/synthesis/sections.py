@@ -16,7 +16,7 @@ def overview_section(facts: SynthesisFacts) -> dict[str, Any]:
     account = facts.account
     colors = _colors(facts)
     amounts = {
-        group: {**{stage: counts.get(stage, 0) for stage in colors}}
+        group: {stage: counts.get(stage, 0) for stage in colors}
         for group, counts in account["by"]["discipline"].items()
     }
     tokens = sum(stage.prompt_tokens + stage.completion_tokens for stage in facts.stages)
@@ -24,7 +24,9 @@ def overview_section(facts: SynthesisFacts) -> dict[str, Any]:
         "attempts": account["attempts"],
         "accepted": account["accepted"],
         "tokens": tokens,
-        "cost": [(currency, value, _per_thousand(value, account["accepted"])) for currency, value in facts.cost.items()],
+        "cost": [
+            (currency, value, _per_thousand(value, account["accepted"])) for currency, value in facts.cost.items()
+        ],
         "precision": facts.calibration and facts.calibration.get("accepted"),
         "figure": stacked(amounts, colors, "attempts") if amounts else None,
         "legend": list(colors.items()),
@@ -63,7 +65,11 @@ def precision_section(facts: SynthesisFacts) -> dict[str, Any]:
     if facts.calibration is None:
         return {"stages": [], "accepted": None, "labelled": 0}
     stages = [
-        {"name": name, **found, "figure": precision_curve(found["curve"], found["threshold"], facts.calibration["target"])}
+        {
+            "name": name,
+            **found,
+            "figure": precision_curve(found["curve"], found["threshold"], facts.calibration["target"]),
+        }
         for name, found in facts.calibration["stages"].items()
     ]
     return {

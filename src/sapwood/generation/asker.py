@@ -1,0 +1,64 @@
+"""All that is asked in one job: its answers in one file, and requests that wait for a batch service."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from sapwood.generation.batch import read_batch, write_batch
+from sapwood.generation.cache import Cache, Completion, Request
+from sapwood.generation.client import Failure, complete
+from sapwood.progress import track
+from sapwood.recipe.server import ModelServer
+
+ANSWERS = "answers.jsonl"
+AWAITED = Failure("waits for an answer")
+"""What a request gets that is not sent."""
+
+
+class Asker:
+    """Asks servers, and remembers what they answered. With `sends` off, asks none, and collects the requests."""
+
+    def __init__(self, directory: Path, *, sends: bool = True) -> None:
+        """The answers are in `directory/answers.jsonl`."""
+        self._cache = Cache(directory / ANSWERS)
+        self._sends = sends
+        self._awaited: dict[str, tuple[ModelServer, list[Request]]] = {}
+
+    def __call__(self, server: ModelServer, requests: Sequence[Request]) -> list[Completion | Failure]:
+        """The answers, in the order of the requests. Raises SapwoodError where the server cannot be used."""
+        if self._sends:
+            if not requests:
+                return []
+            with track(_kind(requests), len(requests)) as advance:
+                return complete(server, requests, self._cache, advance)
+        found = [self._cache.get(request.key(server)) for request in requests]
+        missing = [request for request, answer in zip(requests, found, strict=True) if answer is None]
+        if missing:
+            self._awaited.setdefault(server.model, (server, []))[1].extend(missing)
+        return [answer or AWAITED for answer in found]
+
+    def read_batch(self, files: Sequence[Path]) -> Counter[str]:
+        """Takes in the result files of a batch service: how many lines were `answered`, and why others were not."""
+        counts: Counter[str] = Counter()
+        for file in files:
+            counts += read_batch(file, self._cache)
+        return counts
+
+    def write_awaited(self, directory: Path) -> list[Path]:
+        """Writes the collected requests as batch files, in place of those of before, and returns them."""
+        for stale in directory.glob("*.jsonl"):
+            stale.unlink()
+        return [
+            path
+            for model, (server, requests) in self._awaited.items()
+            for path in write_batch(directory, re.sub(r"[^\w.-]+", "-", model), server, requests)
+        ]
+
+
+def _kind(requests: Sequence[Request]) -> str:
+    """The name of the prompts, for the progress bar: that of all requests, or that of the first and a sign for more."""
+    names = list(dict.fromkeys(request.prompt.partition("@")[0].rpartition("/")[2] for request in requests))
+    return names[0] + (" …" if len(names) > 1 else "") if names[0] else "requests"

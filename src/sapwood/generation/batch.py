@@ -1,0 +1,86 @@
+"""OpenAI batch files: requests that somebody else has answered, `vllm run-batch` or a provider's batch service."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import orjson
+
+from sapwood.errors import SapwoodError
+from sapwood.files import atomic_file
+from sapwood.generation.cache import Cache, Completion, Request
+from sapwood.recipe.server import ModelServer
+
+LINES = 50_000
+"""Requests in a file at most: OpenAI's limit."""
+BYTES = 190 * 10**6
+"""Of a file at most; OpenAI's limit is 200 MB."""
+
+_URL = "/v1/chat/completions"
+
+
+def write_batch(directory: Path, name: str, server: ModelServer, requests: Iterable[Request]) -> list[Path]:
+    """Writes the requests into `directory/NAME-00000.jsonl` and on, each once, and returns the files."""
+    paths = []
+    for number, lines in enumerate(_portions(_lines(server, requests))):
+        path = directory / f"{name}-{number:05d}.jsonl"
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(b"".join(lines))
+        paths.append(path)
+    return paths
+
+
+def read_batch(path: Path, cache: Cache) -> Counter[str]:
+    """Takes the answers in a result file into the cache. Counts `answered`, and the others by why they are not.
+
+    Raises SapwoodError where there is no such file, or it holds no results.
+    """
+    if not path.is_file():
+        raise SapwoodError(f"There is no file {path} of answers.")
+    counts: Counter[str] = Counter()
+    with path.open("rb") as file:
+        for line in file:
+            if line.strip():
+                counts[_take(line, cache)] += 1
+    if not counts["answered"]:
+        found = ", ".join(f"{count} lines: {reason}" for reason, count in counts.items()) or "it is empty"
+        raise SapwoodError(f"{path} holds no answers ({found}). It must be what a batch service wrote.")
+    return counts
+
+
+def _take(line: bytes, cache: Cache) -> str:
+    """Takes in the answer of one line, and says what became of it."""
+    try:
+        result = orjson.loads(line)
+        key, response = result["custom_id"], result["response"]
+        if result.get("error") is not None or response is None:
+            return f"failed: {str(result.get('error'))[:100]}"
+        if response["status_code"] != 200:
+            return f"status {response['status_code']}"
+        completion = Completion.from_body(response["body"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "not a result of OpenAI's form"
+    if cache.get(key) is None:
+        cache.put(key, completion)
+    return "answered"
+
+
+def _lines(server: ModelServer, requests: Iterable[Request]) -> Iterator[bytes]:
+    for key, request in {request.key(server): request for request in requests}.items():
+        line = {"custom_id": key, "method": "POST", "url": _URL, "body": request.body(server)}
+        yield orjson.dumps(line) + b"\n"
+
+
+def _portions(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    portion: list[bytes] = []
+    size = 0
+    for line in lines:
+        if portion and (len(portion) == LINES or size + len(line) > BYTES):
+            yield portion
+            portion, size = [], 0
+        portion.append(line)
+        size += len(line)
+    if portion:
+        yield portion
