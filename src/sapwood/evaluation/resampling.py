@@ -53,7 +53,7 @@ def bootstrap(pairs: Pairs, confidence: float = 0.95, *, resamples: int = 1999, 
     The symmetric studentised bootstrap (Hall, The Bootstrap and Edgeworth Expansion, 1992, section 3.6): in place of
     Student's t the distribution of |R* - R| / SE* over the resamples, but never narrower than by Student's t, since
     resamples of few flips hold fewer still. For scores that are far from normal and clusters of very different sizes.
-    Percentile and BCa intervals were measured and cover less (docs/statistics.md). Infinite with one cluster.
+    Percentile and BCa intervals were measured and cover less. Infinite with one cluster.
     """
     a = cluster_sums(pairs.differences * pairs.weights, pairs.clusters)
     b = cluster_sums(pairs.weights, pairs.clusters)

@@ -29,7 +29,7 @@ class SeededChange:
 
         Each is by Student's t with its own degrees of freedom (Howe, 1974, JASA 69:789; Graybill and Wang, 1980, JASA
         75:869, for sums of variances). Satterthwaite's degrees of freedom for the sum cover too little with two to
-        four seeds, and a bootstrap of seeds and items far too little (docs/statistics.md).
+        four seeds, and a bootstrap of seeds and items far too little.
         """
         half = math.hypot(*(estimate.value - estimate.interval(confidence)[0] for estimate in (self.seeds, self.items)))
         return self.value - half, self.value + half

@@ -41,7 +41,7 @@ def stacked(rows: Mapping[str, Mapping[str, float]], colors: Mapping[str, str], 
             "bargap": 0.35,
             "xaxis": {**axes.axis(), "range": [0, 1], "tickformat": ".0%", "zeroline": False},
             "yaxis": axes.name_axis(names),
-            "annotations": [axes.measure(f"share of the {unit} of each source")],
+            "annotations": [axes.measure(f"share of the {unit}")],
         },
     }
 
