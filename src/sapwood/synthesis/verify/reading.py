@@ -128,7 +128,7 @@ def _is_formula(text: str) -> bool:
 
 
 def _words(text: str) -> str:
-    words = _TEXT.sub(r"\1", text.translate(_IN_WORDS).casefold())
+    words = _TEXT.sub(r"\1", text.translate(_IN_WORDS).translate(_LOWERED).casefold())
     for pattern, replacement in _NORMALISED:
         words = pattern.sub(replacement, words)
     return words.strip()
