@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import threading
+from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sapwood.synthesis.verify.equal import is_comparable, same_answers
+from sapwood.synthesis.verify.reading import read_answer
 
 pytest.importorskip("math_verify")
 
@@ -47,6 +49,8 @@ SAME = [
     ("F=ma", "F = m a"),
     ("H2O", r"\text{H}_2\text{O}"),
     ("Na^+", "Na⁺"),
+    ("SO_4^{2-}", "SO₄²⁻"),
+    ("12/2", "6"),
     ("The Cell Wall", "cell wall."),
     ("well-known", "well known"),
     ("α-decay", "alpha decay"),
@@ -103,6 +107,20 @@ def test_an_answer_is_the_same_as_itself(one: str) -> None:
 @given(st.integers(-(10**9), 10**9), st.integers(-(10**9), 10**9))
 def test_integers_are_the_same_only_if_they_are_equal(one: int, two: int) -> None:
     assert same_answers(str(one), f"{two:,}") == (one == two)
+
+
+@given(st.integers(0, 10000), st.integers(1, 999), st.sampled_from(["{}/{}", "{} / {}", r"\frac{{{}}}{{{}}}"]))
+def test_fractions_are_what_they_say(over: int, under: int, written: str) -> None:
+    number = read_answer(written.format(over, under)).number
+    assert number is not None
+    assert (number.value, number.exact) == (Fraction(over, under), True)
+
+
+@given(*[st.integers(1, 99)] * 3, st.sampled_from(["{} {}/{}", r"{}\frac{{{}}}{{{}}}"]))
+def test_mixed_numbers(whole: int, over: int, under: int, written: str) -> None:
+    number = read_answer(written.format(whole, over, under)).number
+    assert number is not None
+    assert number.value == whole + Fraction(over, under)
 
 
 @given(st.floats(1e-30, 1e30), st.floats(-0.02, 0.02).filter(lambda share: abs(abs(share) - 0.005) > 1e-4))

@@ -34,6 +34,16 @@ def test_the_rate_must_lie_between(tmp_path: Path, rights: int, between: tuple[f
     assert found.prompt_tokens == 88
 
 
+@pytest.mark.parametrize("rights", [3, 7])
+def test_rates_at_the_bounds_are_kept(tmp_path: Path, rights: int) -> None:
+    say = in_turn({"Q?": [answered("1")] * rights + [answered("2")] * (10 - rights)})
+    with serving(say) as (server, _):
+        stage = PassRateStage(PassRate(server=server, samples=10, between=(0.3, 0.7)))
+        (found,) = stage.check([item("Q?", "1")], asking(tmp_path))
+    assert isinstance(found, Verdict)
+    assert found.passed
+
+
 def test_multiple_choice_is_asked_in_many_orders(tmp_path: Path) -> None:
     def guesses(prompt: str, before: int) -> str:
         return answered(sorted(options_of(prompt))[before % 4])

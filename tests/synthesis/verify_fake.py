@@ -48,8 +48,11 @@ def serving(say: Say) -> Iterator[tuple[ModelServer, Counter[str]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    class Patient(ThreadingHTTPServer):
+        request_queue_size = 128  # with 5, a client that comes with more has to knock again after a second
+
+    server = Patient(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield ModelServer(url=f"http://127.0.0.1:{server.server_port}/v1", model="fake"), asked
     finally:

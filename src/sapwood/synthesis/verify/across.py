@@ -65,6 +65,8 @@ class AcrossStage(Stage):
         )
 
     def check(self, items: Sequence[Item], ask: Ask) -> list[Verdict | Failure | None]:
+        if not items:
+            return []
         found = self._search.nearest(items, ask)
         questions = [
             [] if isinstance(candidates, Failure) else [self._question(item, number) for number in candidates.numbers]

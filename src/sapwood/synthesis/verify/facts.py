@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -62,13 +63,13 @@ class FactsStage(Stage):
 
     def _verdict(self, replies: Replies) -> Verdict:
         words = Counter(word_of(sections) for sections in replies.sections)
-        share = words["yes"] / len(replies.sections)
+        share = Fraction(words["yes"], len(replies.sections))
         passed = share >= self.settings.agreement
         against = next(word for word, _ in words.most_common() if word != "yes") if not passed else None
         return Verdict(
             passed=passed,
             reason="" if passed else _REASONS[against],
-            score=share,
+            score=float(share),
             detail={"reasons": [sections["reason"] for sections in replies.sections if sections is not None]},
             prompt_tokens=replies.prompt_tokens,
             completion_tokens=replies.completion_tokens,

@@ -35,6 +35,5 @@ class PassRateStage(Stage):
 
     def _judge(self, tally: Tally) -> Verdict:
         lowest, highest = self.settings.between
-        if tally.share < lowest:
-            return tally.verdict("too hard")
-        return tally.verdict("too easy" if tally.share > highest else "")
+        rate = float(tally.share)
+        return tally.verdict("too hard" if rate < lowest else "too easy" if rate > highest else "")

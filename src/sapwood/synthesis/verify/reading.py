@@ -192,14 +192,15 @@ _ASSIGNMENT = re.compile(
 )
 _NUMBER = re.compile(
     r"(?P<sign>[+-]?) ?(?:10\^\{(?P<power_alone>-?\d{1,3})\}"
-    r"|(?:(?P<whole>\d{1,30}) ?(?=\\frac|\d+ ?/))?(?:\\frac ?\{ ?(?=\d+ ?\} ?\{ ?\d+ ?\}))?"
+    r"|(?:(?P<whole>\d{1,30})(?: ?(?=\\frac)| (?=\d+ ?/)))?(?:\\frac ?\{ ?(?=\d+ ?\} ?\{ ?\d+ ?\}))?"
     r"(?P<over>\d{1,30})(?: ?/ ?| ?\} ?\{ ?)(?P<under>\d{1,30})(?: ?\})?"
     r"|(?P<digits>\d{1,3}(?:[, ]\d{3})+(?:\.\d{1,30})?|\d{1,60}(?:\.\d{0,60})?|\.\d{1,60})"
     r"(?: ?(?:\\times|\\cdot|\*|x) ?10 ?\^\{(?P<power>-?\d{1,3})\})?)"
 )
 _BEFORE_UNIT = re.compile(r"(?:[\d)}\]]|\\pi)(?= ?(?:[A-Za-zμΩÅ°%‰\u4e00-\u9fff]|\\(?:mu|Omega|%)))")
 _RANGE = re.compile(r"\d[\d.]*(?: ?[-–—~～] ?\d[\d.]*)+")
-_NAME = re.compile(r"[A-Za-z][\w{}()]*")
+_NAME = re.compile(r"[A-Za-z][\w{}()]*(?:\^?\{?\d*[+-]\}?)?")
+"""Of a substance, an ion or anything else: `H_2O`, `Ca^{2+}`."""
 _NORMALISED = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (

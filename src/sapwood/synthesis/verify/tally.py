@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from sapwood.synthesis.stage import Verdict
@@ -21,29 +22,29 @@ class Tally:
     replies: Replies
 
     @property
-    def share(self) -> float:
+    def share(self) -> Fraction:
         """How many of all replies gave the item's answer. Replies that cannot be read gave none."""
-        return dict(self.counts).get(self.given, 0) / len(self.replies.sections)
+        return Fraction(dict(self.counts).get(self.given, 0), len(self.replies.sections))
 
     @property
-    def majority(self) -> tuple[str, float]:
+    def majority(self) -> tuple[str, Fraction]:
         """The most frequent answer, and its share of all replies; empty where no reply can be read."""
         answer, count = self.counts[0] if self.counts else ("", 0)
-        return answer, count / len(self.replies.sections)
+        return answer, Fraction(count, len(self.replies.sections))
 
     def verdict(self, reason: str = "") -> Verdict:
         """The verdict with the answers as evidence. `reason` is why the item did not pass, or empty."""
         answer, share = self.majority
         detail: dict[str, Any] = {
             "majority": answer,
-            "majority_share": share,
+            "majority_share": float(share),
             "answers": [{"answer": text, "count": count} for text, count in self.counts],
             "unreadable": len(self.replies.sections) - sum(count for _, count in self.counts),
         }
         return Verdict(
             passed=not reason,
             reason=reason,
-            score=self.share,
+            score=float(self.share),
             detail=detail,
             prompt_tokens=self.replies.prompt_tokens,
             completion_tokens=self.replies.completion_tokens,

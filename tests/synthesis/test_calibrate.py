@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sapwood.proportion import wilson
+from sapwood.synthesis.verify.calibrate import Point, choose, curve, least_rows
+
+ROWS = st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.4, 0.6, 0.8, 1.0]), st.booleans()), max_size=60)
+
+
+def test_an_example() -> None:
+    rows = [(1.0, True), (1.0, True), (0.6, True), (0.6, False), (0.2, False)]
+    assert curve(rows) == [Point(0.2, 5, 3, 3), Point(0.6, 4, 3, 3), Point(1.0, 2, 2, 3)]
+    lowest, middle, highest = curve(rows)
+    assert (lowest.precision, middle.precision, highest.precision) == (0.6, 0.75, 1.0)
+    assert (lowest.recall, middle.recall, highest.recall) == (1.0, 1.0, 2 / 3)
+    assert middle.interval == wilson(3, 4)
+
+
+def test_the_lowest_threshold_that_is_good_enough_for_sure() -> None:
+    rows = [(1.0, True)] * 95 + [(0.8, True)] * 90 + [(0.8, False)] * 2 + [(0.6, True)] * 20 + [(0.6, False)] * 10
+    chosen = choose(curve(rows), 0.95)
+    assert chosen is not None
+    assert chosen.threshold == 0.8
+    assert chosen.interval[0] >= 0.95
+    assert choose(curve(rows), 0.99) is None
+    lenient = choose(curve(rows), 0.9)
+    assert lenient is not None
+    assert lenient.threshold == 0.6
+
+
+@given(ROWS)
+def test_every_point_says_what_its_threshold_keeps(rows: list[tuple[float, bool]]) -> None:
+    points = curve(rows)
+    assert [point.threshold for point in points] == sorted({score for score, _ in rows})
+    for point in points:
+        kept = [right for score, right in rows if score >= point.threshold]
+        assert (point.kept, point.right) == (len(kept), sum(kept))
+        assert point.interval[0] <= point.precision <= point.interval[1]
+        assert point.recall == point.right / point.all_right if point.all_right else math.isnan(point.recall)
+    assert curve(reversed(rows)) == points
+
+
+@given(ROWS, st.floats(0.01, 0.99))
+def test_what_is_chosen_reaches_the_precision_and_nothing_below_does(
+    rows: list[tuple[float, bool]], precision: float
+) -> None:
+    points = curve(rows)
+    chosen = choose(points, precision)
+    reaching = [point.threshold for point in points if wilson(point.right, point.kept)[0] >= precision]
+    assert (None if chosen is None else chosen.threshold) == min(reaching, default=None)
+
+
+@pytest.mark.parametrize(("precision", "rows"), [(0.0, 1), (0.5, 4), (0.9, 35), (0.95, 73), (0.99, 381)])
+def test_how_many_it_takes(precision: float, rows: int) -> None:
+    """Of n that are all right the lower bound is n / (n + z²), and so n = z² p / (1 - p): 3.8415 * 19 = 72.99."""
+    assert least_rows(precision) == rows
+    assert wilson(rows, rows)[0] >= precision
+    with pytest.raises(ValueError, match="cannot be shown"):
+        least_rows(1.0)
