@@ -172,7 +172,7 @@ def _any_of(words: Iterable[str], language: str) -> re.Pattern[str]:
     return re.compile(alternatives if language == "zh" else rf"(?<![\w\\-])(?:{alternatives})(?![\w-])", re.IGNORECASE)
 
 
-_NUMBER = re.compile(r"(?<![A-Za-z_\\.\d])(?!10\s*\^)\d+(?:,\d{3})*(?:\.\d+)?(?!\d|\.\d|(?:st|nd|rd|th)\b)")
+_NUMBER = re.compile(r"(?<![A-Za-z_\\.\d])(?!10\s*\^)\d+(?:,\d{3})*(?:\.\d+)?(?!\d|\.\d|(?:st|nd|rd|th)\b)", re.ASCII)
 _LABEL_BEFORE = re.compile(
     r"(?:step|case|figure|table|eq\.?|equation|part|步骤|情况|图|表|式|第)\s*\(?$", re.IGNORECASE
 )
