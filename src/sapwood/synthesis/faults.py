@@ -69,7 +69,8 @@ def fault(item: Item, prompt: Prompt) -> str | None:
 
 
 def _parts(item: Item) -> list[str]:
-    return [item.question, item.answer, item.reasoning, *item.choices]
+    """What is to be read. A program may have addresses and the like in it."""
+    return [item.question, "" if item.tests else item.answer, item.reasoning, *item.choices]
 
 
 def _is_placeholder(item: Item, prompt: Prompt) -> bool:
