@@ -269,7 +269,7 @@ OTHER_LANGUAGES = {
     "zh": "一个质量为2.0千克的钢块在水平的钢制地面上滑动，动摩擦因数为0.30，"
     "求它受到的滑动摩擦力的大小和方向，并说明理由。",
     "de": "Ein Block aus Stahl mit einer Masse von 2,0 Kilogramm gleitet auf einem waagrechten Boden aus Stahl. "
-    "Wie groß ist die Reibungskraft, die auf ihn wirkt, wenn die Reibungszahl bekannt ist und der Boden überall glatt ist?",
+    "Wie groß ist die Reibungskraft, die auf ihn wirkt, wenn man die Reibungszahl kennt und der Boden glatt ist?",
     "ru": "Стальной брусок массой два килограмма скользит по горизонтальному стальному полу. Найдите силу трения, "
     "которая на него действует, если известен коэффициент трения скольжения, и объясните ответ.",
 }
