@@ -11,18 +11,10 @@ from sapwood.synthesis.disciplines import discipline_name
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.prompt import load_prompt
 
-FORMATS = [
-    "problem-solution",
-    "multiple-choice",
-    "short-answer",
-    "multi-step",
-    "table-reading",
-    "explanation",
-    "dialogue",
-]
 LANGUAGES = ["en", "zh"]
-DIFFICULTIES = list(Synthesis.model_fields["difficulty"].default)
 FROM_THE_PASSAGE = ["multiple-choice", "short-answer", "table-reading", "explanation", "dialogue"]
+FORMATS = ["problem-solution", "multi-step", *FROM_THE_PASSAGE]
+DIFFICULTIES = list(Synthesis.model_fields["difficulty"].default)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

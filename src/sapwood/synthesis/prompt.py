@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -133,16 +134,14 @@ class Prompt:
         names = list(self.content.sections)
         headings = "|".join(f"({re.escape(section.heading)})" for section in self.content.sections.values())
         # Models like to set headings in bold, to put a colon behind them, and in Chinese to write wide brackets.
-        marks = list(
-            re.finditer(rf"^[#* \t]*[\[【［](?:{headings})[\]】］][*:：]*", text, re.IGNORECASE | re.MULTILINE)
-        )
-        ends = [*(mark.start() for mark in marks[1:]), len(text)][: len(marks)]
+        heading = re.compile(rf"^[#* \t]*[\[【［](?:{headings})[\]】］][*:：]*", re.IGNORECASE | re.MULTILINE)
+        marks = list(heading.finditer(text))
         found: dict[str, str] = {}
-        for mark, end in zip(marks, ends, strict=True):
+        for mark, following in itertools.zip_longest(marks, marks[1:]):
             name = names[(mark.lastindex or 1) - 1]
             if name in found:
                 raise FormError("a section twice")
-            found[name] = text[mark.end() : end].strip()
+            found[name] = text[mark.end() : following.start() if following else None].strip()
         return self._complete(found)
 
     def _from_json(self, text: str) -> dict[str, str]:

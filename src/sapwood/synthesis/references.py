@@ -57,7 +57,7 @@ _PASSAGES = _any(
         r"文章(?:中|里|指出|提到|认为|所述|所说)|原文(?:中|里|指出|提到)",
         rf"{_NOT_THIS}本文(?![件档字本])|(?<![网线以])上文(?![件档字章化明])|(?<!应)该文(?:中|章|指出|提到|认为)",
         r"(?:前面|上面|之前|前文|上文)所?(?:述|说|提到|讲到|介绍)",
-        r"(?<!》)(?:作者|笔者)(?:认为|指出|提到|介绍)",
+        r"(?<!》)(?<!》的)(?:作者|笔者)(?:认为|指出|提到|介绍)",
     ]
 )
 _FOLLOWING = _any(
@@ -92,7 +92,8 @@ _TABLES = _any(
 _PARTS = _any(
     [
         r"\b(?:in|from|see) (?:section|chapter|example|exercise|appendix|listing|lesson|unit) \d+(?:\.\d+)*\b(?! of\b)",
-        r"\b(?:in|from|of) (?:this|the (?:previous|preceding|next|last|earlier)) (?:section|chapter|lesson|unit)\b",
+        r"\b(?:in|from|of) (?:this|the (?:previous|preceding|next|last|earlier)) (?:section|chapter|lesson|unit)\b"
+        r"(?! of the\b)",
         r"\bthe (?:previous|preceding|earlier) (?:problem|exercise|example|section|chapter)s?\b",
         r"\bas (?:we )?(?:have )?(?:mentioned|discussed|seen|noted|described|explained|saw) "
         r"(?:earlier|previously|before)\b",
