@@ -10,6 +10,8 @@ from typing import Any
 from jinja2 import StrictUndefined, TemplateError, Undefined
 from jinja2.sandbox import SandboxedEnvironment
 
+from sapwood.evaluation.extract import take_answer
+
 _LETTERED = re.compile(r"^\s*\(?[A-J][)）.．、:：]\s*", re.MULTILINE)
 
 
@@ -54,10 +56,17 @@ def without_letter(options: list[str]) -> list[str]:
     return [_LETTERED.sub("", option, count=1).strip() for option in options]
 
 
+def _boxed(text: str) -> str:
+    answer = take_answer(text, ["boxed"])
+    if answer is None:
+        raise ValueError(f"there is no \\boxed{{}} in {text[:60]!r}")
+    return answer
+
+
 @cache
 def _environment() -> SandboxedEnvironment:
     environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
-    environment.filters |= {"split_options": split_options, "without_letter": without_letter}
+    environment.filters |= {"boxed": _boxed, "split_options": split_options, "without_letter": without_letter}
     return environment
 
 
