@@ -20,7 +20,7 @@ def judge_choice(
     item = question.item
     taken = preferred(item.options, loglikelihoods)
     counts = task.counts if task.counts in taken else next(iter(taken))
-    cloze = loglikelihoods.get("cloze")
+    right = [*loglikelihoods.get("solution", ()), *loglikelihoods.get("cloze", ())[item.gold :]]
     return ItemResult(
         id=item.id,
         subject=item.subject,
@@ -29,8 +29,8 @@ def judge_choice(
         gold=item.letter,
         prediction=letter(taken[counts]),
         scores={measure: float(option == item.gold) for measure, option in taken.items()},
-        bits=None if cloze is None else -cloze[item.gold] / math.log(2),
-        bytes=None if cloze is None else len((task.delimiter + item.answer).encode()),
+        bits=-right[0] / math.log(2) if right else None,
+        bytes=len((task.delimiter + item.answer).encode()) if right else None,
         options=item.options,
         loglikelihoods={form: tuple(values) for form, values in loglikelihoods.items()},
         cut=cut,
@@ -48,8 +48,8 @@ def preferred(options: Sequence[str], loglikelihoods: Mapping[Form, Sequence[flo
     if "cloze" in loglikelihoods:
         cloze = np.array(loglikelihoods["cloze"])
         values["cloze"] = cloze
-        values["cloze-characters"] = cloze / np.array([len(option) for option in options])
-        values["cloze-bytes"] = cloze / np.array([len(option.encode()) for option in options])
+        values["cloze-characters"] = cloze / np.array([max(1, len(option)) for option in options])
+        values["cloze-bytes"] = cloze / np.array([max(1, len(option.encode())) for option in options])
         if "unconditional" in loglikelihoods:
             values["cloze-pmi"] = cloze - np.array(loglikelihoods["unconditional"])
     if "letters" in loglikelihoods:

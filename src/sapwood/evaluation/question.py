@@ -14,7 +14,7 @@ from sapwood.recipe.task import Task
 
 Form = Literal["cloze", "unconditional", "letters", "solution"]
 """What is made likely or not: the options after the question; the options after nothing; their letters after the
-question with the options; the solution after the question."""
+question with the options; the solution, or the right option, after the question."""
 
 
 class Pair(NamedTuple):
@@ -30,7 +30,7 @@ class Question:
 
     item: TaskItem
     pairs: Mapping[Form, tuple[Pair, ...]]
-    """Of a choice one pair for each option; of the form `solution` one."""
+    """One pair for each option; of the form `solution` one alone."""
     prompt: str | None
     """What a text is generated from; None where none is."""
 
@@ -58,8 +58,11 @@ def _question(task: Task, item: TaskItem, words: _Words) -> Question:
     pairs: dict[Form, tuple[Pair, ...]] = {}
     if task.cloze is not None:
         context = words.context("cloze", item)
-        pairs["cloze"] = tuple(Pair(context, option) for option in options)
-        pairs["unconditional"] = tuple(Pair("", option) for option in options)
+        if task.counts.startswith("cloze") or not task.shots.count:
+            pairs["cloze"] = tuple(Pair(context, option) for option in options)
+            pairs["unconditional"] = tuple(Pair("", option) for option in options)
+        else:  # every option costs as much as the shots are long, and only the right one is needed for bits per byte
+            pairs["solution"] = (Pair(context, options[item.gold]),)
     if task.letters is not None:
         context = words.context("letters", item)
         names = [task.delimiter + letter(number) for number in range(len(options))]

@@ -126,7 +126,7 @@ def _item(task: Task, row: Row) -> TaskItem:
     answer = read(task.answer, row)
     if task.options is not None:
         listed = read(task.options, row)
-        if not isinstance(listed, list | tuple) or len(listed) < 2 or not all(str(option).strip() for option in listed):
+        if not isinstance(listed, list | tuple) or len(listed) < 2:
             raise ValueError(f"`{task.options}`: found {listed!r}, which is no list of two or more options")
         options = tuple(str(option) for option in listed)
         gold = _gold(answer, options)
