@@ -27,7 +27,9 @@ def choices(count: int = 6, options: int = 4) -> list[dict[str, Any]]:
 
 def problems(count: int = 5) -> list[dict[str, Any]]:
     """Sums with solutions."""
-    return [{"question": f"{n} + {n + 1}", "answer": str(2 * n + 1), "work": f"it is {2 * n + 1}"} for n in range(count)]
+    return [
+        {"question": f"{n} + {n + 1}", "answer": str(2 * n + 1), "work": f"it is {2 * n + 1}"} for n in range(count)
+    ]
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:

@@ -39,7 +39,9 @@ def test_shots_are_solved_in_the_form_that_is_asked(exam: Path) -> None:
     write_rows(exam / "shots.jsonl", [{**choices(9)[8], "options": ["no", "yes"], "answer": 1}])
     shots = Shots(count=1, files=["shots.jsonl"])
     question = put(choice_task(shots=shots), exam)[0]
-    assert question.pairs["cloze"][0].context.startswith("Q: the tree adds a wood of\nA: yes\n\nQ: the tree adds a ring")
+    assert question.pairs["cloze"][0].context.startswith(
+        "Q: the tree adds a wood of\nA: yes\n\nQ: the tree adds a ring"
+    )
     assert "A. no\nB. yes\nA: B\n\nQ:" in question.pairs["letters"][0].context
     asked = put(writing_task(shots=Shots(count=2)), exam)[4]
     assert asked.prompt == "Q: 0 + 1\nA: it is 1\n\nQ: 1 + 2\nA: it is 3\n\nQ: 4 + 5\nA:"

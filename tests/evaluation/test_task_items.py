@@ -14,7 +14,7 @@ from exams import choice_task, choices, write_rows
 
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.task_item import load_task_items
-from sapwood.recipe.task import Shots, Task
+from sapwood.recipe.task import Task
 
 
 def content() -> bytes:
@@ -59,7 +59,8 @@ def test_the_file_of_a_package_is_found_without_running_it(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize(
-    ("answer", "gold"), [(2, 2), ("C", 2), (" c ", None), ("C.", None), ("blue", 1), (4, None), (True, None), (None, None)]
+    ("answer", "gold"),
+    [(2, 2), ("C", 2), (" c ", None), ("C.", None), ("blue", 1), (4, None), (True, None), (None, None)],
 )
 def test_right_answers_are_numbers_letters_or_options(tmp_path: Path, answer: Any, gold: int | None) -> None:
     write_rows(tmp_path / "exam.jsonl", [{**choices(1)[0], "options": ["red", "blue", "green", "B"], "answer": answer}])
@@ -77,7 +78,9 @@ def test_a_letter_is_a_letter_even_where_an_option_reads_the_same(tmp_path: Path
 
 def test_what_is_missing_is_said_with_what_is_there(tmp_path: Path) -> None:
     write_rows(tmp_path / "exam.jsonl", [*choices(2), {"question": "why?", "options": ["a", "b"]}])
-    with pytest.raises(SapwoodError, match=r"item 2 of exam: `answer`: 'answer' is undefined.*fields question, options"):
+    with pytest.raises(
+        SapwoodError, match=r"item 2 of exam: `answer`: 'answer' is undefined.*fields question, options"
+    ):
         load_task_items(choice_task(subject=None), tmp_path)
     (tmp_path / "exam.jsonl").write_text('{"a": 1}\n{"b": \n')
     with pytest.raises(SapwoodError, match=r"exam.jsonl, line 2, is no JSON"):
@@ -115,14 +118,13 @@ def test_a_limit_chooses_the_same_items_wherever_they_stand(tmp_path: Path) -> N
     assert len(some) == 7
 
 
-def test_the_fingerprint_knows_items_and_shots(tmp_path: Path) -> None:
+def test_the_fingerprint_knows_the_items_and_not_where_they_lie(tmp_path: Path) -> None:
     write_rows(tmp_path / "exam.jsonl", choices())
-    write_rows(tmp_path / "shots.jsonl", choices(2))
-    task = choice_task(shots=Shots(count=1, files=["shots.jsonl"]))
-    before = load_task_items(task, tmp_path).fingerprint
-    assert load_task_items(task, tmp_path).fingerprint == before
-    write_rows(tmp_path / "shots.jsonl", choices(3))
-    assert load_task_items(task, tmp_path).fingerprint != before
+    write_rows(tmp_path / "elsewhere" / "other.jsonl", choices())
+    before = load_task_items(choice_task(), tmp_path).fingerprint
+    assert load_task_items(choice_task(files="elsewhere/other.jsonl"), tmp_path).fingerprint == before
+    write_rows(tmp_path / "exam.jsonl", [*choices(5), {**choices(6)[5], "remark": "new"}])
+    assert load_task_items(choice_task(), tmp_path).fingerprint != before
 
 
 def test_options_are_found_in_text_and_rid_of_letters(tmp_path: Path) -> None:

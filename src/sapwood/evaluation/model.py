@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -11,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from sapwood.backbone.encode import Encoder
 from sapwood.backbone.load import load_tokenizer
 from sapwood.likelihood.documents import BATCH_LOGITS, BATCH_TOKENS, WINDOW, DocumentModel
+from sapwood.likelihood.precision import autocast_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,10 @@ class EvaluatedModel:
     """The arithmetic, if not that of the weights."""
 
     @staticmethod
-    def open(directory: Path) -> EvaluatedModel:
-        """Loads the model in a directory, as `DocumentModel.open` does."""
-        opened = DocumentModel.open(directory)
-        return EvaluatedModel.of(opened.model, directory, opened.autocast)
+    def open(directory: Path, precision: Literal["auto", "bf16", "fp32"] = "auto") -> EvaluatedModel:
+        """Loads the model in a directory, on this process's GPU or the CPU. `auto` is bf16 where it is fast."""
+        model = DocumentModel.open(directory).model
+        return EvaluatedModel.of(model, directory, autocast_type(precision, model.device))
 
     @staticmethod
     def of(model: PreTrainedModel, directory: Path, autocast: torch.dtype | None) -> EvaluatedModel:

@@ -16,6 +16,7 @@ from sapwood.evaluation.question import Question, put_questions
 from sapwood.evaluation.ranks import rank_and_ranks, sum_over_ranks
 from sapwood.evaluation.task_item import TaskItems, load_task_items
 from sapwood.evaluation.writing import judge_writing, require_sandbox
+from sapwood.files import fingerprint
 from sapwood.manifest import Manifest, begin, finished
 from sapwood.recipe.suite import Suite
 from sapwood.recipe.task import Task
@@ -49,7 +50,7 @@ def run_suite(
     results: dict[str, TaskResult] = {}
     for task, found, questions in zip(tasks, loaded, put, strict=True):
         place = directory / task.name
-        planned = _planned(evaluator, task, found, weights)
+        planned = _planned(evaluator, task, found, questions, weights)
         done = first and finished(place, planned) is not None
         if not _first_says(evaluator, done):
             result = run_task(evaluator, task, questions, sandbox)
@@ -86,10 +87,13 @@ def chance_of(task: Task, questions: Sequence[Question]) -> float:
     return sum(1 / len(question.item.options) for question in questions) / len(questions)
 
 
-def _planned(evaluator: Evaluator, task: Task, items: TaskItems, weights: str) -> Manifest:
+def _planned(
+    evaluator: Evaluator, task: Task, items: TaskItems, questions: Sequence[Question], weights: str
+) -> Manifest:
+    asked = fingerprint([question.hash for question in questions])
     return Manifest(
         step="task",
-        inputs={"model": weights, "items": items.fingerprint},
+        inputs={"model": weights, "items": items.fingerprint, "questions": asked},
         settings={"task": _wording(task), **evaluator.settings},
         versions={name: _version(name) for name in ("torch", "transformers", "math-verify")},
         counts={"items": len(items.items)},

@@ -40,6 +40,11 @@ class TaskItem:
     """Everything in the row."""
 
     @property
+    def content(self) -> dict[str, Any]:
+        """What is in the row, without where it stands."""
+        return _content(self.fields)
+
+    @property
     def letter(self) -> str:
         """What the right option is called."""
         return letter(self.gold)
@@ -55,8 +60,8 @@ class TaskItems:
 
     @property
     def fingerprint(self) -> str:
-        """Identifies everything that a model is asked, beside the task's own wording."""
-        return fingerprint([[dict(item.fields) for item in self.items], [dict(item.fields) for item in self.shots]])
+        """Identifies the items and all that is known of them, wherever their files lie."""
+        return fingerprint([[item.id, item.subject, item.cluster, item.answer, item.content] for item in self.items])
 
 
 def load_task_items(task: Task, directory: Path | None) -> TaskItems:
@@ -111,7 +116,7 @@ def _items(task: Task, rows: Iterable[Row]) -> Iterator[TaskItem]:
                 continue
             item = _item(task, row)
         except ValueError as error:
-            there = ", ".join(name for name in row if name not in ("file", "row"))
+            there = ", ".join(_content(row))
             raise SapwoodError(
                 f"Task '{task.name}', item {row['row']} of {row['file']}: {error}. The item has the fields {there}."
             ) from None
@@ -132,7 +137,7 @@ def _item(task: Task, row: Row) -> TaskItem:
         gold = _gold(answer, options)
         answer = options[gold]
     return TaskItem(
-        id=_text(task.id, row) or _hash({name: value for name, value in row.items() if name not in ("file", "row")}),
+        id=_text(task.id, row) or _hash(_content(row)),
         subject=_text(task.subject, row),
         cluster=_text(task.cluster, row),
         question=str(read(task.question, row)),
@@ -160,6 +165,10 @@ def _gold(answer: Any, options: Sequence[str]) -> int:
 def _text(expression: str | None, row: Row) -> str | None:
     value = None if expression is None else read(expression, row)
     return None if value is None else str(value)
+
+
+def _content(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in ("file", "row")}
 
 
 def _hash(content: Any) -> str:
