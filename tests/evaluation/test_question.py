@@ -53,7 +53,7 @@ def test_an_item_is_never_shown_to_itself(exam: Path) -> None:
         for question in put(task, exam):
             shown = question.pairs["letters"][0].context.split("\n\n")
             assert len(shown) == task.shots.count + 1
-            assert len(set(text.split("A:")[0] for text in shown)) == len(shown)
+            assert len({text.split("A:")[0] for text in shown}) == len(shown)
     # Nor where the file with the shots has it too.
     write_rows(exam / "shots.jsonl", choices(2))
     first, *_, last = put(choice_task(shots=Shots(count=1, files=["shots.jsonl"])), exam)

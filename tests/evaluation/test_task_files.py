@@ -93,7 +93,7 @@ def test_shots_may_lie_beside_the_task(tmp_path: Path) -> None:
 )
 def test_mistakes_in_a_task_are_named(tmp_path: Path, change: tuple[str, str], complaint: str) -> None:
     path = written(tmp_path / "exam.yaml", CHOICE.replace(*change))
-    with pytest.raises(RecipeError, match="exam.yaml") as error:
+    with pytest.raises(RecipeError, match=r"exam\.yaml") as error:
         load_task(path)
     assert complaint in str(error.value)
 

@@ -94,8 +94,8 @@ def _planned(
     return Manifest(
         step="task",
         inputs={"model": weights, "items": items.fingerprint, "questions": asked},
-        settings={"task": _wording(task), **evaluator.settings},
-        versions={name: _version(name) for name in ("torch", "transformers", "math-verify")},
+        settings={"task": _wording(task), **evaluator.settings, **_grader(task)},
+        versions={name: _version(name) for name in ("torch", "transformers")},
         counts={"items": len(items.items)},
     )
 
@@ -103,6 +103,11 @@ def _planned(
 def _wording(task: Task) -> dict[str, object]:
     """Everything in a task's file that decides results; where its files lie does not."""
     return task.model_dump(mode="json", exclude={"about": True, "files": True, "package": True, "shots": {"files"}})
+
+
+def _grader(task: Task) -> dict[str, object]:
+    """Who compares formulas: another version may judge otherwise."""
+    return {"math-verify": _version("math-verify")} if task.generates and task.equal == "formula" else {}
 
 
 def _first_says(evaluator: Evaluator, said: bool) -> bool:
