@@ -3,24 +3,27 @@ questions. Skipped where it is not installed."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from exams import choice_task, choices, problems, write_rows, writing_task
 
+from sapwood.errors import SapwoodError
 from sapwood.evaluation.choice import judge_choice
 from sapwood.evaluation.evaluator import TorchEvaluator
 from sapwood.evaluation.model import EvaluatedModel
 from sapwood.evaluation.question import Question, put_questions
 from sapwood.evaluation.task_item import load_task_items
-from sapwood.recipe.suite import load_task
+from sapwood.recipe.suite import Suite, load_task, shipped
 from sapwood.recipe.task import Shots, Task
 
 lm_eval = pytest.importorskip("lm_eval", reason="needs lm-evaluation-harness: pip install 'sapwood[eval]'")
 from sapwood.evaluation.harness import HarnessEvaluator, loglikelihoods_of  # noqa: E402
-from sapwood.evaluation.harness_own import result_of  # noqa: E402
+from sapwood.evaluation.harness_own import result_of, run_own_versions  # noqa: E402
 from sapwood.evaluation.harness_tasks import write_harness_tasks  # noqa: E402
 
 SHIPPED = Path(lm_eval.__file__).parent / "tasks"
@@ -207,3 +210,50 @@ def test_word_problems_are_put_and_continued_as_the_harness_does(
     result = result_of(task, samples)
     assert set(result.scores) == {"exact_match,strict-match", "exact_match,flexible-extract"}
     assert len(result.items) == 5
+
+
+def test_the_harness_knows_its_tasks_by_the_names_that_ours_give() -> None:
+    from lm_eval.tasks import TaskManager
+
+    known = TaskManager().all_tasks
+    names = [task.lm_eval for task in map(load_task, shipped("task")) if task.lm_eval is not None]
+    assert len(names) > 15
+    assert set(names) <= set(known)
+
+
+class Local(HarnessEvaluator):
+    """With the harness's own tasks on local files, and a count of what it runs."""
+
+    runs: list[str]
+    own: Path
+
+    def run(self, tasks: Sequence[str], own: Path | None = None, **given: Any) -> dict[str, list[Any]]:
+        self.runs.extend(tasks)
+        return super().run(tasks, own or self.own, **given)
+
+
+def test_own_versions_are_run_once_and_programs_never(theirs: HarnessEvaluator, tmp_path: Path) -> None:
+    write_rows(tmp_path / "arc-easy-test.jsonl", ARC)
+    write_rows(tmp_path / "exam.jsonl", choices(4))
+    own = own_task("arc-easy", "arc/arc_easy.yaml", tmp_path)
+    local = Local(theirs.model, theirs.settings, tmp_path / "written")
+    object.__setattr__(local, "runs", [])
+    object.__setattr__(local, "own", tmp_path / "own")
+    arc = load_task("arc-easy").model_copy(update={"lm_eval": own, "limit": 5})
+    suite = Suite("test", "", {"arc-easy": arc, "exam": choice_task(letters=None)})
+    first = run_own_versions(local, suite, tmp_path, tmp_path / "out", weights="w")
+    assert (first["arc-easy"].counts, len(first["arc-easy"].items)) == ("acc", 5)
+    assert set(first["exam"].scores) == {"cloze", "cloze-characters", "cloze-bytes", "cloze-pmi"}
+    assert run_own_versions(local, suite, tmp_path, tmp_path / "out", weights="w") == first
+    assert local.runs == [own, "sapwood_exam_cloze"]
+    with pytest.raises(SapwoodError, match="no sandbox"):
+        run_own_versions(
+            local, Suite("test", "", {"humaneval": load_task("humaneval")}), tmp_path, tmp_path, weights=""
+        )
+
+
+def test_a_backend_that_is_missing_is_named(tmp_path: Path) -> None:
+    if importlib.util.find_spec("vllm") is not None:
+        pytest.skip("vLLM is installed")
+    with pytest.raises(SapwoodError, match="vllm"):
+        HarnessEvaluator.open(tmp_path, tmp_path, backend="vllm")

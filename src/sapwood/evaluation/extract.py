@@ -17,10 +17,9 @@ _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
 def take_answer(text: str, ways: Sequence[Take]) -> str | None:
     """What the first of the ways finds; None where none finds anything.
 
-    `boxed` is the content of the last `\\boxed{}`, `hashes` what follows
-    the last `####` on its line, without a unit if it is a number, `number` the last
-    number, `letter` the option that is said to be the answer or else stands alone last, `line` the first line that is
-    not empty, `all` the whole text.
+    `boxed` is the content of the last `\\boxed{}`, `hashes` what follows the last `####` on its line, `number`
+    the last number, `letter` the option that is said to be the answer or else stands alone last, `line` the first line
+    that is not empty, `all` the whole text.
 
     >>> take_answer("So 3 + 4 = 7 apples.", ["boxed", "number"])
     '7'
@@ -50,12 +49,7 @@ def _number(text: str) -> str | None:
 
 def _hashes(text: str) -> str | None:
     found = _HASHES.findall(text)
-    return (_first_number(found[-1]) or found[-1]) if found else None
-
-
-def _first_number(text: str) -> str | None:
-    found = _NUMBER.search(text)
-    return found[0].rstrip(",") if found else None
+    return found[-1] if found else None
 
 
 def _letter(text: str) -> str | None:
