@@ -175,3 +175,21 @@ def test_rolling_windows_of_a_document_add_up(model):
 def test_a_window_of_nothing_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
         rolling_windows(np.array([1, 2]), 0, 0)
+
+
+def test_sequences_that_differ_in_their_last_token_go_through_the_model_once(model):
+    [beginning, other] = _sequences(20, 20)
+    letters = [np.append(beginning, token) for token in (5, 9, 5, 77)]
+    sequences = [letters[0], np.append(other, 5), *letters[1:], letters[0]]
+    contexts = [20, 20, 20, 20, 20, 18]  # one of them is to be predicted from further back
+    rows = []
+    hook = model.register_forward_pre_hook(
+        lambda module, args, given: rows.append(len(given["input_ids"])), with_kwargs=True
+    )
+    scored = score(model, sequences, context=contexts)
+    hook.remove()
+    assert sum(rows) == 3
+    for found, sequence, context in zip(scored, sequences, contexts, strict=True):
+        assert found.tokens == len(sequence) - context
+        assert found.nats == pytest.approx(_by_definition(model, sequence, context), rel=1e-5)
+    assert scored[0] == scored[3]

@@ -49,6 +49,9 @@ def score(
     `max_tokens` bounds a padded batch; `autocast` is the dtype to compute in, if not that of the weights;
     `advance` is told of predicted tokens.
 
+    Sequences that differ in their last token alone, such as a question with the letters of its options, go through the
+    model once.
+
     Where `torch.distributed` is initialised this is a collective: every rank calls it with the same
     arguments, each scores its part of the batches, and all get all the answers. The model may be sharded.
 
@@ -57,10 +60,15 @@ def score(
     contexts = [1] * len(sequences) if context is None else list(context)
     _check(model, sequences, contexts)
     counts = [max(0, len(sequence) - start) for sequence, start in zip(sequences, contexts, strict=True)]
-    scored = [index for index, count in enumerate(counts) if count]
     # A sequence's last token is never an input: it is only predicted.
-    planned = plan_batches([len(sequences[index]) - 1 for index in scored], max_tokens)
-    batches = [[scored[row] for row in batch] for batch in planned]
+    sharing: dict[tuple[int, bytes], list[int]] = {}
+    for index, count in enumerate(counts):
+        if count:
+            inputs = np.asarray(sequences[index][:-1], dtype=np.int64).tobytes()
+            sharing.setdefault((contexts[index], inputs), []).append(index)
+    rows = list(sharing.values())
+    planned = plan_batches([len(sequences[row[0]]) - 1 for row in rows], max_tokens)
+    batches = [[rows[number] for number in batch] for batch in planned]
 
     rank, ranks = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     nats = np.zeros(len(sequences))
@@ -69,11 +77,13 @@ def score(
             turn = batches[first : first + ranks]
             # Ranks of a sharded model must run it equally often: one without a batch of its own repeats another's.
             batch = turn[min(rank, len(turn) - 1)]
-            answer = _score_batch(model, [sequences[index] for index in batch], [contexts[index] for index in batch])
+            answer = _score_batch(
+                model, [[sequences[index] for index in row] for row in batch], [contexts[row[0]] for row in batch]
+            )
             if rank < len(turn):
-                nats[batch] = answer
+                nats[[index for row in batch for index in row]] = answer
             if advance is not None:
-                advance(sum(counts[index] for batch in turn for index in batch))
+                advance(sum(counts[index] for batch in turn for row in batch for index in row))
     if ranks > 1:
         nats = _sum_over_ranks(nats, model.device)
     return [Scored(tokens=count, nats=float(value)) for count, value in zip(counts, nats, strict=True)]
@@ -117,25 +127,26 @@ def _check(model: PreTrainedModel, sequences: Sequence[np.ndarray], contexts: Se
             )
 
 
-def _score_batch(model: PreTrainedModel, rows: Sequence[np.ndarray], contexts: Sequence[int]) -> np.ndarray:
-    """The nats of each row, in float64.
+def _score_batch(model: PreTrainedModel, rows: Sequence[Sequence[np.ndarray]], contexts: Sequence[int]) -> np.ndarray:
+    """The nats of each sequence, in float64. Those of a row have the same inputs.
 
     Rows are padded on the right. No attention mask is needed: under causal attention what comes after a
     token does not reach it.
     """
-    width = max(len(row) for row in rows) - 1
+    width = max(len(row[0]) for row in rows) - 1
     inputs = np.zeros((len(rows), width), dtype=np.int64)
     for number, row in enumerate(rows):
-        inputs[number, : len(row) - 1] = row[:-1]
+        inputs[number, : len(row[0]) - 1] = row[0][:-1]
     skipped = min(contexts) - 1
     logits = model(  # [rows, width - skipped, vocabulary]
         input_ids=torch.from_numpy(inputs).to(model.device), use_cache=False, logits_to_keep=width - skipped
     ).logits
 
-    counts = [len(row) - start for row, start in zip(rows, contexts, strict=True)]
-    row_of = np.repeat(np.arange(len(rows)), counts)
-    column_of = np.concatenate([np.arange(start - 1, len(row) - 1) for row, start in zip(rows, contexts, strict=True)])
-    targets = np.concatenate([row[start:] for row, start in zip(rows, contexts, strict=True)]).astype(np.int64)
+    scored = [(number, start, sequence) for number, start in enumerate(contexts) for sequence in rows[number]]
+    counts = [len(sequence) - start for _, start, sequence in scored]
+    row_of = np.repeat([number for number, _, _ in scored], counts)
+    column_of = np.concatenate([np.arange(start - 1, len(sequence) - 1) for _, start, sequence in scored])
+    targets = np.concatenate([sequence[start:] for _, start, sequence in scored]).astype(np.int64)
     row_at, column_at, target_at = (
         torch.from_numpy(array).to(logits.device) for array in (row_of, column_of - skipped, targets)
     )
@@ -144,7 +155,8 @@ def _score_batch(model: PreTrainedModel, rows: Sequence[np.ndarray], contexts: S
         F.cross_entropy(logits[row, column].float(), target, reduction="none")
         for row, column, target in zip(*(torch.split(at, step) for at in (row_at, column_at, target_at)), strict=True)
     ]
-    return np.bincount(row_of, weights=torch.cat(losses).cpu().numpy(), minlength=len(rows))
+    owner = np.repeat(np.arange(len(scored)), counts)
+    return np.bincount(owner, weights=torch.cat(losses).cpu().numpy(), minlength=len(scored))
 
 
 @contextmanager

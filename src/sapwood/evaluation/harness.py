@@ -1,0 +1,107 @@
+"""lm-evaluation-harness as an evaluator: it has the models, of hf or vLLM, and asks them our questions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from sapwood.errors import SapwoodError
+from sapwood.evaluation.evaluator import Answers
+from sapwood.evaluation.harness_tasks import write_harness_tasks
+from sapwood.evaluation.question import Form, Question
+from sapwood.recipe.task import Task
+
+Backend = Literal["hf", "vllm"]
+Sample = Mapping[str, Any]
+"""What the harness writes down of an item."""
+
+
+@dataclass(frozen=True, slots=True)
+class HarnessEvaluator:
+    """A model that lm-evaluation-harness has loaded, in one process. An `Evaluator`, as our own is."""
+
+    model: Any
+    """The harness's model."""
+    settings: dict[str, Any]
+    """See `Evaluator`."""
+    directory: Path
+    """Where tasks are written for it."""
+
+    @property
+    def device(self) -> torch.device:
+        """See `Evaluator`."""
+        return torch.device("cpu")
+
+    @staticmethod
+    def open(
+        model: Path, directory: Path, *, backend: Backend = "hf", arguments: Mapping[str, Any] | None = None
+    ) -> HarnessEvaluator:
+        """Loads the model in a directory. `arguments` are passed on to the backend, such as `tensor_parallel_size`.
+
+        Raises SapwoodError where the harness or the backend is not installed.
+        """
+        given = {"pretrained": str(model), "batch_size": "auto" if backend == "vllm" else 8, **(arguments or {})}
+        if backend == "hf":
+            given.setdefault("device", "cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            from lm_eval.api.registry import get_model
+
+            loaded = get_model(backend).create_from_arg_obj(given)
+        except ModuleNotFoundError as error:
+            missing = f"sapwood[eval]{' vllm' if backend == 'vllm' else ''}"
+            raise SapwoodError(f"lm-evaluation-harness with {backend}: {error}. pip install {missing}") from None
+        logging.getLogger("lm_eval").setLevel(logging.ERROR)
+        named = {name: str(value) for name, value in given.items() if name not in ("pretrained", "device")}
+        return HarnessEvaluator(loaded, {"evaluator": f"lm-eval {version('lm-eval')} {backend}", **named}, directory)
+
+    def answer(self, task: Task, questions: Sequence[Question]) -> Answers:
+        """See `Evaluator`. Whether it left out the beginning of a prompt the harness does not say."""
+        place = self.directory / task.name
+        names = write_harness_tasks(task, questions, place)
+        samples = self.run(list(names.values()), place)
+        loglikelihoods: list[dict[Form, list[float]]] = [{} for _ in questions]
+        texts = None
+        for form, name in names.items():
+            found = sorted(samples[name], key=lambda sample: int(sample["doc_id"]))
+            if form == "text":
+                texts = [str(sample["resps"][0][0]) for sample in found]
+                continue
+            asked: tuple[Form, ...] = ("cloze", "unconditional") if form == "cloze" else (form,)
+            for sample, question, forms in zip(found, questions, loglikelihoods, strict=True):
+                values = loglikelihoods_of(sample)
+                for known in asked:
+                    count = len(question.pairs[known])
+                    forms[known], values = values[:count], values[count:]
+        return Answers(loglikelihoods, texts, [False] * len(questions))
+
+    def run(
+        self, tasks: Sequence[str], own: Path | None = None, *, shots: int | None = None, limit: int | None = None
+    ) -> dict[str, list[Sample]]:
+        """Has the harness run tasks of its own, or of those in the directory `own`: its samples by task.
+
+        Where a task is a group, those of its members. `limit` takes the first items of each.
+        """
+        from lm_eval import simple_evaluate
+        from lm_eval.tasks import TaskManager
+
+        found = simple_evaluate(
+            model=self.model,
+            tasks=list(tasks),
+            num_fewshot=shots,
+            limit=limit,
+            task_manager=TaskManager(include_path=None if own is None else str(own), include_defaults=own is None),
+            log_samples=True,
+            bootstrap_iters=0,
+        )
+        return dict(found["samples"])
+
+
+def loglikelihoods_of(sample: Sample) -> list[float]:
+    """ln p of everything that was asked for an item, in the harness's order."""
+    return [float(answers[0][0]) for answers in sample["resps"]]

@@ -1,0 +1,131 @@
+"""What a model made of every item of a task, kept so that all statistics can be redone without the model."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sapwood.files import read_json, read_lines, write_json, write_lines
+
+ITEMS = "items.jsonl"
+SUMMARY = "summary.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemResult:
+    """What a model made of one item."""
+
+    id: str
+    subject: str | None = None
+    cluster: str | None = None
+    """What ties items together; an item without one stands for itself."""
+    prompt: str
+    """The hash of everything that was asked: two models can be compared where it is the same."""
+    gold: str
+    """The right answer; of a choice, its letter."""
+    prediction: str = ""
+    """The answer that counts; of a choice, its letter."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """By measure, from 0 to 1."""
+    bits: float | None = None
+    """-log2 p of the right answer (of a choice: of its text; else of its solution) after the question."""
+    bytes: int | None = None
+    """Its length in UTF-8, with what stands between it and the question."""
+    options: tuple[str, ...] = ()
+    loglikelihoods: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """ln p by form: of a choice one for each option."""
+    text: str | None = None
+    """What was generated."""
+    remark: str = ""
+    """How a program ended; why a text has no answer."""
+    cut: bool = False
+    """Whether the beginning of a prompt was left out, because the model cannot read so much."""
+
+    def score(self, measure: str) -> float | None:
+        """From 0 to 1; None where the measure was not taken, or is none of right and wrong, such as `bits`."""
+        return self.scores.get(measure)
+
+    def right(self, measure: str) -> bool:
+        """Whether the answer is wholly right."""
+        return self.scores.get(measure) == 1
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """What a model made of a task."""
+
+    task: str
+    counts: str
+    """The measure that counts."""
+    chance: float
+    """What guessing scores by it."""
+    items: tuple[ItemResult, ...]
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The mean of every measure over the items that have it."""
+        return _means(self.items)
+
+    @property
+    def bits_per_byte(self) -> float | None:
+        """Bits per byte of the right answers, over all items; None where none was scored."""
+        scored = [item for item in self.items if item.bits is not None]
+        length = sum(item.bytes or 0 for item in scored)
+        return sum(item.bits or 0.0 for item in scored) / length if length else None
+
+    @property
+    def value(self) -> float | None:
+        """The measure that counts: a mean score, or bits per byte."""
+        return self.bits_per_byte if self.counts == "bits" else self.scores.get(self.counts)
+
+    def summary(self) -> dict[str, Any]:
+        """Everything but the items, for people and for reports."""
+        subjects: dict[str, list[ItemResult]] = defaultdict(list)
+        for item in self.items:
+            if item.subject is not None:
+                subjects[item.subject].append(item)
+        return {
+            "task": self.task,
+            "counts": self.counts,
+            "chance": self.chance,
+            "items": len(self.items),
+            "value": self.value,
+            "bits_per_byte": self.bits_per_byte,
+            "scores": self.scores,
+            "cut": sum(item.cut for item in self.items),
+            "subjects": {
+                name: {"items": len(items), "scores": _means(items)} for name, items in sorted(subjects.items())
+            },
+        }
+
+    def write(self, directory: Path) -> None:
+        """Writes `items.jsonl` and `summary.json`, each whole or not at all."""
+        write_lines(directory / ITEMS, [asdict(item) for item in self.items])
+        write_json(directory / SUMMARY, self.summary())
+
+
+def read_task_result(directory: Path) -> TaskResult:
+    """Reads what `TaskResult.write` wrote."""
+    summary = read_json(directory / SUMMARY)
+    items = tuple(_item(line) for line in read_lines(directory / ITEMS))
+    return TaskResult(summary["task"], summary["counts"], summary["chance"], items)
+
+
+def _item(record: Mapping[str, Any]) -> ItemResult:
+    forms = {form: tuple(values) for form, values in record["loglikelihoods"].items()}
+    return ItemResult(**{**record, "options": tuple(record["options"]), "loglikelihoods": forms})
+
+
+def _means(items: Iterable[ItemResult]) -> dict[str, float]:
+    by_measure: dict[str, list[float]] = defaultdict(list)
+    for item in items:
+        for measure, score in item.scores.items():
+            by_measure[measure].append(score)
+    return {measure: _mean(scores) for measure, scores in sorted(by_measure.items())}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

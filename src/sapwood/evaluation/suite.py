@@ -1,0 +1,122 @@
+"""Runs a suite: task by task, every item kept, nothing measured twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from sapwood.evaluation.choice import judge_choice
+from sapwood.evaluation.code import Programs
+from sapwood.evaluation.evaluator import Evaluator
+from sapwood.evaluation.item_result import ITEMS, SUMMARY, TaskResult, read_task_result
+from sapwood.evaluation.question import Question, put_questions
+from sapwood.evaluation.ranks import rank_and_ranks, sum_over_ranks
+from sapwood.evaluation.task_item import TaskItems, load_task_items
+from sapwood.evaluation.writing import judge_writing, require_sandbox
+from sapwood.files import fingerprint
+from sapwood.manifest import Manifest, begin, finished
+from sapwood.recipe.suite import Suite
+from sapwood.recipe.task import Task
+
+
+def run_suite(
+    evaluator: Evaluator,
+    suite: Suite,
+    items: Path | None,
+    directory: Path,
+    *,
+    weights: str,
+    sandbox: Programs | None = None,
+) -> dict[str, TaskResult]:
+    """Puts every task of a suite to a model, and returns the results by task, in the suite's order.
+
+    `items` is the directory with the benchmarks' files. Results are written into `directory/TASK`, a task at a time;
+    one that was finished before for these `weights` (a fingerprint), items and settings is read from there. `sandbox`
+    is where programs run that the model writes. On several ranks this is a collective; the first rank writes, and it
+    alone gets the results.
+
+    Raises SapwoodError, before anything is measured, where files or the sandbox are missing, or an item is not what
+    its task's file says.
+    """
+    tasks = list(suite.tasks.values())
+    for task in tasks:
+        require_sandbox(task, sandbox)
+    loaded = [load_task_items(task, items) for task in tasks]
+    put = [put_questions(task, found) for task, found in zip(tasks, loaded, strict=True)]
+    first = rank_and_ranks()[0] == 0
+    results: dict[str, TaskResult] = {}
+    for task, found, questions in zip(tasks, loaded, put, strict=True):
+        place = directory / task.name
+        planned = _planned(evaluator, task, found, questions, weights)
+        done = first and finished(place, planned) is not None
+        if not _first_says(evaluator, done):
+            result = run_task(evaluator, task, questions, sandbox)
+            if first:
+                begin(place, planned, (ITEMS, SUMMARY))
+                result.write(place)
+                planned.write(place)
+        if first:
+            results[task.name] = read_task_result(place)
+    return results
+
+
+def run_task(
+    evaluator: Evaluator, task: Task, questions: Sequence[Question], sandbox: Programs | None = None
+) -> TaskResult:
+    """Puts the questions of one task to a model. On several ranks this is a collective, and all get the result."""
+    answers = evaluator.answer(task, questions)
+    if task.kind == "choice":
+        items = [
+            judge_choice(task, question, loglikelihoods, cut)
+            for question, loglikelihoods, cut in zip(questions, answers.loglikelihoods, answers.cuts, strict=True)
+        ]
+    else:
+        items = judge_writing(task, questions, answers, sandbox=sandbox, device=evaluator.device)
+    return TaskResult(task.name, task.counts, chance_of(task, questions), tuple(items))
+
+
+def chance_of(task: Task, questions: Sequence[Question]) -> float:
+    """What guessing scores on the average over the questions."""
+    if task.chance is not None:
+        return task.chance
+    if task.kind != "choice":
+        return 0.0
+    return sum(1 / len(question.item.options) for question in questions) / len(questions)
+
+
+def _planned(
+    evaluator: Evaluator, task: Task, items: TaskItems, questions: Sequence[Question], weights: str
+) -> Manifest:
+    asked = fingerprint([question.hash for question in questions])
+    return Manifest(
+        step="task",
+        inputs={"model": weights, "items": items.fingerprint, "questions": asked},
+        settings={"task": _wording(task), **evaluator.settings, **_grader(task)},
+        versions={name: _version(name) for name in ("torch", "transformers")},
+        counts={"items": len(items.items)},
+    )
+
+
+def _wording(task: Task) -> dict[str, object]:
+    """Everything in a task's file that decides results; where its files lie does not."""
+    return task.model_dump(mode="json", exclude={"about": True, "files": True, "package": True, "shots": {"files"}})
+
+
+def _grader(task: Task) -> dict[str, object]:
+    """Who compares formulas: another version may judge otherwise."""
+    return {"math-verify": _version("math-verify")} if task.generates and task.equal == "formula" else {}
+
+
+def _first_says(evaluator: Evaluator, said: bool) -> bool:
+    """What the first rank says, on every rank."""
+    return bool(sum_over_ranks(np.array([float(said)]), evaluator.device)[0])
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"

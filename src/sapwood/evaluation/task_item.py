@@ -1,0 +1,175 @@
+"""The items of a task: what its file says is read from every row of the benchmark, checked once for all models."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import xxhash
+
+from sapwood.errors import SapwoodError
+from sapwood.evaluation.benchmark import Row, find_files, read_rows
+from sapwood.evaluation.probes import make_rows
+from sapwood.evaluation.template import read
+from sapwood.files import fingerprint
+from sapwood.recipe.task import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskItem:
+    """A question with its right answer."""
+
+    id: str
+    """Unique in the task."""
+    subject: str | None
+    cluster: str | None
+    question: str
+    options: tuple[str, ...]
+    """Of a choice; else empty."""
+    gold: int
+    """The number of the right option; else 0."""
+    answer: str
+    """The right answer; of a choice, the right option."""
+    solution: str
+    """What stands behind the prompt in a shot."""
+    fields: Mapping[str, Any]
+    """Everything in the row."""
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What is in the row, without where it stands."""
+        return _content(self.fields)
+
+    @property
+    def letter(self) -> str:
+        """What the right option is called."""
+        return letter(self.gold)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskItems:
+    """The items of a task, and those that are shown as shots."""
+
+    items: tuple[TaskItem, ...]
+    shots: tuple[TaskItem, ...]
+    """In the order in which they are taken."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the items and all that is known of them, wherever their files lie."""
+        return fingerprint([[item.id, item.subject, item.cluster, item.answer, item.content] for item in self.items])
+
+
+def load_task_items(task: Task, directory: Path | None) -> TaskItems:
+    """The items of a task from the files below `directory`, or from its generator.
+
+    Raises SapwoodError where a file is missing, or an item in it is not what the task's file says.
+    """
+    if task.generator is not None:
+        rows: Iterable[Row] = make_rows(task.generator)
+    else:
+        rows = _rows(task, find_files(task.name, task.files, directory, task.package))
+    kept = list(_items(task, rows))
+    if not kept:
+        raise SapwoodError(f"Task '{task.name}' has no items: its files are empty, or `keep` leaves none.")
+    chosen = kept
+    if task.limit is not None:
+        first = sorted(range(len(kept)), key=lambda number: _hash(kept[number].id))[: task.limit]
+        chosen = [kept[number] for number in sorted(first)]
+    if not task.shots.count:
+        return TaskItems(tuple(chosen), ())
+    if task.shots.files:
+        files = find_files(task.name, task.shots.files, directory)
+        return TaskItems(tuple(chosen), tuple(_items(task, _rows(task, files))))
+    return TaskItems(tuple(chosen), tuple(_first_shots(task, kept)))
+
+
+def letter(number: int) -> str:
+    """What an option is called: A, B, C …"""
+    return chr(ord("A") + number)
+
+
+def _rows(task: Task, files: Sequence[Path]) -> Iterator[Row]:
+    for file in files:
+        yield from read_rows(task.name, file)
+
+
+def _first_shots(task: Task, items: Sequence[TaskItem]) -> Iterator[TaskItem]:
+    """The first items of every subject where shots are by subject, else of all: one more than are shown."""
+    counts: Counter[str | None] = Counter()
+    for item in items:
+        subject = item.subject if task.shots.same_subject else None
+        counts[subject] += 1
+        if counts[subject] <= task.shots.count + 1:
+            yield item
+
+
+def _items(task: Task, rows: Iterable[Row]) -> Iterator[TaskItem]:
+    seen: Counter[str] = Counter()
+    for row in rows:
+        try:
+            if task.keep is not None and not read(task.keep, row):
+                continue
+            item = _item(task, row)
+        except ValueError as error:
+            there = ", ".join(_content(row))
+            raise SapwoodError(
+                f"Task '{task.name}', item {row['row']} of {row['file']}: {error}. The item has the fields {there}."
+            ) from None
+        seen[item.id] += 1
+        # What stands in a file twice is asked twice, under two names.
+        yield item if seen[item.id] == 1 else replace(item, id=f"{item.id}-{seen[item.id]}")
+
+
+def _item(task: Task, row: Row) -> TaskItem:
+    options: tuple[str, ...] = ()
+    gold = 0
+    answer = read(task.answer, row)
+    if task.options is not None:
+        listed = read(task.options, row)
+        if not isinstance(listed, list | tuple) or len(listed) < 2:
+            raise ValueError(f"`{task.options}`: found {listed!r}, which is no list of two or more options")
+        options = tuple(str(option) for option in listed)
+        gold = _gold(answer, options)
+        answer = options[gold]
+    return TaskItem(
+        id=_text(task.id, row) or _hash(_content(row)),
+        subject=_text(task.subject, row),
+        cluster=_text(task.cluster, row),
+        question=str(read(task.question, row)),
+        options=options,
+        gold=gold,
+        answer=str(answer),
+        solution=_text(task.solution, row) or str(answer),
+        fields=row,
+    )
+
+
+def _gold(answer: Any, options: Sequence[str]) -> int:
+    """The number of the right option. A single capital letter is always the name of an option, and not its text."""
+    names = [letter(number) for number in range(len(options))]
+    if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(options):
+        return answer
+    for known in (names, list(options)):
+        if isinstance(answer, str) and answer.strip() in known:
+            return known.index(answer.strip())
+    raise ValueError(
+        f"the answer {answer!r} is no number from 0 to {len(options) - 1}, no letter, and none of the options"
+    )
+
+
+def _text(expression: str | None, row: Row) -> str | None:
+    value = None if expression is None else read(expression, row)
+    return None if value is None else str(value)
+
+
+def _content(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in ("file", "row")}
+
+
+def _hash(content: Any) -> str:
+    return xxhash.xxh3_64_hexdigest(orjson.dumps(content, option=orjson.OPT_SORT_KEYS))
