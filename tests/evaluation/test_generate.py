@@ -33,7 +33,8 @@ def by_definition(model: EvaluatedModel, prompt: str, count: int) -> list[int]:
     start = len(ids)
     while len(ids) < start + count:
         with torch.no_grad():
-            following = int(model.model(input_ids=torch.tensor([ids], device=model.model.device)).logits[0, -1].argmax())
+            logits = model.model(input_ids=torch.tensor([ids], device=model.model.device)).logits
+        following = int(logits[0, -1].argmax())
         ids.append(following)
         if following in model.ends:
             break
