@@ -34,7 +34,7 @@ def by_definition(model: EvaluatedModel, front: list[int], context: str, text: s
     tokenizer = Tokenizer.from_file(str(tokenizer_of(model)))
     whole = tokenizer.encode(context + text, add_special_tokens=False).ids
     start = len(tokenizer.encode(context, add_special_tokens=False).ids)
-    ids = torch.tensor([[*front, *whole]])
+    ids = torch.tensor([[*front, *whole]], device=model.model.device)
     with torch.no_grad():
         logits = model.model(input_ids=ids).logits[0].double().log_softmax(-1)
     return sum(float(logits[len(front) + at - 1, whole[at]]) for at in range(start, len(whole)))

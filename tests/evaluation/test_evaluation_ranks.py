@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -41,6 +42,7 @@ def output(tiny_backbone: Path, items: Path, tmp_path_factory: pytest.TempPathFa
         subprocess.Popen(
             [sys.executable, PROGRAM, directory / "rendezvous", tiny_backbone, items, directory, str(rank)],
             stderr=subprocess.PIPE,
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
         )
         for rank in range(2)
     ]

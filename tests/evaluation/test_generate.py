@@ -33,7 +33,8 @@ def by_definition(model: EvaluatedModel, prompt: str, count: int) -> list[int]:
     start = len(ids)
     while len(ids) < start + count:
         with torch.no_grad():
-            following = int(model.model(input_ids=torch.tensor([ids])).logits[0, -1].argmax())
+            logits = model.model(input_ids=torch.tensor([ids], device=model.model.device)).logits
+        following = int(logits[0, -1].argmax())
         ids.append(following)
         if following in model.ends:
             break
@@ -51,7 +52,7 @@ def test_texts_are_the_likeliest_tokens_whatever_stands_beside_them(model: Evalu
 
 def test_many_small_batches_give_the_same(model: EvaluatedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = generate_texts(model, PROMPTS, stop=[], max_tokens=6, title="test")
-    monkeypatch.setattr(generate, "CACHE_TOKENS", {"cpu": 1})
+    monkeypatch.setattr(generate, "CACHE_TOKENS", {"cpu": 1, "cuda": 1})
     assert generate_texts(model, PROMPTS, stop=[], max_tokens=6, title="test") == expected
 
 

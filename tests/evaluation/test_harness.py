@@ -246,10 +246,9 @@ def test_own_versions_are_run_once_and_programs_never(theirs: HarnessEvaluator, 
     assert set(first["exam"].scores) == {"cloze", "cloze-characters", "cloze-bytes", "cloze-pmi"}
     assert run_own_versions(local, suite, tmp_path, tmp_path / "out", weights="w") == first
     assert local.runs == [own, "sapwood_exam_cloze"]
+    programs = Suite("test", "", {"humaneval": load_task("humaneval")})
     with pytest.raises(SapwoodError, match="no sandbox"):
-        run_own_versions(
-            local, Suite("test", "", {"humaneval": load_task("humaneval")}), tmp_path, tmp_path, weights=""
-        )
+        run_own_versions(local, programs, tmp_path, tmp_path / "out", weights="w")
 
 
 def test_a_backend_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -92,18 +93,19 @@ class _Words:
     def _shown(self, item: TaskItem) -> list[int]:
         """The numbers of the shots for an item."""
         shots = self._task.shots
-        fitting = [
+        fitting = (
             number
             for number, shot in enumerate(self._shots)
             if (not shots.same_subject or shot.subject == item.subject) and not _same(shot, item)
-        ]
-        if len(fitting) < shots.count:
+        )
+        shown = list(itertools.islice(fitting, shots.count))
+        if len(shown) < shots.count:
             subject = f" of the subject '{item.subject}'" if shots.same_subject else ""
             raise SapwoodError(
-                f"Task '{self._task.name}' shows {shots.count} solved items{subject}, but there are {len(fitting)} "
+                f"Task '{self._task.name}' shows {shots.count} solved items{subject}, but there are {len(shown)} "
                 "beside the question. Show fewer (`shots:`), or name files with more."
             )
-        return fitting[: shots.count]
+        return shown
 
     def _fill(self, template: str, item: TaskItem) -> str:
         try:
