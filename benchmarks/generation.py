@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 AT_ONCE = 64
-SERVERS = {"50 ms": 4096, "200 ms": 2048, "20 to 400 ms": 2048}
+SERVERS = {"50 ms": 8192, "200 ms": 2048, "20 to 400 ms": 2048}
 """Latency of each server, and the requests that are sent."""
 PROMPT = "Write a problem about the following text, and solve it step by step.\n\n" + "The living wood. " * 60
 

@@ -30,6 +30,8 @@ PATIENCE_SECONDS = 600.0
 FIRST_PATIENCE_SECONDS = 30.0
 """The same of a server that was never reached."""
 CONNECT_SECONDS = 30.0
+STAGGER_SECONDS = 0.001
+"""Between the first requests."""
 LARGEST_RESPONSE = 64 * 2**20
 """Bytes. What is longer has no end."""
 
@@ -155,12 +157,14 @@ async def for_each(
     """
     waiting = iter(items)
 
-    async def work() -> None:
+    async def work(number: int) -> None:
+        # What starts together stays together: a bunch that is sent at once comes back at once, and waits for itself.
+        await asyncio.sleep(number * STAGGER_SECONDS)
         for item in waiting:
             await settle(connection, item)
 
     async with Connection(server) as connection:
-        workers = [asyncio.create_task(work()) for _ in range(server.parallel)]
+        workers = [asyncio.create_task(work(number)) for number in range(server.parallel)]
         try:
             await asyncio.gather(*workers)
         finally:
