@@ -17,9 +17,16 @@ def wilson(hits: int, trials: int, confidence: float = 0.95) -> tuple[float, flo
         raise ValueError(f"{hits} of {trials} is no share")
     if not trials:
         return 0.0, 1.0
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share, spread = hits / trials, z * z / trials
+    return score_interval(hits / trials, trials, NormalDist().inv_cdf((1 + confidence) / 2))
+
+
+def score_interval(share: float, trials: float, z: float) -> tuple[float, float]:
+    """Wilson's interval of a share that was found in so many independent trials, with the quantile `z`.
+
+    (p + z²/2n ± z √(p (1 - p)/n + z²/4n²)) / (1 + z²/n)
+    """
+    spread = z * z / trials
     centre = (share + spread / 2) / (1 + spread)
     half = math.sqrt(share * (1 - share) * spread + spread * spread / 4) / (1 + spread)
     # Where all or none are hits one bound is known exactly, but for rounding.
-    return 0.0 if hits == 0 else centre - half, 1.0 if hits == trials else centre + half
+    return 0.0 if share == 0 else centre - half, 1.0 if share == 1 else centre + half

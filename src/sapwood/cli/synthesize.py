@@ -19,7 +19,7 @@ from sapwood.recipe import Synthesis
 
 if TYPE_CHECKING:
     from sapwood.manifest import Manifest
-    from sapwood.synthesis.job import JobDirectory
+    from sapwood.synthesis.directory import JobDirectory
 
 
 class _RunUnlessNamed(TyperGroup):
@@ -73,7 +73,7 @@ def run(
         if answers:
             found = asker.read_batch(answers)
             console.print("Answers: " + ", ".join(f"{count:,} {reason}" for reason, count in found.items()))
-        outcome = write_items(loaded, work, planned, directory.root, asker)
+        outcome = write_items(loaded, work, planned, directory, asker)
         if outcome.manifest is None:
             _explain_failures(outcome.failures, asker.write_awaited(directory.requests) if batch else [], job)
         else:
@@ -88,7 +88,7 @@ def finish(job: Synthesis, directory: JobDirectory, manifest: Manifest) -> None:
     counts = manifest.counts
     console.print(
         f"{counts['accepted']:,} of {counts['attempts']:,} accepted: {directory.accepted}\n"
-        f"What became of them: {write_synthesis_report(job, directory.root)}"
+        f"What became of them: {write_synthesis_report(job, directory)}"
     )
 
 

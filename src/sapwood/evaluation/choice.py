@@ -9,8 +9,8 @@ import numpy as np
 
 from sapwood.evaluation.item_result import ItemResult
 from sapwood.evaluation.question import Form, Question
-from sapwood.evaluation.task_item import letter
 from sapwood.recipe.task import Task
+from sapwood.synthesis.item import letter
 
 
 def judge_choice(

@@ -9,6 +9,7 @@ from scipy.stats import t as student
 
 from sapwood.evaluation.items import TaskScores
 from sapwood.evaluation.statistics import Estimate, ratio
+from sapwood.proportion import score_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,6 @@ def level(scores: TaskScores) -> Level:
 
 
 def wilson(share: float, items: float, confidence: float, degrees_of_freedom: float = math.inf) -> tuple[float, float]:
-    """Wilson's interval of a proportion that was found in independent items.
-
-    (p + z²/2n ± z √(p (1 - p)/n + z²/4n²)) / (1 + z²/n)      (Wilson, 1927, JASA 22:209)
-    """
-    z = float(student.ppf((1 + confidence) / 2, degrees_of_freedom))
-    middle = share + z**2 / (2 * items)
-    half = z * math.sqrt(share * (1 - share) / items + z**2 / (4 * items**2))
-    return max(0.0, (middle - half) / (1 + z**2 / items)), min(1.0, (middle + half) / (1 + z**2 / items))
+    """Wilson's interval of a proportion that was found in independent items, by Student's t where degrees of freedom
+    are few."""
+    return score_interval(share, items, float(student.ppf((1 + confidence) / 2, degrees_of_freedom)))

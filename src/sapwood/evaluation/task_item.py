@@ -17,6 +17,7 @@ from sapwood.evaluation.probes import make_rows
 from sapwood.evaluation.template import read
 from sapwood.files import fingerprint
 from sapwood.recipe.task import Task
+from sapwood.synthesis.item import letter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +87,6 @@ def load_task_items(task: Task, directory: Path | None) -> TaskItems:
         files = find_files(task.name, task.shots.files, directory)
         return TaskItems(tuple(chosen), tuple(_items(task, _rows(task, files))))
     return TaskItems(tuple(chosen), tuple(_first_shots(task, kept)))
-
-
-def letter(number: int) -> str:
-    """What an option is called: A, B, C …"""
-    return chr(ord("A") + number)
 
 
 def _rows(task: Task, files: Sequence[Path]) -> Iterator[Row]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 
 from sapwood.errors import SapwoodError
-from sapwood.files import atomic_file
+from sapwood.files import write_atomic
 from sapwood.generation.cache import Cache, Completion, Request
 from sapwood.recipe.server import ModelServer
 
@@ -26,8 +26,7 @@ def write_batch(directory: Path, name: str, server: ModelServer, requests: Itera
     paths = []
     for number, lines in enumerate(_portions(_lines(server, requests))):
         path = directory / f"{name}-{number:05d}.jsonl"
-        with atomic_file(path) as temporary:
-            temporary.write_bytes(b"".join(lines))
+        write_atomic(path, b"".join(lines))
         paths.append(path)
     return paths
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -20,6 +21,11 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Nothing may be loaded; the scripts that may run are added by their hashes."""
+
+
+Facts = TypeVar("Facts")
+Sections = tuple[tuple[str, str, Callable[[Facts], dict[str, Any]]], ...]
+"""Name, title, and what builds the values for the template, of each section."""
 
 
 def render(template: str, titles: list[tuple[str, str]], **context: Any) -> str:
@@ -37,6 +43,13 @@ def render(template: str, titles: list[tuple[str, str]], **context: Any) -> str:
             **context,
         )
     )
+
+
+def render_sections(folder: str, sections: Sections[Facts], facts: Facts, **context: Any) -> str:
+    """The page `FOLDER/page.html.j2`, each section built from the facts."""
+    parts = {name: build(facts) for name, _, build in sections}
+    titles = [(name, title) for name, title, _ in sections]
+    return render(f"{folder}/page.html.j2", titles, parts=parts, folder=f"{folder}/", **context)
 
 
 @cache

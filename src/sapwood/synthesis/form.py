@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from sapwood.generation.cache import Completion
 from sapwood.recipe.synthesis import Synthesis
 from sapwood.synthesis.attempts import Attempt
+from sapwood.synthesis.code import program_in
 from sapwood.synthesis.faults import fault
 from sapwood.synthesis.item import Item, item_id, letter
 from sapwood.synthesis.markup import has_table
@@ -18,7 +19,6 @@ _CHOICE = re.compile(r"[(*\[]*(?:Option |选项)?([A-J])[)*\]]*(?:[.)、．:：*
 _LABEL = re.compile(
     r"(?:the )?(?:final |correct )?answer(?: is)?\s*[:：]\s*|(?:最终|正确)?答案[:：是为]+\s*", re.IGNORECASE
 )
-_FENCED = re.compile(r"```\w*\n(.*?)\n?```", re.DOTALL)
 
 
 def read_item(completion: Completion, prompt: Prompt, attempt: Attempt, job: Synthesis) -> Item:
@@ -31,7 +31,7 @@ def read_item(completion: Completion, prompt: Prompt, attempt: Attempt, job: Syn
     sections = prompt.parse(completion)
     question = _without_speaker(sections["question"], prompt)
     choices = _choices(sections["choices"], prompt) if "choices" in sections else ()
-    tests = _program(sections["tests"]) if "tests" in sections else ""
+    tests = program_in(sections["tests"]) if "tests" in sections else ""
     answer = _letter(sections["answer"], choices) if choices else _answer(sections["answer"], bool(tests))
     item = Item(
         id=item_id(question, choices, answer),
@@ -99,13 +99,7 @@ def _letter(text: str, choices: tuple[str, ...]) -> str:
 
 def _answer(text: str, program: bool) -> str:
     """An answer without what models like to put around it."""
-    return _program(text) if program else _LABEL.sub("", text).strip().removeprefix("**").removesuffix("**")
-
-
-def _program(text: str) -> str:
-    """A program without the fence around it."""
-    found = _FENCED.search(text)
-    return found[1] if found else text
+    return program_in(text) if program else _LABEL.sub("", text).strip().removeprefix("**").removesuffix("**")
 
 
 def _without_speaker(question: str, prompt: Prompt) -> str:

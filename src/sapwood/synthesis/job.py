@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,69 +11,18 @@ import xxhash
 
 from sapwood.corpus.contamination import benchmark_fingerprint
 from sapwood.corpus.prepare import clean_documents, verdicts
-from sapwood.corpus.store import SourceStore
 from sapwood.errors import SapwoodError
 from sapwood.files import write_atomic, write_json
 from sapwood.manifest import Manifest
 from sapwood.recipe import Synthesis, dump_recipe, load_synthesis
 from sapwood.recipe.load import fixed
 from sapwood.synthesis.attempts import Attempt, plan_attempts
+from sapwood.synthesis.directory import JobDirectory
 from sapwood.synthesis.problems import problem_attempts
 from sapwood.synthesis.prompt import Prompt, load_prompt, prompts_fingerprint
 from sapwood.synthesis.run import Work
 from sapwood.synthesis.seeds import choose_seeds
 from sapwood.synthesis.stages import build_stages
-
-
-@dataclass(frozen=True, slots=True)
-class JobDirectory:
-    """The paths of one job."""
-
-    root: Path
-
-    @property
-    def job(self) -> Path:
-        """The job with every default written out."""
-        return self.root / "job.yaml"
-
-    @property
-    def accepted(self) -> Path:
-        """The items that passed, one record of JSON a line."""
-        return self.root / "accepted.jsonl"
-
-    @property
-    def rejected(self) -> Path:
-        """Those that did not, with the stage and the reason."""
-        return self.root / "rejected.jsonl"
-
-    @property
-    def account(self) -> Path:
-        """How many items every stage saw and rejected."""
-        return self.root / "account.json"
-
-    @property
-    def requests(self) -> Path:
-        """Batch files of what waits for an answer."""
-        return self.root / "requests"
-
-    @property
-    def calibration(self) -> Path:
-        """What labelled items say of thresholds."""
-        return self.root / "calibration.json"
-
-    @property
-    def seeds(self) -> Path:
-        """What became of the pages: how many are of each discipline, and why others are of none."""
-        return self.root / "seeds.json"
-
-    @property
-    def report(self) -> Path:
-        """The page about the job."""
-        return self.root / "synthesis.html"
-
-    def pages(self, source: str) -> SourceStore:
-        """The pages of a source, and what is said of them."""
-        return SourceStore(self.root / "pages" / source)
 
 
 def open_job(path: Path, overrides: Sequence[str] = ()) -> tuple[Synthesis, JobDirectory]:

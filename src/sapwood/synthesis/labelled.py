@@ -11,11 +11,11 @@ import orjson
 import xxhash
 
 from sapwood.errors import SapwoodError
-from sapwood.files import write_atomic
+from sapwood.files import write_lines
 from sapwood.generation.client import Failure
 from sapwood.proportion import wilson
+from sapwood.synthesis.directory import JobDirectory
 from sapwood.synthesis.item import Item
-from sapwood.synthesis.job import JobDirectory
 from sapwood.synthesis.record import read_records
 from sapwood.synthesis.stage import Ask, Stage
 from sapwood.synthesis.verify.calibrate import Point, choose, curve
@@ -36,9 +36,8 @@ def write_sample(directory: JobDirectory, file: Path, count: int) -> int:
     accepted, rejected = (_choose(path, count) for path in (directory.accepted, directory.rejected))
     half = count - min(len(rejected), count // 2)
     chosen = [*accepted[:half], *rejected[: count - min(len(accepted), half)]]
-    lines = [orjson.dumps({"correct": None, **{name: record[name] for name in _SHOWN}, **record}) for record in chosen]
-    write_atomic(file, b"".join(line + b"\n" for line in lines))
-    return len(lines)
+    write_lines(file, [{"correct": None, **{name: record[name] for name in _SHOWN}, **record} for record in chosen])
+    return len(chosen)
 
 
 def read_labelled(file: Path) -> list[Labelled]:

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import orjson
 
 from sapwood import __version__
-from sapwood.files import atomic_file, write_json
+from sapwood.files import atomic_file, write_json, write_lines
 from sapwood.generation.client import Failure
 from sapwood.manifest import Manifest, begin, finished
 from sapwood.recipe import Synthesis
 from sapwood.synthesis.account import Account
 from sapwood.synthesis.attempts import Attempt
+from sapwood.synthesis.directory import CHUNKS, JobDirectory
 from sapwood.synthesis.form import read_item
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.prompt import FormError, Prompt
@@ -29,9 +30,6 @@ from sapwood.synthesis.stage import Ask, Stage, Verdict
 
 CHUNK = 2000
 """Attempts that are worked on together."""
-ACCEPTED, REJECTED, ACCOUNT = "accepted.jsonl", "rejected.jsonl", "account.json"
-_CHUNKS = "items/*.jsonl"
-_OUTPUTS = (_CHUNKS, ACCEPTED, REJECTED, ACCOUNT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +53,23 @@ class Outcome:
     """Why the others are not, and how many of them."""
 
 
-def write_items(job: Synthesis, work: Work, planned: Manifest, directory: Path, ask: Ask) -> Outcome:
+def write_items(job: Synthesis, work: Work, planned: Manifest, directory: JobDirectory, ask: Ask) -> Outcome:
     """Writes and verifies the items of a job in `directory`, unless that was done before.
 
     Attempts to which a server gave no answer are left for the next time. In the manifest, `counts` has `attempts`,
     `accepted` and `rejected`, `reasons` counts the rejected by `stage: reason`. Raises SapwoodError where a server
     cannot be used at all.
     """
-    done = finished(directory, planned)
+    done = finished(directory.root, planned)
     if done is not None:
         return Outcome(done, {})
-    begin(directory, planned, _OUTPUTS)
+    outputs = (directory.accepted, directory.rejected, directory.account)
+    begin(directory.root, planned, (CHUNKS, *(path.name for path in outputs)))
     failures: Counter[str] = Counter()
     attempts = iter(work.attempts)
     for number in itertools.count():
         chunk = list(itertools.islice(attempts, CHUNK))
-        path = directory / "items" / f"{number:05d}.jsonl"
+        path = directory.chunk(number)
         if not chunk:
             break
         if path.exists():
@@ -80,7 +79,7 @@ def write_items(job: Synthesis, work: Work, planned: Manifest, directory: Path, 
         found = Counter(record.reason for record in records if isinstance(record, Failure))
         failures += found
         if not failures:  # what comes after an open chunk may be a copy of what is in it
-            _write_chunk(path, [record for record in records if isinstance(record, Record)])
+            write_lines(path, [record.to_json() for record in records if isinstance(record, Record)])
     return Outcome(None if failures else _finish(planned, directory), failures)
 
 
@@ -130,29 +129,19 @@ def _remember(stages: Sequence[Stage], path: Path) -> None:
         )
 
 
-def _write_chunk(path: Path, records: Sequence[Record]) -> None:
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(b"".join(orjson.dumps(record.to_json()) + b"\n" for record in records))
-
-
-def _finish(planned: Manifest, directory: Path) -> Manifest:
+def _finish(planned: Manifest, directory: JobDirectory) -> Manifest:
     """Puts the chunks together."""
     account = Account()
     with (
-        atomic_file(directory / ACCEPTED) as accepted,
-        atomic_file(directory / REJECTED) as rejected,
+        atomic_file(directory.accepted) as accepted,
+        atomic_file(directory.rejected) as rejected,
         accepted.open("wb") as kept,
         rejected.open("wb") as dropped,
     ):
-        for record in _all_records(directory):
+        for record in itertools.chain.from_iterable(map(read_records, directory.chunks())):
             account.add(record)
             (kept if record["accepted"] else dropped).write(orjson.dumps(record) + b"\n")
-    write_json(directory / ACCOUNT, account.to_json())
+    write_json(directory.account, account.to_json())
     manifest = replace(planned, counts=account.counts(), reasons=account.reasons(), versions={"sapwood": __version__})
-    manifest.write(directory)
+    manifest.write(directory.root)
     return manifest
-
-
-def _all_records(directory: Path) -> Iterator[dict[str, object]]:
-    for path in sorted(directory.glob(_CHUNKS)):
-        yield from read_records(path)

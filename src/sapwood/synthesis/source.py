@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from sapwood.recipe import load_synthesis
 from sapwood.recipe.data import Source
 from sapwood.synthesis.assemble import assemble
 from sapwood.synthesis.corrupt import corrupt
+from sapwood.synthesis.directory import JobDirectory
 from sapwood.synthesis.item import Item
-from sapwood.synthesis.job import JobDirectory
 from sapwood.synthesis.programs import make_items, programs_identity
+from sapwood.synthesis.record import read_records
 
 DOCUMENTS = "documents.jsonl"
 """The documents, one JSON object a line: `text`, `url`, and the item's record."""
@@ -60,13 +61,8 @@ def _items(name: str, source: Source, seed: int) -> tuple[dict[str, Any], Iterab
         raise SapwoodError(
             f"Source '{name}': the synthesis job is not finished. `sapwood synthesize {source.synthesis}` does it."
         )
-    return {"job": done.fingerprint, "accepted": done.counts["accepted"]}, _accepted(output)
-
-
-def _accepted(output: Path) -> Iterator[Item]:
-    with JobDirectory(output).accepted.open("rb") as file:
-        for line in file:
-            yield Item.from_json(orjson.loads(line))
+    accepted = read_records(JobDirectory(output).accepted)
+    return {"job": done.fingerprint, "accepted": done.counts["accepted"]}, map(Item.from_json, accepted)
 
 
 def _corrupted(items: Iterable[Item], source: Source, seed: int) -> Iterable[tuple[Item, Any]]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from sapwood.files import write_atomic
 from sapwood.recipe.schema import Recipe
 from sapwood.report.data import sections
 from sapwood.report.data.facts import read_data_facts
-from sapwood.report.html import render
+from sapwood.report.html import render_sections
 
 SECTIONS = (
     ("overview", "What is left", sections.overview_section),
@@ -27,8 +26,6 @@ SECTIONS = (
 def write_data_report(recipe: Recipe, run: Path) -> Path:
     """Writes `run/data.html` about the documents of every source that is prepared, and returns its path."""
     facts = read_data_facts(recipe, run)
-    parts: dict[str, Any] = {name: build(facts) for name, _, build in SECTIONS}
     path = run / "data.html"
-    titles = [(name, title) for name, title, _ in SECTIONS]
-    write_atomic(path, render("data/page.html.j2", titles, recipe=recipe, parts=parts, folder="data/"))
+    write_atomic(path, render_sections("data", SECTIONS, facts, recipe=recipe))
     return path

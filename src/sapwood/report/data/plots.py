@@ -46,13 +46,12 @@ def stacked(rows: Mapping[str, Mapping[str, float]], colors: Mapping[str, str], 
     }
 
 
-def shades(parts: Sequence[str]) -> dict[str, str]:
-    """A colour for each part: green for what is kept, greys for what is set aside, by the order of the steps."""
-    aside = [part for part in parts if part not in ("train", "holdout")]
-    found = {"train": "--accent", "holdout": "--accent 50%"}
-    for number, part in enumerate(aside):
-        found[part] = f"--keep {90 - round(65 * number / max(1, len(aside) - 1))}%"
-    return {part: found[part] for part in parts}
+def shades(kept: Sequence[str], aside: Sequence[str]) -> dict[str, str]:
+    """A colour for each part: greens for what is kept, two at most; greys for what is set aside, by the order."""
+    return {
+        **dict(zip(kept, ("--accent", "--accent 50%"), strict=False)),
+        **{part: f"--keep {90 - round(65 * n / max(1, len(aside) - 1))}%" for n, part in enumerate(aside)},
+    }
 
 
 def distribution(values: Mapping[str, Sequence[float]], title: str, *, log: bool = False) -> Figure:

@@ -35,7 +35,7 @@ def overview_section(facts: DataFacts) -> dict[str, Any]:
         }
         for source in facts.sources
     ]
-    parts = plots.shades(["train", "holdout", *steps])
+    parts = plots.shades(["train", "holdout"], steps)
     amounts = {
         source.name: {LABELS.get(part, part): source.fates[part].tokens for part in parts} for source in facts.sources
     }

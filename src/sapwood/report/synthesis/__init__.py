@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from sapwood.files import write_atomic
 from sapwood.recipe import Synthesis
-from sapwood.report.html import render
+from sapwood.report.html import render_sections
 from sapwood.report.synthesis import sections
 from sapwood.report.synthesis.facts import read_synthesis_facts
+from sapwood.synthesis.directory import JobDirectory
 
 SECTIONS = (
     ("overview", "What was made", sections.overview_section),
@@ -21,11 +21,8 @@ SECTIONS = (
 )
 
 
-def write_synthesis_report(job: Synthesis, directory: Path) -> Path:
-    """Writes `directory/synthesis.html` about a finished job, and returns its path."""
+def write_synthesis_report(job: Synthesis, directory: JobDirectory) -> Path:
+    """Writes the page about a finished job, and returns its path."""
     facts = read_synthesis_facts(job, directory)
-    parts: dict[str, Any] = {name: build(facts) for name, _, build in SECTIONS}
-    path = directory / "synthesis.html"
-    titles = [(name, title) for name, title, _ in SECTIONS]
-    write_atomic(path, render("synthesis/page.html.j2", titles, job=job, parts=parts, folder="synthesis/"))
-    return path
+    write_atomic(directory.report, render_sections("synthesis", SECTIONS, facts, job=job))
+    return directory.report

@@ -13,8 +13,8 @@ import xxhash
 
 from sapwood.files import read_json
 from sapwood.recipe import Synthesis
+from sapwood.synthesis.directory import JobDirectory
 from sapwood.synthesis.estimate import asking, price
-from sapwood.synthesis.job import JobDirectory
 from sapwood.synthesis.record import read_records
 
 EXAMPLES = 3
@@ -63,9 +63,8 @@ class SynthesisFacts:
         return dict(found)
 
 
-def read_synthesis_facts(job: Synthesis, directory: Path) -> SynthesisFacts:
+def read_synthesis_facts(job: Synthesis, where: JobDirectory) -> SynthesisFacts:
     """Reads what a finished job left in its directory."""
-    where = JobDirectory(directory)
     account = read_json(where.account)
     servers = asking(job)
     stages = []

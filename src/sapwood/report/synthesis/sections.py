@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sapwood.report.data.plots import stacked
+from sapwood.report.data.plots import shades, stacked
 from sapwood.report.synthesis.facts import SynthesisFacts
 from sapwood.report.synthesis.plots import precision_curve
 
@@ -14,7 +14,7 @@ GROUPS = {"discipline": "Discipline", "format": "Format", "language": "Language"
 def overview_section(facts: SynthesisFacts) -> dict[str, Any]:
     """How many items there are, and what became of the attempts in every discipline."""
     account = facts.account
-    colors = _colors(facts)
+    colors = shades(["accepted"], [stage.name for stage in facts.stages if stage.rejected])
     amounts = {
         group: {stage: counts.get(stage, 0) for stage in colors}
         for group, counts in account["by"]["discipline"].items()
@@ -97,13 +97,6 @@ def rejected_section(facts: SynthesisFacts) -> dict[str, Any]:
             for stage, reasons in facts.rejected.items()
         }
     }
-
-
-def _colors(facts: SynthesisFacts) -> dict[str, str]:
-    """Green for what was accepted, greys for what each stage rejected."""
-    rejecting = [stage.name for stage in facts.stages if stage.rejected]
-    shades = {name: f"--keep {90 - round(65 * n / max(1, len(rejecting) - 1))}%" for n, name in enumerate(rejecting)}
-    return {"accepted": "--accent", **shades}
 
 
 def _per_thousand(value: float, accepted: int) -> float | None:
