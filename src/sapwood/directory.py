@@ -63,6 +63,10 @@ class RunDirectory:
         """One JSON file a measured model."""
         return self.root / "evaluation"
 
+    def suite(self, name: str, label: str) -> Path:
+        """What a measured model made of a suite of benchmarks: a directory a task."""
+        return self.evaluation / "suites" / name / label
+
     @property
     def model(self) -> Path:
         """The grown model, a normal Hugging Face directory."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,10 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run
+from sapwood.cli.comparison import print_comparison
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.gate import judge
 from sapwood.evaluation.result import BASE, Evaluation, read_evaluation
+from sapwood.evaluation.run_comparison import compare_run
 from sapwood.metrics import read_metrics
 from sapwood.progress import console
 from sapwood.recipe import Recipe
@@ -34,9 +37,9 @@ def evaluate(
     loaded, run = open_run(recipe, overrides, runs)
     base = evaluate_base(loaded, run)
     if checkpoint is not None:
-        print_verdict(loaded, base, evaluate_checkpoint(loaded, run, checkpoint))
+        print_verdict(loaded, run, base, evaluate_checkpoint(loaded, run, checkpoint))
     elif run.model.exists():
-        print_verdict(loaded, base, evaluate_grown(loaded, run))
+        print_verdict(loaded, run, base, evaluate_grown(loaded, run))
     else:
         console.print("The model is not trained yet: only the backbone was measured.")
 
@@ -84,32 +87,41 @@ def measure_model(
     identity: str,
     *,
     tokens: int,
-    with_samples: bool = True,
+    in_full: bool = True,
 ) -> Evaluation:
-    """Measures the model that `load` gives, unless one of the same `identity` was measured under the `label`."""
+    """Measures the model that `load` gives, unless one of the same `identity` was measured under the `label`.
+
+    `in_full`, it also continues texts for people to read, and answers the benchmarks of the recipe's suites."""
     from sapwood.backbone.resolve import default_cache, resolve
+    from sapwood.evaluation.model import EvaluatedModel
+    from sapwood.evaluation.run_suites import RunSuites
     from sapwood.evaluation.yardstick import Yardstick
     from sapwood.likelihood.precision import autocast_type
     from sapwood.training.parallel import Ranks
 
     ranks = Ranks.join()
     autocast = autocast_type(recipe.training.precision, ranks.device)
-    yardstick = Yardstick.open(recipe, run.corpora(recipe), resolve(recipe.model, default_cache()), autocast)
+    directory = resolve(recipe.model, default_cache())
+    model = cache(lambda: load().to(ranks.device))
+    if in_full and recipe.evaluation.suites:
+        suites = RunSuites.open(recipe, run)
+        suites.measure(EvaluatedModel.of(model(), directory, autocast), label=label, weights=identity)
+    yardstick = Yardstick.open(recipe, run.corpora(recipe), directory, autocast)
     path = run.evaluation / f"{label}.json"
     if path.exists():
         done = read_evaluation(path)
         if done.model == identity and done.settings == yardstick.settings:
             return done
     evaluation = yardstick.measure(
-        load().to(ranks.device), label=label, model_fingerprint=identity, tokens=tokens, with_samples=with_samples
+        model(), label=label, model_fingerprint=identity, tokens=tokens, with_samples=in_full
     )
     if ranks.first:
         evaluation.write(run.evaluation)
     return evaluation
 
 
-def print_verdict(recipe: Recipe, before: Evaluation, after: Evaluation) -> None:
-    """Prints what was gained, kept and lost: one line for every ability the recipe names."""
+def print_verdict(recipe: Recipe, run: RunDirectory, before: Evaluation, after: Evaluation) -> None:
+    """Prints what was gained, kept and lost: one line for every ability the recipe names, and for every benchmark."""
     table = Table(box=None, pad_edge=False, header_style="bold", title="Bits per byte of held-out text")
     for title in ("", "before", "after", "change", f"{recipe.evaluation.confidence:.0%} interval", "verdict"):
         table.add_column(title, justify="left" if title in ("", "verdict") else "right")
@@ -124,4 +136,8 @@ def print_verdict(recipe: Recipe, before: Evaluation, after: Evaluation) -> None
             finding.verdict,
             style=None if finding.passed else "yellow",
         )
-    Console(stderr=True, highlight=False).print(table)
+    console = Console(stderr=True, highlight=False)
+    console.print(table)
+    for comparison in compare_run(recipe, run):
+        if comparison.model == after.label:
+            print_comparison(console, comparison)

@@ -67,7 +67,7 @@ def merge(
     for part, share in [(last_weights, 1.0), *((merged, share) for share in shares)]:
         label, identity = label_of(newest.name, part.series, share), fingerprint([base.model, part.identity, share])
         load = partial(part.model, share)
-        measure_model(recipe, directory, load, label, identity, tokens=newest.tokens, with_samples=False)
+        measure_model(recipe, directory, load, label, identity, tokens=newest.tokens, in_full=False)
     if not Ranks.join().first:
         return
     points = read_points(recipe, directory.evaluation, newest.name, base)

@@ -19,5 +19,5 @@ def run(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsO
     print_plan(loaded, plan)
     base = evaluate_base(loaded, directory)
     train_run(loaded, plan, directory)
-    print_verdict(loaded, base, evaluate_grown(loaded, directory))
+    print_verdict(loaded, directory, base, evaluate_grown(loaded, directory))
     write_reports(loaded, directory)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sapwood.evaluation.gate import Kind, Verdict, decide
+from sapwood.evaluation.gate import Verdict, decide
+from sapwood.recipe.fields import Aim
 
 
 class Uncertain(Protocol):
@@ -14,6 +15,10 @@ class Uncertain(Protocol):
 
     @property
     def value(self) -> float: ...
+    @property
+    def standard_error(self) -> float: ...
+    @property
+    def degrees_of_freedom(self) -> float: ...
     @property
     def p_value(self) -> float: ...
     def interval(self, confidence: float) -> tuple[float, float]: ...
@@ -45,9 +50,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def judge_family(
-    kind: Kind, changes: Mapping[str, Uncertain], *, margin: float = 0.0, confidence: float = 0.95
+    kind: Aim, changes: Mapping[str, Uncertain], *, margin: float | Mapping[str, float] = 0.0, confidence: float = 0.95
 ) -> dict[str, Judgement]:
     """A verdict by `decide` on every change of a family that was declared beforehand; above zero is better.
+
+    `margin` is the loss up to which something counts as kept: one for all, or one for each.
 
     That something changed (`gained`, `worse`, `improved`, `lost`) must hold by Holm's adjusted p-value over the family.
     That something was kept is judged by its own interval: who demands that all are kept errs only if the test of one
@@ -57,6 +64,7 @@ def judge_family(
     found = {}
     for (name, change), p_value in zip(changes.items(), adjusted, strict=True):
         interval = change.interval(confidence)
-        verdict = decide(kind, interval, margin, shown=p_value < 1 - confidence)
+        allowed = margin if isinstance(margin, float | int) else margin[name]
+        verdict = decide(kind, interval, allowed, shown=p_value < 1 - confidence)
         found[name] = Judgement(change, interval, p_value, verdict)
     return found

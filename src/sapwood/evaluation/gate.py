@@ -11,9 +11,9 @@ from sapwood.errors import SapwoodError
 from sapwood.evaluation.result import DomainScore, Evaluation
 from sapwood.evaluation.statistics import Estimate, mean, ratio
 from sapwood.recipe.check import members
+from sapwood.recipe.fields import Aim
 from sapwood.recipe.schema import Recipe
 
-Kind = Literal["gain", "retention"]
 Verdict = Literal["gained", "no gain shown", "kept", "improved", "lost", "loss not excluded", "worse"]
 
 
@@ -21,7 +21,7 @@ Verdict = Literal["gained", "no gain shown", "kept", "improved", "lost", "loss n
 class Finding:
     """The change of one ability, and what it means."""
 
-    kind: Kind
+    kind: Aim
     name: str
     """The group or source, as the recipe names it."""
     sources: tuple[str, ...]
@@ -56,7 +56,7 @@ def judge(recipe: Recipe, before: Evaluation, after: Evaluation) -> list[Finding
         )
     evaluation = recipe.evaluation
     findings = []
-    kinds: tuple[tuple[Kind, Sequence[str]], ...] = (
+    kinds: tuple[tuple[Aim, Sequence[str]], ...] = (
         ("gain", evaluation.gain.domains),
         ("retention", evaluation.retention.domains),
     )
@@ -92,7 +92,7 @@ def paired_change(before: DomainScore, after: DomainScore) -> Estimate:
     return ratio(bits, [document.bytes for document in before.documents])
 
 
-def decide(kind: Kind, interval: tuple[float, float], margin: float, *, shown: bool | None = None) -> Verdict:
+def decide(kind: Aim, interval: tuple[float, float], margin: float, *, shown: bool | None = None) -> Verdict:
     """The verdict on a change of which `interval` is known; above zero is better.
 
     `shown` says whether it is shown that there is a change; by default, where the interval leaves out zero.

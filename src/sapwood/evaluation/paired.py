@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import binomtest
 
 from sapwood.errors import SapwoodError
@@ -37,6 +38,11 @@ class Pairs:
         """Whether every item counts the same, and both models are right or wrong on each."""
         same = bool(np.all(self.weights == self.weights[0]))
         return same and right_or_wrong(self.before) and right_or_wrong(self.after)
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> Pairs:
+        """The items that are chosen, at least one."""
+        items = tuple(item for item, kept in zip(self.items, chosen, strict=True) if kept)
+        return Pairs(items, self.before[chosen], self.after[chosen], self.clusters[chosen], self.weights[chosen])
 
 
 def pair(before: TaskScores, after: TaskScores) -> Pairs:

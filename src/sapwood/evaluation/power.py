@@ -19,6 +19,17 @@ def spread(accuracy: float, correlation: float) -> float:
     return math.sqrt(2 * accuracy * (1 - accuracy) * (1 - correlation))
 
 
+def detectable(standard_error: float, degrees_of_freedom: float) -> float:
+    """The smallest true change that four of five evaluations like the one with this standard error would show.
+
+    Infinite where the standard error is not known, and with less than one degree of freedom.
+    """
+    if math.isnan(standard_error) or degrees_of_freedom < 1:
+        return math.inf
+    units = min(degrees_of_freedom, 1e9) + 1
+    return Design(deviation=standard_error * math.sqrt(units)).smallest_effect(units)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Design:
     """A two-sided paired t test that is planned: how its items differ and hang together, and what is asked of it."""

@@ -24,6 +24,16 @@ class SeededChange:
     items: Estimate
     """The same value, with the error between items that the seeds share, beyond what is in `seeds`."""
 
+    @property
+    def standard_error(self) -> float:
+        """Of the mean change, by both."""
+        return math.hypot(self.seeds.standard_error, self.items.standard_error)
+
+    @property
+    def degrees_of_freedom(self) -> float:
+        """Those of the seeds, which are the fewer."""
+        return self.seeds.degrees_of_freedom
+
     def interval(self, confidence: float) -> tuple[float, float]:
         """The two-sided interval: its half-width is the root of the summed squares of both half-widths.
 

@@ -279,6 +279,7 @@ def _evaluation(recipe: Recipe) -> Iterator[Problem]:
             for source in members(recipe, name):
                 if judged.setdefault(source, kind) != kind:
                     yield here, f"'{source}' is under 'gain' and under 'retention'; it can be judged as one"
+    yield from _during(recipe)
     for source in watched(recipe):
         if source not in judged:
             yield (
@@ -286,6 +287,20 @@ def _evaluation(recipe: Recipe) -> Iterator[Problem]:
                 f"'{source}' is in no group and in no evaluation domain, so it would serve nothing. "
                 "Put it in a group to train on it, or in evaluation.retention.domains to watch it",
             )
+
+
+def _during(recipe: Recipe) -> Iterator[Problem]:
+    during, suites = recipe.evaluation.during, recipe.evaluation.suites
+    if during is None:
+        return
+    for number, name in enumerate(during.suites):
+        if name not in suites:
+            yield (
+                ("evaluation", "during", "suites", number),
+                f"'{name}' is not under evaluation.suites, so the model before is not known. Add it there",
+            )
+    if during.every.unit == "seconds":
+        yield ("evaluation", "during", "every"), f"found {during.every}; write tokens (5B), or steps (200 steps)"
 
 
 def _shares(path: Path, shares: Shares, allowed: Iterable[str], kind: str) -> Iterator[Problem]:

@@ -64,6 +64,9 @@ Stretch = Annotated[
 ]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
+Aim = Literal["gain", "retention"]
+"""What is wanted of an ability: that it gets better, or that it stays as it is."""
+
 MUTABLE = {"mutable": True}
 """Marks fields that may change between the start of a run and its resumption: they do not touch the training."""
 

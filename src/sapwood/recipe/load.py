@@ -16,7 +16,7 @@ from sapwood.recipe.data import Corpus, Source
 from sapwood.recipe.document import RecipeError, read_document
 from sapwood.recipe.fields import MUTABLE
 from sapwood.recipe.mixture import Weighting
-from sapwood.recipe.schema import Recipe
+from sapwood.recipe.schema import Evaluation, Recipe
 from sapwood.recipe.synthesis import Synthesis
 
 
@@ -100,6 +100,7 @@ def _located(recipe: Recipe, here: Path) -> Recipe:
             "sources": _located_sources(recipe.sources, here),
             "corpus": _located_corpus(recipe.corpus, here),
             "model": _located_model(recipe.model, here),
+            "evaluation": _located_evaluation(recipe.evaluation, here),
         }
     )
 
@@ -115,7 +116,8 @@ def _located_synthesis(job: Synthesis, path: Path) -> Synthesis:
             "sources": _located_sources(job.sources, here),
             "corpus": _located_corpus(job.corpus, here),
             "classifiers": {
-                _located_taxonomy(name, here): _absolute(directory, here) for name, directory in job.classifiers.items()
+                _shipped_or_absolute(name, here): _absolute(directory, here)
+                for name, directory in job.classifiers.items()
             },
             "problems": shown,
             "prompts": job.prompts and _absolute(job.prompts, here),
@@ -129,7 +131,7 @@ def _located_sources(sources: dict[str, Source], here: Path) -> dict[str, Source
         name: source.model_copy(
             update={
                 "files": _absolute_all(source.files, here),
-                "topics": source.topics and _located_taxonomy(source.topics, here),
+                "topics": source.topics and _shipped_or_absolute(source.topics, here),
                 "synthesis": source.synthesis and _absolute(source.synthesis, here),
             }
         )
@@ -139,7 +141,7 @@ def _located_sources(sources: dict[str, Source], here: Path) -> dict[str, Source
 
 def _located_corpus(corpus: Corpus, here: Path) -> Corpus:
     topics, gate, perplexity = corpus.topics, corpus.decontamination, corpus.perplexity
-    labels = {_located_taxonomy(name, here): _absolute(file, here) for name, file in topics.labels.items()}
+    labels = {_shipped_or_absolute(name, here): _absolute(file, here) for name, file in topics.labels.items()}
     encoder = topics.encoder and _located_model(topics.encoder, here)
     return corpus.model_copy(
         update={
@@ -151,9 +153,21 @@ def _located_corpus(corpus: Corpus, here: Path) -> Corpus:
     )
 
 
-def _located_taxonomy(taxonomy: str, here: Path) -> str:
-    """A taxonomy is a file, or the name of one that comes with Sapwood."""
-    return _absolute(taxonomy, here) if taxonomy.endswith((".yaml", ".yml")) else taxonomy
+def _located_evaluation(evaluation: Evaluation, here: Path) -> Evaluation:
+    during = evaluation.during
+    return evaluation.model_copy(
+        update={
+            "suites": [_shipped_or_absolute(suite, here) for suite in evaluation.suites],
+            "items": evaluation.items and _absolute(evaluation.items, here),
+            "during": during
+            and during.model_copy(update={"suites": [_shipped_or_absolute(suite, here) for suite in during.suites]}),
+        }
+    )
+
+
+def _shipped_or_absolute(name: str, here: Path) -> str:
+    """A taxonomy, or a suite, is a file, or the name of one that comes with Sapwood."""
+    return _absolute(name, here) if name.endswith((".yaml", ".yml")) else name
 
 
 def _located_model(model: str, here: Path) -> str:

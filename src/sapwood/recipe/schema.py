@@ -252,6 +252,15 @@ class Samples(Strict):
     """How many tokens are generated for each prompt, greedily."""
 
 
+class During(Strict):
+    """Suites that are put to the model while it is trained."""
+
+    suites: Annotated[list[str], Field(min_length=1)]
+    """Which of `evaluation.suites`."""
+    every: Stretch
+    """How often: tokens (`5B`) or `200 steps`."""
+
+
 class Evaluation(Strict):
     """What is measured before and after."""
 
@@ -267,6 +276,13 @@ class Evaluation(Strict):
     """The confidence of all intervals."""
     samples: Annotated[Samples, Field(json_schema_extra=MUTABLE)] = Samples()
     """Text generated before and after."""
+    suites: Annotated[list[str], Field(json_schema_extra=MUTABLE)] = []
+    """Suites of benchmarks that are put to the backbone and to the grown model: names of those that come with Sapwood,
+    such as `small`, or files (`docs/suites.md`)."""
+    items: Annotated[str | None, Field(json_schema_extra=MUTABLE)] = None
+    """The directory with the files of the benchmarks."""
+    during: Annotated[During | None, Field(json_schema_extra=MUTABLE)] = None
+    """Suites that are put to the model while it is trained, too."""
 
 
 class Recipe(Strict):

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from sapwood.errors import SapwoodError, closest
 from sapwood.recipe.document import Problem, read_document
-from sapwood.recipe.fields import Name, Strict
+from sapwood.recipe.fields import Aim, Name, Strict
 from sapwood.recipe.task import Measure, Shots, Task
 from sapwood.recipe.task import problems as task_problems
 
@@ -43,6 +43,11 @@ class SuiteFile(Strict):
     """Tasks that are meant to get better: a family, judged together."""
     retention: list[str] = []
     """Tasks that are meant to stay as they are: another one."""
+    margin: Annotated[float, Field(gt=0, lt=1)] = 0.02
+    """The loss of score, of which 1 is all, up to which a task under `retention` counts as kept. Declared before,
+    judged after."""
+    margin_bits: Annotated[float, Field(gt=0)] = 0.02
+    """The same in bits per byte, of tasks of which these count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,14 @@ class Suite:
     gain: tuple[str, ...] = ()
     """Names of tasks."""
     retention: tuple[str, ...] = ()
+    margin: float = 0.02
+    """The loss of score up to which a task under `retention` counts as kept."""
+    margin_bits: float = 0.02
+    """The same in bits per byte."""
+
+    def aim(self, task: str) -> Aim | None:
+        """What is wanted of a task; None where it is not judged."""
+        return "gain" if task in self.gain else "retention" if task in self.retention else None
 
 
 def load_suite(reference: str) -> Suite:
@@ -66,7 +79,15 @@ def load_suite(reference: str) -> Suite:
     path = _find(reference, "suite", Path())
     written = read_document(path, (), SuiteFile, lambda suite: _problems(suite, path.parent))
     tasks = {task.name: task for task in _tasks(written, path.parent)}
-    return Suite(written.name, written.about, tasks, tuple(written.gain), tuple(written.retention))
+    return Suite(
+        name=written.name,
+        about=written.about,
+        tasks=tasks,
+        gain=tuple(written.gain),
+        retention=tuple(written.retention),
+        margin=written.margin,
+        margin_bits=written.margin_bits,
+    )
 
 
 def load_task(reference: str, here: Path = Path()) -> Task:

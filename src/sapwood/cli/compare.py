@@ -1,0 +1,153 @@
+"""`sapwood compare`: models against the one they were grown from, on the benchmarks of a suite."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import orjson
+import typer
+from rich.console import Console
+
+from sapwood.cli.comparison import print_comparison, print_levels
+from sapwood.directory import RunDirectory
+from sapwood.errors import SapwoodError, closest
+from sapwood.evaluation.comparison import Results
+from sapwood.evaluation.comparison import compare as compare_results
+from sapwood.evaluation.run_comparison import read_results
+from sapwood.evaluation.task_scores import level_of
+from sapwood.progress import console as progress
+from sapwood.recipe.suite import Suite, load_suite
+
+FAILED = 3
+"""The exit status where a gate fails."""
+
+
+Backend = Literal["torch", "hf", "vllm"]
+"""Who asks the models."""
+
+
+def compare(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="BASE [MODEL]...",
+            help="Models (directories, names on the Hugging Face hub, GGUF files), runs, or directories of results. "
+            "The first is what the others are compared with; alone, it is measured.",
+        ),
+    ],
+    suite: Annotated[str, typer.Option(help="A suite that comes with Sapwood (paper, small, retention), or a file.")],
+    items: Annotated[
+        Path | None, typer.Option(help="The directory with the files of the benchmarks.", show_default=False)
+    ] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="Only this task of the suite. May be given several times.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option(help="Where the results of every item are kept; what is there is not measured again.")
+    ] = Path("evaluations"),
+    seeds: Annotated[
+        bool, typer.Option("--seeds", help="The models differ in their training seed alone: judge them together.")
+    ] = False,
+    confidence: Annotated[float, typer.Option(min=0.5, max=0.999, help="Of all intervals.")] = 0.95,
+    backend: Annotated[
+        Backend, typer.Option(help="Sapwood's own evaluator on torch, or lm-evaluation-harness with hf or vllm.")
+    ] = "torch",
+    harness_prompts: Annotated[
+        bool, typer.Option("--harness-prompts", help="With hf and vllm: take the harness's own versions of the tasks.")
+    ] = False,
+    lines: Annotated[
+        bool, typer.Option("--jsonl", help="Print a JSON line for each comparison, with all numbers.")
+    ] = False,
+) -> None:
+    """Compare models on benchmarks: what was gained, what was kept, and how sure that is.
+
+    Exits with 3 when a gate of the suite fails: a task under `retention` that is not shown to be kept within the
+    margin, or one under `gain` that got worse. docs/comparing.md says what every number means.
+    """
+    chosen = _only(load_suite(suite), task)
+    if harness_prompts and backend == "torch":
+        raise SapwoodError("The harness's own versions of tasks need the harness: add --backend hf or --backend vllm.")
+    found = {
+        label: _results(model, chosen, items, output / chosen.name / label, backend, harness_prompts)
+        for label, model in _labels(models).items()
+    }
+    console = Console(highlight=False)
+    (base, before), *others = found.items()
+    if not others:
+        levels = {name: (result.counts, level_of(result, chosen.tasks[name])) for name, result in before.items()}
+        print_levels(console, chosen.name, base, levels, confidence)
+        return
+    groups = (
+        {", ".join(label for label, _ in others): [results for _, results in others]}
+        if seeds
+        else {label: [results] for label, results in others}
+    )
+    comparisons = [
+        compare_results(chosen, before, results, model=f"{base} → {label}", confidence=confidence)
+        for label, results in groups.items()
+    ]
+    for comparison in comparisons:
+        if lines:
+            typer.echo(orjson.dumps(asdict(comparison), option=orjson.OPT_SERIALIZE_NUMPY))
+        else:
+            print_comparison(console, comparison)
+    failed = [comparison for comparison in comparisons if comparison.failures]
+    for comparison in failed:
+        tasks = ", ".join(f"{task.task} ({task.verdict})" for task in comparison.failures)
+        progress.print(f"Gates that fail, {comparison.model}: {tasks}.", style="red")
+    if failed:
+        sys.exit(FAILED)
+
+
+def _only(suite: Suite, tasks: list[str] | None) -> Suite:
+    """The suite with some of its tasks; all, where none is named."""
+    for name in tasks or ():
+        if name not in suite.tasks:
+            raise SapwoodError(f"There is no task '{name}' in the suite '{suite.name}'. {closest(name, suite.tasks)}")
+    return replace(suite, tasks={name: task for name, task in suite.tasks.items() if not tasks or name in tasks})
+
+
+def _labels(models: list[str]) -> dict[str, str]:
+    """What each model is called: the end of its path, as much of it as tells it from the others."""
+    parts = {model: [part for part in re.split(r"[/\\@:]+", model) if part] for model in models}
+    if len(parts) < len(models):
+        raise SapwoodError("A model is named twice.")
+    depth = 1
+    while len({tuple(names[-depth:]) for names in parts.values()}) < len(parts):
+        depth += 1
+    return {"-".join(names[-depth:]): model for model, names in parts.items()}
+
+
+def _results(
+    model: str, suite: Suite, items: Path | None, place: Path, backend: Backend, harness_prompts: bool
+) -> Results:
+    """What a model makes of the suite, or made of it where `model` is a directory of results."""
+    kept = read_results(Path(model))
+    if kept:
+        return {name: result for name, result in kept.items() if name in suite.tasks}
+    from sapwood.backbone.resolve import default_cache, fingerprint_model, resolve
+    from sapwood.evaluation.run_suites import find_sandbox
+
+    grown = RunDirectory(Path(model)).model
+    directory = resolve(str(grown) if grown.is_dir() else model, default_cache())
+    weights, sandbox = fingerprint_model(directory), find_sandbox([suite])
+    if backend == "torch":
+        from sapwood.evaluation.evaluator import TorchEvaluator
+        from sapwood.evaluation.model import EvaluatedModel
+        from sapwood.evaluation.suite import run_suite
+        from sapwood.training.parallel import Ranks
+
+        Ranks.join()
+        evaluator = TorchEvaluator(EvaluatedModel.open(directory))
+        return run_suite(evaluator, suite, items, place, weights=weights, sandbox=sandbox)
+    from sapwood.evaluation.harness import HarnessEvaluator
+    from sapwood.evaluation.harness_own import run_own_versions
+    from sapwood.evaluation.suite import run_suite
+
+    harness = HarnessEvaluator.open(directory, place / "harness", backend=backend)
+    run = run_own_versions if harness_prompts else run_suite
+    return run(harness, suite, items, place, weights=weights, sandbox=sandbox)

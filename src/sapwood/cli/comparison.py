@@ -1,0 +1,97 @@
+"""How comparisons are printed: a line for every task, and the means below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import get_args
+
+from rich.console import Console
+from rich.table import Table
+
+from sapwood.evaluation.comparison import Comparison, TaskChange
+from sapwood.evaluation.family import Uncertain
+from sapwood.evaluation.task_scores import TaskLevel
+from sapwood.recipe.fields import Aim
+from sapwood.report.wording import confidence, number, signed
+
+_LEFT = ("task", "counts", "verdict")
+
+
+def print_comparison(console: Console, comparison: Comparison) -> None:
+    """Prints what became of every task, in points of 100 or in bits per byte, and what of that is shown."""
+    table = Table(box=None, pad_edge=False, header_style="bold", title=f"{comparison.model}, {comparison.suite}")
+    level = confidence(comparison.confidence)
+    for title in ("task", "counts", "items", "before", "after", f"change ± {level}", "p", "detectable", "verdict"):
+        table.add_column(title, justify="left" if title in _LEFT else "right", no_wrap=title != "verdict")
+    for task in comparison.tasks.values():
+        table.add_row(*_cells(task), style="yellow" if task.fails else None)
+    console.print(table)
+    for line in _remarks(comparison):
+        console.print(line, soft_wrap=True)
+
+
+def print_levels(
+    console: Console, suite: str, model: str, levels: Mapping[str, tuple[str, TaskLevel]], level: float
+) -> None:
+    """Prints how good one model is on every task: its measure, and its level with an interval."""
+    table = Table(box=None, pad_edge=False, header_style="bold", title=f"{model}, {suite}")
+    for title in ("task", "counts", "items", "level", f"{confidence(level)} interval", ""):
+        table.add_column(title, justify="left" if title in ("task", "counts", "") else "right")
+    for name, (counts, found) in levels.items():
+        low, high = (_level(bound, counts == "bits") for bound in found.level.interval(level))
+        at_chance = "at chance" if found.by_guessing >= 0.05 else ""
+        items = f"{found.level.items:,}"
+        table.add_row(name, counts, items, _level(found.value, counts == "bits"), f"{low} to {high}", at_chance)
+    console.print(table)
+
+
+def _cells(task: TaskChange) -> list[str]:
+    after = sum(model.value for model in task.after) / len(task.after)
+    half = (task.interval[1] - task.interval[0]) / 2
+    chance = "at chance" if task.at_chance else ""
+    return [
+        task.task,
+        task.counts,
+        f"{task.before.level.items:,}",
+        _level(task.before.value, task.in_bits),
+        _level(after, task.in_bits),
+        f"{_change(task.change.value, task.in_bits)} ± {_level(half, task.in_bits)}",
+        f"{task.p_value:.3f}" if task.p_value >= 0.001 else "<0.001",
+        _level(task.detectable, task.in_bits),
+        ", ".join(filter(None, (task.verdict, chance))),
+    ]
+
+
+def _remarks(comparison: Comparison) -> list[str]:
+    lines = [
+        "Changes above zero are better, of bits per byte too. p: of no change, adjusted within each family (Holm). "
+        "detectable: the smallest true change that four of five such evaluations would find."
+    ]
+    for aim in get_args(Aim):
+        lines += [
+            f"Mean of {aim}{where}: {_with_interval(found, comparison.confidence)} points"
+            for where, language in (("", None), *((f", {name}", name) for name in comparison.languages))
+            if (found := comparison.mean_change(aim, language)) is not None
+            and not (language and len(comparison.languages) == 1)
+        ]
+    for task in comparison.tasks.values():
+        if task.flips is not None:
+            lost, won = (_level(flips.estimate.value) for flips in (task.flips.lost, task.flips.won))
+            lines.append(f"{task.task}: {lost} lost, {won} won, {_level(task.flips.by_guessing)} of each by guessing")
+        if task.clean is not None and task.clean.items < task.before.level.items:
+            clean = _with_interval(task.clean.change, comparison.confidence, task.in_bits)
+            lines.append(f"{task.task}: {clean} on the {task.clean.items:,} items that were not trained on")
+    return lines
+
+
+def _with_interval(change: Uncertain, level: float, in_bits: bool = False) -> str:
+    low, high = (_change(bound, in_bits) for bound in change.interval(level))
+    return f"{_change(change.value, in_bits)} ({low} to {high})"
+
+
+def _level(value: float, in_bits: bool = False) -> str:
+    return number(value) if in_bits else number(100 * value, 1)
+
+
+def _change(value: float, in_bits: bool) -> str:
+    return signed(value) if in_bits else signed(100 * value, 1)

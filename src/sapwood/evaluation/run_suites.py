@@ -1,0 +1,47 @@
+"""The benchmarks of a run: the suites that its recipe names, put to its models."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sapwood.directory import RunDirectory
+from sapwood.evaluation.evaluator import TorchEvaluator
+from sapwood.evaluation.model import EvaluatedModel
+from sapwood.evaluation.suite import run_suite
+from sapwood.recipe import Recipe
+from sapwood.recipe.suite import Suite, load_suite
+from sapwood.sandbox import Sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class RunSuites:
+    """The suites of a run, ready to be put to its models."""
+
+    suites: tuple[Suite, ...]
+    items: Path | None
+    """The directory with the files of the benchmarks."""
+    run: RunDirectory
+    sandbox: Sandbox | None
+    """Where programs run that a model writes; None where none must."""
+
+    @staticmethod
+    def open(recipe: Recipe, run: RunDirectory, only: Collection[str] | None = None) -> RunSuites:
+        """The recipe's suites, or `only` some of them. Raises SapwoodError where one is wrong, or there is no sandbox
+        and one is needed."""
+        named, items = recipe.evaluation.suites, recipe.evaluation.items
+        suites = tuple(load_suite(reference) for reference in named if only is None or reference in only)
+        return RunSuites(suites, None if items is None else Path(items), run, find_sandbox(suites))
+
+    def measure(self, model: EvaluatedModel, *, label: str, weights: str) -> None:
+        """Puts all suites to a model, but for what it was asked before. On several ranks this is a collective."""
+        for suite in self.suites:
+            place = self.run.suite(suite.name, label)
+            run_suite(TorchEvaluator(model), suite, self.items, place, weights=weights, sandbox=self.sandbox)
+
+
+def find_sandbox(suites: Iterable[Suite]) -> Sandbox | None:
+    """The sandbox, where a task has the model write programs. Raises SapwoodError where this machine has none."""
+    tasks = [task for suite in suites for task in suite.tasks.values()]
+    return Sandbox.find() if any(task.kind == "code" and task.generates for task in tasks) else None
