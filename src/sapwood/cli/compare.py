@@ -22,6 +22,8 @@ from sapwood.evaluation.task_scores import level_of
 from sapwood.progress import console as progress
 from sapwood.recipe.suite import Suite, load_suite
 
+WIDTH = 120
+"""Columns, where there is no terminal."""
 FAILED = 3
 """The exit status where a gate fails."""
 
@@ -76,6 +78,7 @@ def compare(
         for label, model in _labels(models).items()
     }
     console = Console(highlight=False)
+    console.width = max(console.width, 0 if console.is_terminal else WIDTH)
     (base, before), *others = found.items()
     if not others:
         levels = {name: (result.counts, level_of(result, chosen.tasks[name])) for name, result in before.items()}
