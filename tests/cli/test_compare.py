@@ -140,15 +140,14 @@ def test_a_model_answers_and_is_not_asked_twice(tmp_path: Path, suite: Path, tin
     assert items.stat().st_mtime_ns == written
 
 
-def test_a_run_puts_its_suites_to_both_models(
-    tmp_path: Path, suite: Path, tiny_recipe: Callable[..., Path], capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_puts_its_suites_to_both_models(tmp_path: Path, suite: Path, tiny_recipe: Callable[..., Path]) -> None:
     write_exam(tmp_path)
     judged = {"gain": {"domains": ["zh"]}, "retention": {"domains": ["en", "news-en"]}}
     recipe = tiny_recipe(evaluation={**judged, "suites": ["suite.yaml"], "items": ".", "samples": {"tokens": 0}})
     arguments = ["run", str(recipe), "stages.0.tokens=1K", "stages.1.tokens=1K", "--runs", str(tmp_path / "runs")]
-    assert CliRunner().invoke(app, arguments).exit_code == 0
+    shown = CliRunner().invoke(app, arguments)
+    assert shown.exit_code == 0
     directory = RunDirectory(tmp_path / "runs" / "tiny")
     (found,) = compare_run(load_recipe(directory.recipe), directory)
     assert (found.suite, found.model, list(found.tasks)) == ("mine", "model", ["exam"])
-    assert "model, mine" in capfd.readouterr().err
+    assert "model, mine" in shown.output
