@@ -77,6 +77,8 @@ def compare(
         label: _results(model, chosen, items, output / chosen.name / label, backend, harness_prompts)
         for label, model in _labels(models).items()
     }
+    if not all(found.values()):
+        return  # another rank has the results
     console = Console(highlight=False)
     console.width = max(console.width, 0 if console.is_terminal else WIDTH)
     (base, before), *others = found.items()
