@@ -77,8 +77,8 @@ def compare(
         label: _results(model, chosen, items, output / chosen.name / label, backend, harness_prompts)
         for label, model in _labels(models).items()
     }
-    if not all(found.values()):
-        return  # another rank has the results
+    if progress.quiet:
+        return  # the first rank has the results
     console = Console(highlight=False)
     console.width = max(console.width, 0 if console.is_terminal else WIDTH)
     (base, before), *others = found.items()
@@ -133,7 +133,10 @@ def _results(
     """What a model makes of the suite, or made of it where `model` is a directory of results."""
     kept = read_results(Path(model))
     if kept:
-        return {name: result for name, result in kept.items() if name in suite.tasks}
+        found = {name: result for name, result in kept.items() if name in suite.tasks}
+        if not found:
+            raise SapwoodError(f"{model} has results of {', '.join(kept)}, and none of the suite '{suite.name}'.")
+        return found
     from sapwood.backbone.resolve import default_cache, fingerprint_model, resolve
     from sapwood.evaluation.run_suites import find_sandbox
 
