@@ -20,6 +20,7 @@ import xxhash
 from sapwood import __version__
 from sapwood.corpus.contamination import BenchmarkIndex, Item, texts_of
 from sapwood.directory import RunDirectory
+from sapwood.errors import SapwoodError
 from sapwood.evaluation.overlap_search import OUTPUTS, SearchShards
 from sapwood.evaluation.task_item import TaskItems, load_task_items
 from sapwood.files import fingerprint, read_json, write_json
@@ -81,13 +82,17 @@ def find_overlap(recipe: Recipe, run: RunDirectory, suite: Suite, items: Path | 
     else its defaults. The result is kept in the run directory, and read from there while position, documents, items
     and rule are the same; work that was stopped goes on after its last complete shard.
 
-    Raises SapwoodError where the run is not prepared, or files of the suite are missing.
+    Raises SapwoodError where the run has trained on nothing, and where files of the suite are missing.
     """
     started = time.monotonic()
     loaded = {name: load_task_items(task, items) for name, task in suite.tasks.items()}
     rule = recipe.corpus.decontamination or Decontamination(benchmarks=[])
     ledger = Ledger(run.ledger, writable=False)
     position = position_reached(ledger, next(reversed(read_metrics(run.metrics)), None))
+    if not position:
+        raise SapwoodError(
+            f"By its log, the run in {run.root} has trained on nothing yet: nothing can overlap with that."
+        )
     trained = trained_rows(open_stream(recipe, run, ledger, domains_of(recipe, read_sizes(recipe, run))), position)
     planned = _planned(run, suite, loaded, rule, position, trained)
     directory = run.overlap(suite.name)
