@@ -72,6 +72,10 @@ class RunDirectory:
         """The grown model, a normal Hugging Face directory."""
         return self.root / "model"
 
+    def overlap(self, suite: str) -> Path:
+        """Which items of a suite stand in documents that were trained on."""
+        return self.evaluation / "overlap" / suite
+
     def synthesis(self, source: str) -> Path:
         """The items made for a source, before they are prepared like any other text."""
         return self.root / "synthesis" / source

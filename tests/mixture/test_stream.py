@@ -63,6 +63,22 @@ ROUNDS = st.lists(
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=12)
 
 
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rounds=ROUNDS, a=LENGTHS, b=LENGTHS)
+def test_documents_are_told_at_once_as_they_are_one_by_one(
+    make_store: MakeStore, rounds: list[dict], a: list[int], b: list[int]
+) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        stream = stream_over(Path(directory), make_store, {"a": a, "b": b}, rounds)
+        seen: dict[str, set[int]] = {"a": set(), "b": set()}
+        for position in range(stream.ledger.decided + 1):
+            for domain, documents in seen.items():
+                assert stream.documents_until(domain, position).tolist() == sorted(documents)
+            if position < stream.ledger.decided:
+                sequence = stream[position]
+                seen[sequence.domain].update(span.document for span in sequence.spans)
+
+
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rounds=ROUNDS, a=LENGTHS, b=LENGTHS)
 def test_after_every_round_each_token_was_read_as_often_as_there_were_passes(

@@ -74,8 +74,17 @@ def load_items(patterns: Sequence[str]) -> list[Item]:
     for name, content in _files(patterns):
         for number, line in enumerate(content.split(b"\n")):
             if line.strip():
-                items.append(Item(name, number, tuple(_texts(_parse(line, name, number)))))
+                items.append(Item(name, number, tuple(texts_of(_parse(line, name, number)))))
     return items
+
+
+def texts_of(value: Any) -> Iterator[str]:
+    """Every text in a value of JSON, whatever its key."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from texts_of(part)
 
 
 def benchmark_fingerprint(patterns: Sequence[str]) -> str:
@@ -288,14 +297,6 @@ def _parse(line: bytes, name: str, number: int) -> Any:
             f"Benchmarks: row {number} of {name} is no JSON object. Write one item a line, as an object."
         )
     return value
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _texts(part)
 
 
 def _filter(grams: Hashes) -> npt.NDArray[np.bool_]:

@@ -11,7 +11,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from sapwood.mixture.ledger import Ledger, Round
-from sapwood.mixture.order import permute, unpermute
+from sapwood.mixture.order import Documents, permute, unpermute
 from sapwood.mixture.passes import Orders, Passes
 from sapwood.tokens.sequence import Packing, Pass, Span
 
@@ -83,12 +83,41 @@ class Stream:
         found = self._pass(domain, number)
         return int(found.starts[int(np.flatnonzero(found.documents == document)[0])])
 
+    def documents_until(self, domain: str, position: int) -> Documents:
+        """The documents of a domain of which at least a token comes before `position`, by number, ascending."""
+        starts, stops = self._stretches(domain, position)
+        length = self.passes[domain].tokens
+        if stops[0] >= length:
+            return self.passes[domain].members
+        found = [np.empty(0, np.uint32)]
+        for number in range(-(-int(stops.max()) // length)):
+            now = self._pass(domain, number)
+            first, last = (np.clip(part - number * length, 0, length) for part in (starts, stops))
+            first, last = first[first < last], last[first < last]
+            begun = np.zeros(len(now.starts), np.int64)  # less those that ended, before each document
+            np.add.at(begun, np.searchsorted(now.starts, first, side="right") - 1, 1)
+            np.subtract.at(begun, np.searchsorted(now.starts, last), 1)
+            found.append(now.documents[np.cumsum(begun[:-1]) > 0])
+        return np.unique(np.concatenate(found))
+
     def make_passes(self, entry: Round) -> None:
         """Makes the passes that a round reads, so that other processes find them."""
         for domain, stop in entry.consumed_until(entry.stop).items():
             start, length = entry.first.get(domain, 0), self.passes[domain].tokens
             for number in range(start // length, -(-stop // length)):
                 self._pass(domain, number)
+
+    def _stretches(self, domain: str, position: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where the tokens of a domain that come before `position` begin and end, `[stretches]` each, counted through
+        the domain: all up to some token, and the windows after it that a round in progress has spread out."""
+        reached = self.ledger.consumed_until(position).get(domain, 0)
+        entry = self.ledger.at(position)
+        if entry is None or domain in entry.orders:
+            return np.array([0]), np.array([reached])
+        begin = entry.first.get(domain, 0)
+        windows = range((reached - begin) // entry.sequence_length)
+        starts = np.array([self._start(entry, domain, rank) for rank in windows], np.int64)
+        return np.append(0, starts), np.append(begin, starts + entry.sequence_length)
 
     def _start(self, entry: Round, domain: str, rank: int) -> int:
         """The first token of one of the sequences that a round has of a domain, counted through the domain.
