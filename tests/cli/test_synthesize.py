@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from fake_server import Answer, Fake, said
+from fake_server import Answer, Fake, embedded, said
 from sapwood.cli.main import app
 from sapwood.files import read_json, read_lines
 from sapwood.recipe.data import Source
@@ -118,20 +118,30 @@ def test_what_has_no_answer_is_asked_for_next_time(serve: Callable[[Answer], Fak
     assert len(fake.bodies) <= asked + 3
 
 
+def model(body: dict[str, Any], before: int) -> tuple[int, Any]:
+    """Generates, and embeds."""
+    return embedded(body, before) if "input" in body else generator(body, before)
+
+
 def test_a_batch_service_gives_the_same_items(serve: Callable[[Answer], Fake], tmp_path: Path) -> None:
-    job = write_job(tmp_path, serve(generator).url)
+    fake = serve(model)
+    copies = {"embedding": {"url": fake.url, "model": "e"}, "cosine": 0.999}
+    job = write_job(tmp_path, fake.url, verify={"votes": {"samples": 2, "agreement": "50%"}, "copies": copies})
     sapwood("synthesize", job)
+    embeddings = [body for body in fake.bodies if "input" in body]
+    assert len(embeddings) == 1
     wanted = (tmp_path / "qa" / "accepted.jsonl").read_bytes()
-    for name in ("answers.jsonl", "manifest.json", "accepted.jsonl"):
+    for name in ("answers.jsonl", "embeddings.jsonl", "manifest.json", "accepted.jsonl"):
         (tmp_path / "qa" / name).unlink()
     for path in (tmp_path / "qa" / "items").glob("*"):
         path.unlink()
     results = tmp_path / "results.jsonl"
     sapwood("synthesize", job, "--batch")
-    for _ in range(3):
+    asked = len(fake.bodies)
+    for _ in range(4):
         lines = []
-        for line in read_lines(tmp_path / "qa" / "requests" / "m-00000.jsonl"):
-            _, content = generator(line["body"], 0)
+        for line in (line for path in (tmp_path / "qa" / "requests").iterdir() for line in read_lines(path)):
+            _, content = model(line["body"], 0)
             response = {"status_code": 200, "body": content}
             lines.append(json.dumps({"custom_id": line["custom_id"], "response": response, "error": None}))
         results.write_text("\n".join(lines), encoding="utf-8")
@@ -139,6 +149,7 @@ def test_a_batch_service_gives_the_same_items(serve: Callable[[Answer], Fake], t
         if (tmp_path / "qa" / "accepted.jsonl").exists():
             break
     assert (tmp_path / "qa" / "accepted.jsonl").read_bytes() == wanted
+    assert len(fake.bodies) == asked
 
 
 def test_a_dry_run_states_what_it_takes_and_asks_nothing(serve: Callable[[Answer], Fake], tmp_path: Path) -> None:

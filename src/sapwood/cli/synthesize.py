@@ -64,12 +64,12 @@ def run(
 
     loaded, directory = open_job(job, overrides or ())
     with full_disk_explained(directory.root):
-        work, planned = find_work(loaded, directory)
+        asker = Asker(directory.root, sends=not batch)
+        work, planned = find_work(loaded, directory, asker.embed)
         account = read_json(directory.account) if directory.account.exists() else None
         if dry_run:
             _print_estimate(estimate(loaded, work, account), account)
             return
-        asker = Asker(directory.root, sends=not batch)
         if answers:
             found = asker.read_batch(answers)
             console.print("Answers: " + ", ".join(f"{count:,} {reason}" for reason, count in found.items()))
@@ -129,7 +129,8 @@ def calibrate(
 
     loaded, directory = open_job(job, overrides or ())
     own = None if loaded.prompts is None else Path(loaded.prompts)
-    found = calibrate_stages(read_labelled(file), build_stages(loaded, own), Asker(directory.root), target)
+    asker = Asker(directory.root)
+    found = calibrate_stages(read_labelled(file), build_stages(loaded, own, asker.embed), asker, target)
     write_json(directory.calibration, found)
     _print_calibration(found)
     manifest = read_manifest(directory.root)

@@ -1,4 +1,4 @@
-"""All that is asked in one job: its answers in one file, and requests that wait for a batch service."""
+"""All that is asked in one job: its answers in two files, and requests that wait for a batch service."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from sapwood.generation.batch import read_batch, write_batch
 from sapwood.generation.cache import Cache, Completion, Request
 from sapwood.generation.client import Failure, complete
+from sapwood.generation.embed import embed, gather
+from sapwood.generation.vectors import Text, Vectors
 from sapwood.progress import track
 from sapwood.recipe.server import ModelServer
 
-ANSWERS = "answers.jsonl"
+ANSWERS, EMBEDDINGS = "answers.jsonl", "embeddings.jsonl"
 AWAITED = Failure("waits for an answer")
 """What a request gets that is not sent."""
 
@@ -22,10 +27,11 @@ class Asker:
     """Asks servers, and remembers what they answered. With `sends` off, asks none, and collects the requests."""
 
     def __init__(self, directory: Path, *, sends: bool = True) -> None:
-        """The answers are in `directory/answers.jsonl`."""
+        """The answers are in `directory/answers.jsonl`, vectors of texts in `directory/embeddings.jsonl`."""
         self._cache = Cache(directory / ANSWERS)
+        self._vectors = Vectors(directory / EMBEDDINGS)
         self._sends = sends
-        self._awaited: dict[str, tuple[ModelServer, list[Request]]] = {}
+        self._awaited: dict[str, tuple[ModelServer, list[Request | Text]]] = {}
 
     def __call__(self, server: ModelServer, requests: Sequence[Request]) -> list[Completion | Failure]:
         """The answers, in the order of the requests. Raises SapwoodError where the server cannot be used."""
@@ -35,16 +41,33 @@ class Asker:
             with track(_kind(requests), len(requests)) as advance:
                 return complete(server, requests, self._cache, advance)
         found = [self._cache.get(request.key(server)) for request in requests]
-        missing = [request for request, answer in zip(requests, found, strict=True) if answer is None]
-        if missing:
-            self._awaited.setdefault(server.model, (server, []))[1].extend(missing)
+        self._await(server.model, server, [r for r, answer in zip(requests, found, strict=True) if answer is None])
         return [answer or AWAITED for answer in found]
+
+    def embed(self, server: ModelServer, texts: Sequence[str]) -> npt.NDArray[np.float32] | Failure:
+        """The vectors of the texts, `[texts, dimensions]`, each of length 1; a failure where one of them has none.
+
+        Raises SapwoodError where the server cannot be used.
+        """
+        wanted = [Text(text) for text in texts]
+        if self._sends:
+            with track("embeddings", len(texts)) as advance:
+                failure = embed(server, wanted, self._vectors, advance)
+        else:
+            missing = [text for text in wanted if self._vectors.get(text.key(server)) is None]
+            self._await(f"{server.model}-embeddings", server, missing)
+            failure = AWAITED if missing else None
+        return failure or gather(server, wanted, self._vectors)
+
+    def _await(self, name: str, server: ModelServer, requests: Sequence[Request | Text]) -> None:
+        if requests:
+            self._awaited.setdefault(name, (server, []))[1].extend(requests)
 
     def read_batch(self, files: Sequence[Path]) -> Counter[str]:
         """Takes in the result files of a batch service: how many lines were `answered`, and why others were not."""
         counts: Counter[str] = Counter()
         for file in files:
-            counts += read_batch(file, self._cache)
+            counts += read_batch(file, self._cache, self._vectors)
         return counts
 
     def write_awaited(self, directory: Path) -> list[Path]:
@@ -53,8 +76,8 @@ class Asker:
             stale.unlink()
         return [
             path
-            for model, (server, requests) in self._awaited.items()
-            for path in write_batch(directory, re.sub(r"[^\w.-]+", "-", model), server, requests)
+            for name, (server, requests) in self._awaited.items()
+            for path in write_batch(directory, re.sub(r"[^\w.-]+", "-", name), server, requests)
         ]
 
 
