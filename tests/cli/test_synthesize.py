@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from fake_server import Answer, Fake, embedded, said
 from sapwood.cli.main import app
+from sapwood.errors import SapwoodError
 from sapwood.files import read_json, read_lines
 from sapwood.recipe.data import Source
 from sapwood.synthesis.source import write_source
@@ -150,6 +151,22 @@ def test_a_batch_service_gives_the_same_items(serve: Callable[[Answer], Fake], t
             break
     assert (tmp_path / "qa" / "accepted.jsonl").read_bytes() == wanted
     assert len(fake.bodies) == asked
+
+
+@pytest.mark.parametrize(
+    ("verify", "said"),
+    [
+        ({"across": {"judge": {"url": "http://x/v1", "model": "j"}}}, "verify.across: has no benchmarks to look in"),
+        (
+            {"contamination": {"benchmarks": "b.jsonl", "action": "cut"}},
+            "contamination.action: .* cannot be cut",
+        ),
+    ],
+)
+def test_verification_that_would_check_nothing_is_refused(tmp_path: Path, verify: dict[str, Any], said: str) -> None:
+    job = write_job(tmp_path, "http://localhost:1/v1", verify=verify)
+    with pytest.raises(SapwoodError, match=said):
+        sapwood("synthesize", job)
 
 
 def test_a_dry_run_states_what_it_takes_and_asks_nothing(serve: Callable[[Answer], Fake], tmp_path: Path) -> None:

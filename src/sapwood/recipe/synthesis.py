@@ -272,6 +272,20 @@ def problems(job: Synthesis) -> Iterator[Problem]:
         shares: dict[str, Fraction] = getattr(job, field)
         if shares and not sum(shares.values()):
             yield (field,), "all shares are 0"
+    yield from _verification(job.verify)
+
+
+def _verification(verify: Verify) -> Iterator[Problem]:
+    if verify.across is not None and verify.contamination is None:
+        yield (
+            ("verify", "across"),
+            "has no benchmarks to look in. Write `contamination: {benchmarks: FILES}` under 'verify' too",
+        )
+    if verify.contamination is not None and verify.contamination.action == "cut":
+        yield (
+            ("verify", "contamination", "action"),
+            "a part of a question or an answer cannot be cut out: such items are dropped. Leave 'action' out",
+        )
 
 
 def _discipline(job: Synthesis, name: str, rule: Discipline) -> Iterator[Problem]:
