@@ -124,7 +124,7 @@ def model(body: dict[str, Any], before: int) -> tuple[int, Any]:
     return embedded(body, before) if "input" in body else generator(body, before)
 
 
-def test_a_batch_service_gives_the_same_items(serve: Callable[[Answer], Fake], tmp_path: Path) -> None:
+def test_a_batch_service_and_a_fleet_give_the_same_items(serve: Callable[[Answer], Fake], tmp_path: Path) -> None:
     fake = serve(model)
     copies = {"embedding": {"url": fake.url, "model": "e"}, "cosine": 0.999}
     job = write_job(tmp_path, fake.url, verify={"votes": {"samples": 2, "agreement": "50%"}, "copies": copies})
@@ -138,6 +138,11 @@ def test_a_batch_service_gives_the_same_items(serve: Callable[[Answer], Fake], t
         path.unlink()
     results = tmp_path / "results.jsonl"
     sapwood("synthesize", job, "--batch")
+    asked = len(fake.bodies)
+    sapwood("synthesize", job, "output=by-a-fleet", "fleet.m.serve=endpoint", "fleet.m.tasks=2")
+    assert (tmp_path / "by-a-fleet" / "accepted.jsonl").read_bytes() == wanted
+    assert not list((tmp_path / "by-a-fleet" / "fleet").iterdir())
+    assert len(fake.bodies) == 2 * asked
     asked = len(fake.bodies)
     for _ in range(4):
         lines = []

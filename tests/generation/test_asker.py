@@ -29,7 +29,7 @@ def test_one_that_does_not_send_collects_what_has_no_answer(serve: Serve, tmp_pa
     server = ModelServer(url=fake.url, model="org/m")
     judge = ModelServer(url=fake.url, model="judge")
     Asker(tmp_path)(server, [ask("known")])
-    asker = Asker(tmp_path, sends=False)
+    asker = Asker(tmp_path, lambda _: False)
     found = asker(server, [ask("known"), ask("new"), ask("newer")])
     assert isinstance(found[0], Completion)
     assert found[1:] == [AWAITED, AWAITED]
@@ -48,7 +48,7 @@ def test_one_that_does_not_send_collects_what_has_no_answer(serve: Serve, tmp_pa
 
 def test_what_others_answered_is_taken_in(tmp_path: Path) -> None:
     server = ModelServer(url="http://localhost:1/v1", model="m")
-    asker = Asker(tmp_path, sends=False)
+    asker = Asker(tmp_path, lambda _: False)
     asker(server, [ask("a")])
     asker.embed(server, ["a", "b"])
     results = tmp_path / "results.jsonl"
@@ -57,7 +57,7 @@ def test_what_others_answered_is_taken_in(tmp_path: Path) -> None:
             answer = embedded if line["url"] == "/v1/embeddings" else echo
             response = {"status_code": 200, "body": answer(line["body"], 0)[1]}
             file.write(json.dumps({"custom_id": line["custom_id"], "response": response, "error": None}) + "\n")
-    asker = Asker(tmp_path, sends=False)
+    asker = Asker(tmp_path, lambda _: False)
     assert asker.read_batch([results]) == {"answered": 3}
     assert asker(server, [ask("a")]) == [Completion("A", "stop", 7, 2)]
     assert isinstance(asker.embed(server, ["b", "a"]), np.ndarray)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,12 @@ def find_work(job: Synthesis, directory: JobDirectory, embed: Embed) -> tuple[Wo
         },
         settings=_settings(job),
     )
-    return Work(attempts, prompts, build_stages(job, own, embed)), planned
+    return again(job, Work(attempts, prompts, ()), embed), planned
+
+
+def again(job: Synthesis, work: Work, embed: Embed) -> Work:
+    """The same work with stages that remember nothing yet."""
+    return replace(work, stages=build_stages(job, None if job.prompts is None else Path(job.prompts), embed))
 
 
 def _attempts(job: Synthesis, directory: JobDirectory) -> list[Attempt]:
