@@ -125,7 +125,7 @@ class AnswerRequests(Block):
             if number % world_size == rank and key not in answered
         ]
         if mine:
-            from sapwood.synthesis.inference import answer  # starts what only the tasks need
+            from sapwood.synthesis.inference import answer  # only tasks need it, and it takes a second
 
             answer(mine, self.server, self.fleet, Lines(self.where / "results" / f"{rank:05d}.jsonl"), self.where, rank)
         yield from ()
