@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from fake_server import Answer, Fake, said
+from fake_server import Answer, Fake, embedded, said
 from sapwood.cli.main import app
+from sapwood.errors import SapwoodError
 from sapwood.files import read_json, read_lines
 from sapwood.recipe.data import Source
 from sapwood.synthesis.source import write_source
@@ -118,20 +119,35 @@ def test_what_has_no_answer_is_asked_for_next_time(serve: Callable[[Answer], Fak
     assert len(fake.bodies) <= asked + 3
 
 
-def test_a_batch_service_gives_the_same_items(serve: Callable[[Answer], Fake], tmp_path: Path) -> None:
-    job = write_job(tmp_path, serve(generator).url)
+def model(body: dict[str, Any], before: int) -> tuple[int, Any]:
+    """Generates, and embeds."""
+    return embedded(body, before) if "input" in body else generator(body, before)
+
+
+def test_a_batch_service_and_a_fleet_give_the_same_items(serve: Callable[[Answer], Fake], tmp_path: Path) -> None:
+    fake = serve(model)
+    copies = {"embedding": {"url": fake.url, "model": "e"}, "cosine": 0.999}
+    job = write_job(tmp_path, fake.url, verify={"votes": {"samples": 2, "agreement": "50%"}, "copies": copies})
     sapwood("synthesize", job)
+    embeddings = [body for body in fake.bodies if "input" in body]
+    assert len(embeddings) == 1
     wanted = (tmp_path / "qa" / "accepted.jsonl").read_bytes()
-    for name in ("answers.jsonl", "manifest.json", "accepted.jsonl"):
+    for name in ("answers.jsonl", "embeddings.jsonl", "manifest.json", "accepted.jsonl"):
         (tmp_path / "qa" / name).unlink()
     for path in (tmp_path / "qa" / "items").glob("*"):
         path.unlink()
     results = tmp_path / "results.jsonl"
     sapwood("synthesize", job, "--batch")
-    for _ in range(3):
+    asked = len(fake.bodies)
+    sapwood("synthesize", job, "output=by-a-fleet", "fleet.m.serve=endpoint", "fleet.m.tasks=2")
+    assert (tmp_path / "by-a-fleet" / "accepted.jsonl").read_bytes() == wanted
+    assert not list((tmp_path / "by-a-fleet" / "fleet").iterdir())
+    assert len(fake.bodies) == 2 * asked
+    asked = len(fake.bodies)
+    for _ in range(4):
         lines = []
-        for line in read_lines(tmp_path / "qa" / "requests" / "m-00000.jsonl"):
-            _, content = generator(line["body"], 0)
+        for line in (line for path in (tmp_path / "qa" / "requests").iterdir() for line in read_lines(path)):
+            _, content = model(line["body"], 0)
             response = {"status_code": 200, "body": content}
             lines.append(json.dumps({"custom_id": line["custom_id"], "response": response, "error": None}))
         results.write_text("\n".join(lines), encoding="utf-8")
@@ -139,6 +155,23 @@ def test_a_batch_service_gives_the_same_items(serve: Callable[[Answer], Fake], t
         if (tmp_path / "qa" / "accepted.jsonl").exists():
             break
     assert (tmp_path / "qa" / "accepted.jsonl").read_bytes() == wanted
+    assert len(fake.bodies) == asked
+
+
+@pytest.mark.parametrize(
+    ("verify", "said"),
+    [
+        ({"across": {"judge": {"url": "http://x/v1", "model": "j"}}}, "verify.across: has no benchmarks to look in"),
+        (
+            {"contamination": {"benchmarks": "b.jsonl", "action": "cut"}},
+            "contamination.action: .* cannot be cut",
+        ),
+    ],
+)
+def test_verification_that_would_check_nothing_is_refused(tmp_path: Path, verify: dict[str, Any], said: str) -> None:
+    job = write_job(tmp_path, "http://localhost:1/v1", verify=verify)
+    with pytest.raises(SapwoodError, match=said):
+        sapwood("synthesize", job)
 
 
 def test_a_dry_run_states_what_it_takes_and_asks_nothing(serve: Callable[[Answer], Fake], tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from sapwood.progress import console
 from sapwood.recipe import Synthesis
 
 if TYPE_CHECKING:
+    from sapwood.generation.asker import Asker
     from sapwood.manifest import Manifest
     from sapwood.synthesis.directory import JobDirectory
 
@@ -59,21 +60,25 @@ def run(
     from sapwood.corpus.disk import full_disk_explained
     from sapwood.generation.asker import Asker
     from sapwood.synthesis.estimate import estimate
-    from sapwood.synthesis.job import find_work, open_job
+    from sapwood.synthesis.job import again, find_work, open_job
     from sapwood.synthesis.run import write_items
 
     loaded, directory = open_job(job, overrides or ())
     with full_disk_explained(directory.root):
-        work, planned = find_work(loaded, directory)
+        asker = Asker(directory.root, asks=lambda server: not batch and server.model not in loaded.fleet)
+        work, planned = find_work(loaded, directory, asker.embed)
         account = read_json(directory.account) if directory.account.exists() else None
         if dry_run:
             _print_estimate(estimate(loaded, work, account), account)
             return
-        asker = Asker(directory.root, sends=not batch)
         if answers:
-            found = asker.read_batch(answers)
-            console.print("Answers: " + ", ".join(f"{count:,} {reason}" for reason, count in found.items()))
+            _take_answers(asker, answers)
         outcome = write_items(loaded, work, planned, directory, asker)
+        while asker.awaits and not batch:
+            from sapwood.synthesis.fleet import answer_awaited  # takes a second to import
+
+            answer_awaited(loaded, asker, directory)
+            outcome = write_items(loaded, again(loaded, work, asker.embed), planned, directory, asker)
         if outcome.manifest is None:
             _explain_failures(outcome.failures, asker.write_awaited(directory.requests) if batch else [], job)
         else:
@@ -129,12 +134,21 @@ def calibrate(
 
     loaded, directory = open_job(job, overrides or ())
     own = None if loaded.prompts is None else Path(loaded.prompts)
-    found = calibrate_stages(read_labelled(file), build_stages(loaded, own), Asker(directory.root), target)
+    asker = Asker(directory.root)
+    found = calibrate_stages(read_labelled(file), build_stages(loaded, own, asker.embed), asker, target)
     write_json(directory.calibration, found)
     _print_calibration(found)
     manifest = read_manifest(directory.root)
     if manifest is not None:
         finish(loaded, directory, manifest)
+
+
+def _take_answers(asker: Asker, files: list[Path]) -> None:
+    found = asker.read_batch(files)
+    listed = ", ".join(f"{count:,} {reason}" for reason, count in found.items()) or "nothing"
+    if not found["answered"]:
+        raise SapwoodError(f"No answers are in {files[0]} (found: {listed}). It must be what a batch service wrote.")
+    console.print(f"Answers: {listed}")
 
 
 def _explain_failures(failures: Mapping[str, int], batches: list[Path], job: Path) -> None:

@@ -1,51 +1,84 @@
-"""All that is asked in one job: its answers in one file, and requests that wait for a batch service."""
+"""All that is asked in one job: its answers in two files, and requests that wait for a batch service."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from sapwood.generation.batch import read_batch, write_batch
 from sapwood.generation.cache import Cache, Completion, Request
 from sapwood.generation.client import Failure, complete
+from sapwood.generation.embed import embed, gather
+from sapwood.generation.vectors import Text, Vectors
 from sapwood.progress import track
 from sapwood.recipe.server import ModelServer
 
-ANSWERS = "answers.jsonl"
+ANSWERS, EMBEDDINGS = "answers.jsonl", "embeddings.jsonl"
 AWAITED = Failure("waits for an answer")
 """What a request gets that is not sent."""
 
 
 class Asker:
-    """Asks servers, and remembers what they answered. With `sends` off, asks none, and collects the requests."""
+    """Asks servers, and remembers what they answered. Of those that it does not ask, it collects the requests."""
 
-    def __init__(self, directory: Path, *, sends: bool = True) -> None:
-        """The answers are in `directory/answers.jsonl`."""
+    def __init__(self, directory: Path, asks: Callable[[ModelServer], bool] = lambda _: True) -> None:
+        """The answers are in `directory/answers.jsonl`, vectors of texts in `directory/embeddings.jsonl`."""
         self._cache = Cache(directory / ANSWERS)
-        self._sends = sends
-        self._awaited: dict[str, tuple[ModelServer, list[Request]]] = {}
+        self._vectors = Vectors(directory / EMBEDDINGS)
+        self._asks = asks
+        self._awaited: dict[str, tuple[ModelServer, list[Request | Text]]] = {}
 
     def __call__(self, server: ModelServer, requests: Sequence[Request]) -> list[Completion | Failure]:
         """The answers, in the order of the requests. Raises SapwoodError where the server cannot be used."""
-        if self._sends:
+        if self._asks(server):
             if not requests:
                 return []
             with track(_kind(requests), len(requests)) as advance:
                 return complete(server, requests, self._cache, advance)
         found = [self._cache.get(request.key(server)) for request in requests]
-        missing = [request for request, answer in zip(requests, found, strict=True) if answer is None]
-        if missing:
-            self._awaited.setdefault(server.model, (server, []))[1].extend(missing)
+        self._await(server.label, server, [r for r, answer in zip(requests, found, strict=True) if answer is None])
         return [answer or AWAITED for answer in found]
+
+    def embed(self, server: ModelServer, texts: Sequence[str]) -> npt.NDArray[np.float32] | Failure:
+        """The vectors of the texts, `[texts, dimensions]`, each of length 1; a failure where one of them has none.
+
+        Raises SapwoodError where the server cannot be used.
+        """
+        wanted = [Text(text) for text in texts]
+        if self._asks(server):
+            with track("embeddings", len(texts)) as advance:
+                failure = embed(server, wanted, self._vectors, advance)
+        else:
+            missing = [text for text in wanted if self._vectors.get(text.key(server)) is None]
+            self._await(f"{server.label}-embeddings", server, missing)
+            failure = AWAITED if missing else None
+        return failure or gather(server, wanted, self._vectors)
+
+    def _await(self, name: str, server: ModelServer, requests: Sequence[Request | Text]) -> None:
+        if requests:
+            self._awaited.setdefault(name, (server, []))[1].extend(requests)
 
     def read_batch(self, files: Sequence[Path]) -> Counter[str]:
         """Takes in the result files of a batch service: how many lines were `answered`, and why others were not."""
         counts: Counter[str] = Counter()
         for file in files:
-            counts += read_batch(file, self._cache)
+            counts += read_batch(file, self._cache, self._vectors)
         return counts
+
+    @property
+    def awaits(self) -> bool:
+        """Whether requests were collected."""
+        return bool(self._awaited)
+
+    def take_awaited(self) -> list[tuple[ModelServer, list[Request | Text]]]:
+        """The collected requests to each model, which are forgotten here."""
+        awaited, self._awaited = self._awaited, {}
+        return list(awaited.values())
 
     def write_awaited(self, directory: Path) -> list[Path]:
         """Writes the collected requests as batch files, in place of those of before, and returns them."""
@@ -53,9 +86,14 @@ class Asker:
             stale.unlink()
         return [
             path
-            for model, (server, requests) in self._awaited.items()
-            for path in write_batch(directory, re.sub(r"[^\w.-]+", "-", model), server, requests)
+            for name, (server, requests) in self._awaited.items()
+            for path in write_batch(directory, file_name(name), server, requests)
         ]
+
+
+def file_name(model: str) -> str:
+    """The name of a model as that of a file."""
+    return re.sub(r"[^\w.-]+", "-", model)
 
 
 def _kind(requests: Sequence[Request]) -> str:

@@ -11,6 +11,7 @@ import orjson
 from sapwood.errors import SapwoodError
 from sapwood.files import write_atomic
 from sapwood.generation.cache import Cache, Completion, Request
+from sapwood.generation.vectors import Text, Vectors, vectors_of
 from sapwood.recipe.server import ModelServer
 
 LINES = 50_000
@@ -18,11 +19,12 @@ LINES = 50_000
 BYTES = 190 * 10**6
 """Of a file at most; OpenAI's limit is 200 MB."""
 
-_URL = "/v1/chat/completions"
 
+def write_batch(directory: Path, name: str, server: ModelServer, requests: Iterable[Request | Text]) -> list[Path]:
+    """Writes the requests into `directory/NAME-00000.jsonl` and on, each once, and returns the files.
 
-def write_batch(directory: Path, name: str, server: ModelServer, requests: Iterable[Request]) -> list[Path]:
-    """Writes the requests into `directory/NAME-00000.jsonl` and on, each once, and returns the files."""
+    They must be of one kind: no service takes prompts and texts to be embedded in one file.
+    """
     paths = []
     for number, lines in enumerate(_portions(_lines(server, requests))):
         path = directory / f"{name}-{number:05d}.jsonl"
@@ -31,10 +33,10 @@ def write_batch(directory: Path, name: str, server: ModelServer, requests: Itera
     return paths
 
 
-def read_batch(path: Path, cache: Cache) -> Counter[str]:
-    """Takes the answers in a result file into the cache. Counts `answered`, and the others by why they are not.
+def read_batch(path: Path, cache: Cache, vectors: Vectors) -> Counter[str]:
+    """Takes in the answers in a result file. Counts `answered`, and the others by why they are not.
 
-    Raises SapwoodError where there is no such file, or it holds no results.
+    Raises SapwoodError where there is no such file.
     """
     if not path.is_file():
         raise SapwoodError(f"There is no file {path} of answers.")
@@ -42,14 +44,11 @@ def read_batch(path: Path, cache: Cache) -> Counter[str]:
     with path.open("rb") as file:
         for line in file:
             if line.strip():
-                counts[_take(line, cache)] += 1
-    if not counts["answered"]:
-        found = ", ".join(f"{count} lines: {reason}" for reason, count in counts.items()) or "it is empty"
-        raise SapwoodError(f"{path} holds no answers ({found}). It must be what a batch service wrote.")
+                counts[_take(line, cache, vectors)] += 1
     return counts
 
 
-def _take(line: bytes, cache: Cache) -> str:
+def _take(line: bytes, cache: Cache, vectors: Vectors) -> str:
     """Takes in the answer of one line, and says what became of it."""
     try:
         result = orjson.loads(line)
@@ -58,17 +57,23 @@ def _take(line: bytes, cache: Cache) -> str:
             return f"failed: {str(result.get('error'))[:100]}"
         if response["status_code"] != 200:
             return f"status {response['status_code']}"
-        completion = Completion.from_body(response["body"])
+        body = response["body"]
+        if "data" in body:
+            (vector,) = vectors_of(body, 1)
+            if vectors.get(key) is None:
+                vectors.put(key, vector)
+        else:
+            completion = Completion.from_body(body)
+            if cache.get(key) is None:
+                cache.put(key, completion)
     except (ValueError, KeyError, TypeError, AttributeError):
         return "not a result of OpenAI's form"
-    if cache.get(key) is None:
-        cache.put(key, completion)
     return "answered"
 
 
-def _lines(server: ModelServer, requests: Iterable[Request]) -> Iterator[bytes]:
+def _lines(server: ModelServer, requests: Iterable[Request | Text]) -> Iterator[bytes]:
     for key, request in {request.key(server): request for request in requests}.items():
-        line = {"custom_id": key, "method": "POST", "url": _URL, "body": request.body(server)}
+        line = {"custom_id": key, "method": "POST", "url": f"/v1/{request.path}", "body": request.body(server)}
         yield orjson.dumps(line) + b"\n"
 
 

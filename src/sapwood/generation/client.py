@@ -12,9 +12,6 @@ from sapwood.generation.response import UnansweredError
 from sapwood.progress import Advance
 from sapwood.recipe.server import ModelServer
 
-PATH = "chat/completions"
-"""Where a server takes requests, below its root."""
-
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -41,7 +38,7 @@ def complete(
     async def settle(connection: Connection, item: tuple[str, Request]) -> None:
         key, request = item
         try:
-            cache.put(key, Completion.from_body(await connection.post(PATH, request.body(server))))
+            cache.put(key, Completion.from_body(await connection.post(Request.path, request.body(server))))
         except (UnansweredError, ValueError) as error:
             failures[key] = Failure(str(error))
         if advance is not None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from sapwood.recipe.fields import MUTABLE, Stretch, Strict
 from sapwood.recipe.units import Interval
@@ -30,8 +30,8 @@ class Price(Strict):
 class ModelServer(Strict):
     """A model, and where it answers. Only `model` and `revision` decide what it says."""
 
-    url: Annotated[str, Field(json_schema_extra=MUTABLE)]
-    """The root of the interface, such as `http://localhost:8000/v1`."""
+    url: Annotated[str, Field(json_schema_extra=MUTABLE)] = "http://localhost:8000/v1"
+    """The root of the interface. Without it, where vLLM answers on this machine."""
     model: str
     """The model's name on that server."""
     revision: str | None = None
@@ -53,26 +53,3 @@ class ModelServer(Strict):
     def label(self) -> str:
         """The model and its revision, wherever it is served."""
         return self.model if self.revision is None else f"{self.model}@{self.revision}"
-
-
-class Fleet(Strict):
-    """Servers of one model that are started where the engine has room, answer what is in batch files, and end."""
-
-    serve: Literal["vllm", "sglang", "endpoint"] = "vllm"
-    """What is started; `endpoint` starts nothing, and asks the server that is described elsewhere."""
-    model: str | None = None
-    """What is loaded: a directory, or a name on the Hub. Without it, the name of the model that is asked."""
-    context: Annotated[int, Field(gt=0)] = 8192
-    """The longest prompt and answer together, in tokens."""
-    tensor_parallel: Annotated[int, Field(gt=0)] = 1
-    """GPUs over which the model is laid."""
-    tasks: Annotated[int, Field(gt=0, le=64)] = 1
-    """Parts into which the requests are divided: each is a task of the engine with a server of its own."""
-    options: dict[str, str | int | float | bool] = {}
-    """More arguments of the server, without their dashes: `{gpu-memory-utilization: 0.9, enforce-eager: true}`."""
-
-    @model_validator(mode="after")
-    def _nothing_to_start(self) -> Fleet:
-        if self.serve == "endpoint" and (self.model or self.options or self.tensor_parallel > 1):
-            raise ValueError("'endpoint' starts no server: leave out 'model', 'tensor_parallel' and 'options'")
-        return self

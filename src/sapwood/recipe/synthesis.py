@@ -12,6 +12,7 @@ from sapwood.errors import closest
 from sapwood.recipe.data import Corpus, Decontamination, Engine, Source
 from sapwood.recipe.document import Problem
 from sapwood.recipe.fields import MUTABLE, Bytes, Name, Paths, Share, Stretch, Strict
+from sapwood.recipe.fleet import Fleet
 from sapwood.recipe.server import ModelServer
 from sapwood.recipe.units import Interval
 
@@ -224,6 +225,8 @@ class Synthesis(Strict):
     """What is done to pages before they are used, as in a recipe."""
     engine: Engine = Engine()
     """Where pages are worked on, as in a recipe."""
+    fleet: Annotated[dict[str, Fleet], Field(json_schema_extra=MUTABLE)] = {}
+    """Models to servers that are started for them on this machine, on Slurm or on Ray, in place of asking at `url`."""
     classifiers: dict[str, str] = {}
     """Taxonomy to the directory of its classifier, such as `runs/NAME/topics/syne-en/classifier`."""
     disciplines: dict[str, Discipline] = {}
@@ -272,6 +275,34 @@ def problems(job: Synthesis) -> Iterator[Problem]:
         shares: dict[str, Fraction] = getattr(job, field)
         if shares and not sum(shares.values()):
             yield (field,), "all shares are 0"
+    yield from _verification(job.verify)
+    yield from _fleet(job)
+
+
+def _fleet(job: Synthesis) -> Iterator[Problem]:
+    verify = job.verify
+    stages = (verify.votes, verify.choices, verify.facts, verify.pass_rate)
+    servers = [job.server, verify.across and verify.across.judge, *(stage.server for stage in stages if stage)]
+    asked = [server.model for server in servers if server]
+    embedding = [stage.embedding.model for stage in (verify.copies, verify.across) if stage and stage.embedding]
+    for model in job.fleet:
+        if model in embedding:
+            yield ("fleet", model), "a fleet gives no embeddings. Leave it out; it is asked at its 'url'"
+        elif model not in asked:
+            yield ("fleet", model), f"nothing is asked of this model. {closest(model, asked)}"
+
+
+def _verification(verify: Verify) -> Iterator[Problem]:
+    if verify.across is not None and verify.contamination is None:
+        yield (
+            ("verify", "across"),
+            "has no benchmarks to look in. Write `contamination: {benchmarks: FILES}` under 'verify' too",
+        )
+    if verify.contamination is not None and verify.contamination.action == "cut":
+        yield (
+            ("verify", "contamination", "action"),
+            "a part of a question or an answer cannot be cut out: such items are dropped. Leave 'action' out",
+        )
 
 
 def _discipline(job: Synthesis, name: str, rule: Discipline) -> Iterator[Problem]:

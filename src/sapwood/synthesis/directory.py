@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sapwood.corpus.store import SourceStore
+from sapwood.generation.asker import file_name
+from sapwood.recipe.server import ModelServer
 
 CHUNKS = "items/[0-9]*.jsonl"
 
@@ -48,6 +50,10 @@ class JobDirectory:
     def requests(self) -> Path:
         """Batch files of what waits for an answer."""
         return self.root / "requests"
+
+    def fleet(self, server: ModelServer) -> Path:
+        """What a fleet of this model is being asked, and has answered."""
+        return self.root / "fleet" / file_name(server.label)
 
     @property
     def calibration(self) -> Path:

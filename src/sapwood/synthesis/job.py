@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from sapwood.synthesis.prompt import Prompt, load_prompt, prompts_fingerprint
 from sapwood.synthesis.run import Work
 from sapwood.synthesis.seeds import choose_seeds
 from sapwood.synthesis.stages import build_stages
+from sapwood.synthesis.verify.embedding import Embed
 
 
 def open_job(path: Path, overrides: Sequence[str] = ()) -> tuple[Synthesis, JobDirectory]:
@@ -31,8 +33,10 @@ def open_job(path: Path, overrides: Sequence[str] = ()) -> tuple[Synthesis, JobD
     return job, JobDirectory(Path(job.output or ""))
 
 
-def find_work(job: Synthesis, directory: JobDirectory) -> tuple[Work, Manifest]:
+def find_work(job: Synthesis, directory: JobDirectory, embed: Embed) -> tuple[Work, Manifest]:
     """Prepares the pages, chooses the seeds, and says what the manifest of the whole will be.
+
+    `embed` is called later, where the job names servers of embeddings.
 
     Raises SapwoodError where there are no seeds, or a prompt is missing.
     """
@@ -51,7 +55,12 @@ def find_work(job: Synthesis, directory: JobDirectory) -> tuple[Work, Manifest]:
         },
         settings=_settings(job),
     )
-    return Work(attempts, prompts, build_stages(job, own)), planned
+    return again(job, Work(attempts, prompts, ()), embed), planned
+
+
+def again(job: Synthesis, work: Work, embed: Embed) -> Work:
+    """The same work with stages that remember nothing yet."""
+    return replace(work, stages=build_stages(job, None if job.prompts is None else Path(job.prompts), embed))
 
 
 def _attempts(job: Synthesis, directory: JobDirectory) -> list[Attempt]:

@@ -12,6 +12,7 @@ import orjson
 from sapwood.errors import SapwoodError
 from sapwood.files import atomic_file
 from sapwood.manifest import Manifest, finished, read_manifest
+from sapwood.progress import console
 from sapwood.recipe import load_synthesis
 from sapwood.recipe.data import Source
 from sapwood.synthesis.assemble import assemble
@@ -28,6 +29,9 @@ DOCUMENTS = "documents.jsonl"
 def write_source(name: str, source: Source, seed: int, directory: Path) -> Path:
     """Writes the documents of the source `name` into `directory`, unless that was done before, and returns their file.
 
+    In the manifest, `counts` has `items`, those of them that were `corrupted`, and those that were to be and are
+    `unchangeable`.
+
     Raises SapwoodError where the items are not there: reasoning-gym is not installed, the synthesis job not finished.
     """
     inputs, items = _items(name, source, seed)
@@ -40,13 +44,19 @@ def write_source(name: str, source: Source, seed: int, directory: Path) -> Path:
     planned = Manifest(step="items", inputs=inputs, settings=settings)
     path = directory / DOCUMENTS
     if finished(directory, planned) is None or not path.exists():
-        counts = {"items": 0, "corrupted": 0}
+        counts = {"items": 0, "corrupted": 0, "unchangeable": 0}
         with atomic_file(path) as temporary, temporary.open("wb") as file:
             for item, changes in _corrupted(items, source, seed):
                 counts["items"] += 1
                 counts["corrupted"] += bool(changes)
+                counts["unchangeable"] += changes is None
                 file.write(orjson.dumps(_document(item, changes, source)) + b"\n")
         replace(planned, counts=counts).write(directory)
+        if source.corrupt is not None:
+            console.print(
+                f"Source '{name}': {counts['corrupted']:,} of {counts['items']:,} items made wrong on purpose; "
+                f"{counts['unchangeable']:,} more were to be, and have nothing in them that could be changed."
+            )
     return path
 
 

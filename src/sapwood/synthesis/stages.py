@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from sapwood.corpus.contamination import load_items
-from sapwood.generation.embed import embed
 from sapwood.recipe import Synthesis
 from sapwood.synthesis.alone import Alone
 from sapwood.synthesis.code import RunTests
@@ -14,13 +13,15 @@ from sapwood.synthesis.verify.across import AcrossStage
 from sapwood.synthesis.verify.choices import ChoicesStage
 from sapwood.synthesis.verify.contamination import ContaminationStage
 from sapwood.synthesis.verify.copies import CopiesStage
+from sapwood.synthesis.verify.embedding import Embed
 from sapwood.synthesis.verify.facts import FactsStage
 from sapwood.synthesis.verify.pass_rate import PassRateStage
 from sapwood.synthesis.verify.votes import VotesStage
 
 
-def build_stages(job: Synthesis, own: Path | None) -> list[Stage]:
-    """The stages of a job after the form; `own` is the directory of its own prompts.
+def build_stages(job: Synthesis, own: Path | None, embed: Embed) -> list[Stage]:
+    """The stages of a job after the form; `own` is the directory of its own prompts, and `embed`
+    asks servers of embeddings.
 
     Reads the benchmarks. Raises SapwoodError where there are none.
     """

@@ -115,7 +115,7 @@ class _ByMeaning:
     """Candidates by embeddings."""
 
     def __init__(
-        self, count: int, benchmarks: Sequence[BenchmarkItem], embed: Callable[[Sequence[str]], Vectors]
+        self, count: int, benchmarks: Sequence[BenchmarkItem], embed: Callable[[Sequence[str]], Vectors | Failure]
     ) -> None:
         self._count = count
         self._embed = embed
@@ -128,11 +128,15 @@ class _ByMeaning:
         self._neighbours = Neighbours()
 
     def nearest(self, items: Sequence[Item], ask: Ask) -> list[_Candidates | Failure]:
+        vectors = self._embed([asked(item) for item in items])
         if len(self._neighbours) < len(self._texts):
-            self._neighbours.add(self._embed([text for _, text in self._texts]))
-        rows, cosines = self._neighbours.nearest(
-            self._embed([asked(item) for item in items]), self._count * _TEXTS_PER_ITEM
-        )
+            benchmarks = self._embed([text for _, text in self._texts])
+            if isinstance(benchmarks, Failure):
+                return [benchmarks] * len(items)
+            self._neighbours.add(benchmarks)
+        if isinstance(vectors, Failure):
+            return [vectors] * len(items)
+        rows, cosines = self._neighbours.nearest(vectors, self._count * _TEXTS_PER_ITEM)
         found: list[_Candidates | Failure] = []
         for texts, values in zip(rows.tolist(), cosines.tolist(), strict=True):
             best: dict[int, float] = {}

@@ -36,12 +36,16 @@ class CopiesStage(Stage):
         self._index = CopyIndex(settings.similarity)
         self._neighbours = Neighbours()
         self._ids: list[str] = []
+        self._lacking: Failure | None = None
+        """Why an item that passed before has no vector: nothing can be compared with it."""
 
     def check(self, items: Sequence[Item], ask: Ask) -> list[Verdict | Failure | None]:
         words = _words(items)
         verdicts = self._by_words([item.id for item in items], words)
         rows = _passed(verdicts)
-        vectors = self._vectors([items[row] for row in rows])
+        vectors = self._lacking or self._vectors([items[row] for row in rows])
+        if isinstance(vectors, Failure):
+            return [vectors if verdict.passed else verdict for verdict in verdicts]
         if vectors is not None:
             for row, verdict in zip(rows, self._by_meaning([items[row].id for row in rows], vectors), strict=True):
                 verdicts[row] = verdict
@@ -54,7 +58,11 @@ class CopiesStage(Stage):
         """Takes in items that passed this stage before the work was stopped."""
         left = iter(items)
         while chunk := list(itertools.islice(left, _CHUNK)):
-            self._take([item.id for item in chunk], _words(chunk), self._vectors(chunk))
+            vectors = self._vectors(chunk)
+            if isinstance(vectors, Failure):
+                self._lacking = vectors
+            else:
+                self._take([item.id for item in chunk], _words(chunk), vectors)
 
     def _take(self, ids: Sequence[str], words: _Words, vectors: Vectors | None) -> None:
         self._ids.extend(ids)
@@ -62,7 +70,7 @@ class CopiesStage(Stage):
         if vectors is not None:
             self._neighbours.add(vectors)
 
-    def _vectors(self, items: Sequence[Item]) -> Vectors | None:
+    def _vectors(self, items: Sequence[Item]) -> Vectors | Failure | None:
         server = self.settings.embedding
         return None if server is None or not items else self.embed(server, [asked(item) for item in items])
 

@@ -7,13 +7,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from sapwood.generation.client import Failure
 from sapwood.recipe.server import ModelServer
 
 Vectors = npt.NDArray[np.float32]
 """`[texts, dimensions]`, each of length 1."""
 
-Embed = Callable[[ModelServer, Sequence[str]], Vectors]
-"""Asks a server of embeddings about many texts. What was asked before costs nothing."""
+Embed = Callable[[ModelServer, Sequence[str]], Vectors | Failure]
+"""Asks a server of embeddings about many texts; a failure where one of them has no answer. What was asked before costs
+nothing."""
 
 _BLOCK = 1 << 14
 """Vectors that are compared at once."""
