@@ -15,13 +15,13 @@ from sapwood.recipe.data import Source
 from sapwood.synthesis.source import write_source
 
 PROGRAMS = {
-    "gsm_symbolic": 500,
-    "calendar_arithmetic": 400,
-    "chain_sum": 300,
-    "time_intervals": 300,
-    "leg_counting": 200,
-    "family_relationships": 200,
+    "calendar_arithmetic": 500,
+    "chain_sum": 400,
+    "time_intervals": 400,
+    "leg_counting": 300,
+    "family_relationships": 300,
 }
+"""Without `gsm_symbolic`, whose questions are those of GSM8K with other numbers, and now and then with the same."""
 
 
 def main() -> None:

@@ -213,3 +213,16 @@ def test_languages_are_those_with_prompts(tmp_path: Path) -> None:
     assert "fr" not in prompt_languages(tmp_path)
     (tmp_path / "fr" / "mine.yaml").write_text(OWN)
     assert "fr" in prompt_languages(tmp_path)
+
+
+def test_options_are_a_list_in_json() -> None:
+    prompt = load_prompt("multiple-choice", "en")
+    schema = prompt.request(VALUES, structured=True).schema
+    assert schema is not None
+    assert schema["properties"]["choices"]["minItems"] == schema["properties"]["choices"]["maxItems"] == 4
+    parts = {"evidence": "e", "question": "q", "reasoning": "r", "answer": "B"}
+    for options in (["red", "blue", "green", "grey"], ["A. red", "B. blue", "C. green", "D. grey"]):
+        text = orjson.dumps({**parts, "choices": options}).decode()
+        assert prompt.parse(answered(text))["choices"] == "A. red\nB. blue\nC. green\nD. grey"
+    with pytest.raises(FormError, match="JSON of another schema"):
+        prompt.parse(answered(orjson.dumps({**parts, "choices": [1, 2, 3, 4]}).decode()))

@@ -149,9 +149,10 @@ class Prompt:
             value = orjson.loads(text)
         except orjson.JSONDecodeError:
             raise FormError("not JSON") from None
-        if not isinstance(value, dict) or not all(isinstance(part, str) for part in value.values()):
+        if not isinstance(value, dict):
             raise FormError("JSON of another schema")
-        return self._complete({name: part.strip() for name, part in value.items() if name in self.content.sections})
+        found = {name: _text(value[name]) for name in self.content.sections if name in value}
+        return self._complete(found)
 
     def _complete(self, found: dict[str, str]) -> dict[str, str]:
         for name in self.content.sections:
@@ -172,7 +173,7 @@ class Prompt:
 
     def _schema(self) -> dict[str, Any]:
         properties = {
-            name: {"type": "string", "description": section.about} for name, section in self.content.sections.items()
+            name: {**_kind(section), "description": section.about} for name, section in self.content.sections.items()
         }
         return {
             "type": "object",
@@ -186,6 +187,27 @@ class Prompt:
             return _environment().from_string(template).render(values).strip()
         except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise SapwoodError(f"The prompt {self.label} cannot be filled in: {error}") from None
+
+
+def _kind(section: Section) -> dict[str, Any]:
+    """What a section is in JSON: a text, or a list of so many options."""
+    if not section.options:
+        return {"type": "string"}
+    count = section.options
+    return {"type": "array", "items": {"type": "string"}, "minItems": count, "maxItems": count}
+
+
+def _text(part: object) -> str:
+    """A section that came as JSON, as it would stand under its heading; options get their letters, if they have none.
+
+    Raises FormError for what is neither a text nor a list of them.
+    """
+    if isinstance(part, str):
+        return part.strip()
+    if not isinstance(part, list) or not all(isinstance(option, str) for option in part):
+        raise FormError("JSON of another schema")
+    letters = [f"{chr(ord('A') + number)}. " for number in range(len(part))]
+    return "\n".join(mark + option.strip().removeprefix(mark) for mark, option in zip(letters, part, strict=True))
 
 
 def prompt_languages(own: Path | None = None) -> set[str]:
