@@ -63,9 +63,14 @@ class RunDirectory:
         """One JSON file a measured model."""
         return self.root / "evaluation"
 
+    @property
+    def suites(self) -> Path:
+        """What measured models made of suites of benchmarks: a directory a suite, and in it one a model."""
+        return self.evaluation / "suites"
+
     def suite(self, name: str, label: str) -> Path:
         """What a measured model made of a suite of benchmarks: a directory a task."""
-        return self.evaluation / "suites" / name / label
+        return self.suites / name / label
 
     @property
     def model(self) -> Path:

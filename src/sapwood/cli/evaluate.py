@@ -55,14 +55,22 @@ def evaluate_base(recipe: Recipe, run: RunDirectory) -> Evaluation:
 
 
 def evaluate_grown(recipe: Recipe, run: RunDirectory) -> Evaluation:
-    """Measures the grown model as it was exported, unless that is done."""
+    """Measures the grown model as it was exported, and looks for the benchmarks in what it was trained on, unless that
+    is done."""
     from sapwood.backbone.load import load_model
     from sapwood.backbone.resolve import fingerprint_model
+    from sapwood.evaluation.named_suites import items_directory, named_suites
+    from sapwood.evaluation.overlap import find_overlap
+    from sapwood.training.parallel import Ranks
 
     if not run.model.exists():
         raise SapwoodError(f"There is no grown model in {run.model}: `sapwood train` makes it.")
     identity, tokens = fingerprint_model(run.model), read_metrics(run.metrics)[-1].tokens
-    return measure_model(recipe, run, lambda: load_model(run.model), "model", identity, tokens=tokens)
+    evaluation = measure_model(recipe, run, lambda: load_model(run.model), "model", identity, tokens=tokens)
+    if Ranks.join().first:
+        for suite in named_suites(recipe):
+            find_overlap(recipe, run, suite, items_directory(recipe))
+    return evaluation
 
 
 def evaluate_checkpoint(recipe: Recipe, run: RunDirectory, name: str) -> Evaluation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from fractions import Fraction
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,6 +13,7 @@ from rich.table import Table
 from sapwood.cli import cost
 from sapwood.cli.chart import print_learning_rate
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse
+from sapwood.evaluation.named_suites import named_suites
 from sapwood.mixture.plan import DomainPlan, Plan
 from sapwood.recipe import Recipe
 from sapwood.recipe.units import format_tokens
@@ -30,6 +32,7 @@ def plan(
     """Show what a recipe will train on, and what memory and time it will take. Costs nothing and changes nothing."""
     loaded, run = open_run(recipe, overrides, runs)
     planned = plan_or_refuse(loaded, run, recipe)
+    named_suites(loaded)
     print_plan(loaded, planned)
     cost.print_cost(loaded, planned, cost.Hardware(gpu, memory, gpus, gpus_per_node, mfu))
 
@@ -94,6 +97,10 @@ def print_plan(recipe: Recipe, plan: Plan) -> None:
             rounds = -(-stage.sequences // stage.round_sequences)
             length = format_tokens(stage.round_sequences * stage.sequence_length)
             console.print(f"\nStage '{stage.name}': {rounds:,} rounds of {length} tokens", soft_wrap=True)
+    if (during := recipe.evaluation.during) is not None:
+        times = (plan.tokens - 1) // during.every.tokens(recipe.training.batch_tokens)
+        names = ", ".join(escape(Path(suite).stem) for suite in during.suites)
+        console.print(f"\nSuites during training: {names}, about {times:,} times, every {during.every}", soft_wrap=True)
     print_learning_rate(console, recipe, plan)
     for remark in plan.remarks:
         console.print(f"\n[yellow]Note:[/] {remark}", soft_wrap=True)

@@ -8,12 +8,14 @@ from sapwood.cli.plan import print_plan
 from sapwood.cli.prepare import prepare_run
 from sapwood.cli.report import write_reports
 from sapwood.cli.train import train_run
+from sapwood.evaluation.named_suites import named_suites
 
 
 def run(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS) -> None:
     """Prepare, train, evaluate and report. Run again, it continues where it stopped."""
     loaded, directory = open_run(recipe, overrides, runs)
     plan_or_refuse(loaded, directory, recipe)
+    named_suites(loaded)
     prepare_run(loaded, directory)
     plan = plan_or_refuse(loaded, directory, recipe)
     print_plan(loaded, plan)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
 
@@ -34,7 +35,9 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
     from sapwood.corpus.disk import full_disk_explained
     from sapwood.environment import describe_environment
     from sapwood.evaluation.between import measure_between
+    from sapwood.evaluation.model import EvaluatedModel
     from sapwood.evaluation.result import BASE
+    from sapwood.evaluation.run_suites import RunSuites
     from sapwood.evaluation.yardstick import Yardstick
     from sapwood.likelihood.precision import autocast_type
     from sapwood.mixture.ledger import Ledger
@@ -47,6 +50,8 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
     from sapwood.training.mirror import Mirror
     from sapwood.training.parallel import Ranks
 
+    during = recipe.evaluation.during
+    suites = RunSuites.open(recipe, run, during.suites if during else ())
     identity = source_identities(recipe, run, [part.domain for part in plan.domains])
     model_directory = resolve(recipe.model, default_cache())
     base = fingerprint_model(model_directory)
@@ -69,9 +74,10 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
             shutil.rmtree(run.model)  # it was grown by fewer stages
     ranks.wait()
 
+    autocast = autocast_type(recipe.training.precision, ranks.device)
+
     @cache  # the held-out texts are read once, and not between all rounds
     def yardstick() -> Yardstick:
-        autocast = autocast_type(recipe.training.precision, ranks.device)
         return Yardstick.open(recipe, run.corpora(recipe), model_directory, autocast)
 
     def measure(model: PreTrainedModel, state: State, last_tokens: int | None) -> Losses:
@@ -87,8 +93,12 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
             tell=ranks.tell,
         )
 
+    def measure_suites(model: PreTrainedModel, state: State) -> Mapping[str, float]:
+        evaluated = EvaluatedModel.of(model, model_directory, autocast)
+        return suites.measure(evaluated, label=state.name, weights=f"{base}+{state.step}")
+
     with full_disk_explained(run.root, "Training"):
-        trained = train_loop(recipe, plan, model_directory, run, ranks, measure)
+        trained = train_loop(recipe, plan, model_directory, run, ranks, measure, measure_suites)
     if not trained.finished:
         console.print(f"Stopped and saved after step {trained.state.step:,}. The same command continues from there.")
         sys.exit(STOPPED)

@@ -7,6 +7,7 @@ from pathlib import Path
 from sapwood.directory import RunDirectory
 from sapwood.evaluation.comparison import Comparison, Results, compare
 from sapwood.evaluation.item_result import SUMMARY, read_task_result
+from sapwood.evaluation.overlap import read_overlap
 from sapwood.evaluation.result import BASE
 from sapwood.recipe import Recipe
 from sapwood.recipe.suite import load_suite
@@ -20,15 +21,20 @@ def read_results(directory: Path) -> Results:
 def compare_run(recipe: Recipe, run: RunDirectory) -> list[Comparison]:
     """Every model of a run against its backbone, suite by suite, those of checkpoints before the grown model.
 
+    Where the items are known that stand in what the run was trained on, all its models are compared without them too.
+
     Raises SapwoodError where results of one suite are not answers to the same questions.
     """
     found = []
     for reference in recipe.evaluation.suites:
         suite = load_suite(reference)
+        seen = read_overlap(run.overlap(suite.name))
+        overlap = None if seen is None else seen.items
         before = read_results(run.suite(suite.name, BASE))
         labels = [path.name for path in run.suite(suite.name, BASE).parent.glob("*") if path.name != BASE]
         for label in sorted(labels, key=lambda label: (not label.startswith("step-"), label)):
             after = read_results(run.suite(suite.name, label))
             if before and after:
-                found.append(compare(suite, before, [after], model=label, confidence=recipe.evaluation.confidence))
+                level = recipe.evaluation.confidence
+                found.append(compare(suite, before, [after], model=label, confidence=level, overlap=overlap))
     return found

@@ -9,9 +9,10 @@ from pathlib import Path
 from sapwood.directory import RunDirectory
 from sapwood.evaluation.evaluator import TorchEvaluator
 from sapwood.evaluation.model import EvaluatedModel
+from sapwood.evaluation.named_suites import items_directory, named_suites
 from sapwood.evaluation.suite import run_suite
 from sapwood.recipe import Recipe
-from sapwood.recipe.suite import Suite, load_suite
+from sapwood.recipe.suite import Suite
 from sapwood.sandbox import Sandbox
 
 
@@ -28,17 +29,22 @@ class RunSuites:
 
     @staticmethod
     def open(recipe: Recipe, run: RunDirectory, only: Collection[str] | None = None) -> RunSuites:
-        """The recipe's suites, or `only` some of them. Raises SapwoodError where one is wrong, or there is no sandbox
-        and one is needed."""
-        named, items = recipe.evaluation.suites, recipe.evaluation.items
-        suites = tuple(load_suite(reference) for reference in named if only is None or reference in only)
-        return RunSuites(suites, None if items is None else Path(items), run, find_sandbox(suites))
+        """The recipe's suites, or `only` some of them. Raises SapwoodError where one is wrong or lacks files, or there
+        is no sandbox and one is needed."""
+        suites = named_suites(recipe, only)
+        return RunSuites(suites, items_directory(recipe), run, find_sandbox(suites))
 
-    def measure(self, model: EvaluatedModel, *, label: str, weights: str) -> None:
-        """Puts all suites to a model, but for what it was asked before. On several ranks this is a collective."""
+    def measure(self, model: EvaluatedModel, *, label: str, weights: str) -> dict[str, float]:
+        """Puts all suites to a model, but for what it was asked before. On several ranks this is a collective.
+
+        Gives the measure that counts of every task, by `suite/task`; on the first rank alone.
+        """
+        values: dict[str, float | None] = {}
         for suite in self.suites:
             place = self.run.suite(suite.name, label)
-            run_suite(TorchEvaluator(model), suite, self.items, place, weights=weights, sandbox=self.sandbox)
+            found = run_suite(TorchEvaluator(model), suite, self.items, place, weights=weights, sandbox=self.sandbox)
+            values |= {f"{suite.name}/{task}": result.value for task, result in found.items()}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 def find_sandbox(suites: Iterable[Suite]) -> Sandbox | None:

@@ -258,7 +258,7 @@ class During(Strict):
     suites: Annotated[list[str], Field(min_length=1)]
     """Which of `evaluation.suites`."""
     every: Stretch
-    """How often: tokens (`5B`) or `200 steps`."""
+    """How often, counted from the beginning of the run: tokens (`5B`), or steps of a whole batch (`200 steps`)."""
 
 
 class Evaluation(Strict):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,12 +30,15 @@ from sapwood.training.parallel import Ranks
 from sapwood.training.saving import Saver
 from sapwood.training.schedule import final_rate, learning_rate
 from sapwood.training.stop import StopRequest
-from sapwood.training.track import measured_values, open_trackers, step_values
+from sapwood.training.track import measured_values, open_trackers, step_values, suite_values
 from sapwood.training.trouble import note
 from sapwood.training.watchdog import Watchdog
 
 Measure = Callable[[PreTrainedModel, State, int | None], Losses]
 """Measures the live model between rounds. The number is the tokens after which it was measured before, or None."""
+MeasureSuites = Callable[[PreTrainedModel, State], Mapping[str, float]]
+"""Puts suites to the live model during a round, and gives what came of every task, by `suite/task`, on the first rank.
+What this state of the run was asked before is not asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,13 @@ class Trained:
 
 
 def train(
-    recipe: Recipe, plan: Plan, model_directory: Path, run: RunDirectory, ranks: Ranks, measure: Measure
+    recipe: Recipe,
+    plan: Plan,
+    model_directory: Path,
+    run: RunDirectory,
+    ranks: Ranks,
+    measure: Measure,
+    measure_suites: MeasureSuites,
 ) -> Trained:
     """Trains from the newest checkpoint of `run`, or from the backbone, to the end of the plan.
 
@@ -60,7 +70,7 @@ def train(
             loop = Loop(recipe, plan, model_directory, run, ranks, watchdog, stop)
         with loop.trackers if ranks.first else nullcontext():
             with track("Training", plan.tokens, done=loop.state.tokens) as loop.advance:
-                finished = loop.run(measure)
+                finished = loop.run(measure, measure_suites)
             with watchdog.paused():
                 loop.saver.finish()
     return Trained(loop.state, finished)
@@ -97,16 +107,16 @@ class Loop:
         self.trackers = open_trackers(recipe, run, self.state.step)
         self.due = self._clock()
         if ranks.first:
-            forget_after(run.metrics, self.state.step)
+            self._forget_later_steps()
         if self.state.step:
             console.print(f"Continuing after step {self.state.step:,}, {self.state.tokens:,} tokens.")
         elif recipe.training.guard.action == "roll-back":
             self._save()  # there must be something to roll back to
 
-    def run(self, measure: Measure) -> bool:
+    def run(self, measure: Measure, measure_suites: MeasureSuites) -> bool:
         """Trains round after round. Says whether the run came to its end; if not, it was asked to stop."""
         while (entry := self._round(measure)) is not None:
-            if not self._train(entry):
+            if not self._train(entry, measure_suites):
                 return False
         self.ledger.finish(self.state.position)
         return True
@@ -133,7 +143,7 @@ class Loop:
                 self.ranks.wait()
         return entry
 
-    def _train(self, entry: Round) -> bool:
+    def _train(self, entry: Round, measure_suites: MeasureSuites) -> bool:
         """Trains to the end of a round, or from a place before it once more; False when asked to stop."""
         settings = self.recipe.training
         self.engine.begin_stage(entry.stage, entry.sequence_length)
@@ -142,14 +152,15 @@ class Loop:
         self.watchdog.now(f"waiting for the batch of step {self.state.step + 1:,}")
         try:
             for inputs in loader:
-                signs = [self.stop.requested, self.due(self.state.tokens), bool(self.log.bad)]
+                asked = self._is_asked()
+                signs = [self.stop.requested, asked or self.due(self.state.tokens), bool(self.log.bad)]
                 self.watchdog.now(f"waiting for the other ranks before step {self.state.step + 1:,}")
                 stopping, due, bad, predicted, total = self.ranks.sum([*signs, inputs.predicted, inputs.digest])
                 if (bad or due or stopping) and self._is_rolled_back():
                     return True
                 if due or stopping:
                     self._save()
-                if stopping:
+                if stopping or (asked and self._ask(measure_suites)):
                     return False
                 self._step(entry, inputs, predicted, digest(total))
                 self.watchdog.now(f"waiting for the batch of step {self.state.step + 1:,}")
@@ -159,6 +170,28 @@ class Loop:
         if not self._is_rolled_back():
             self._save()
         return True
+
+    def _is_asked(self) -> bool:
+        """Whether suites are put to the model as it is now: its last step is the first to reach another multiple of
+        `evaluation.during.every`. Of a run that is over, the grown model is asked."""
+        during, position = self.recipe.evaluation.during, self.state.position
+        entry = self.ledger.at(position - 1)
+        if during is None or entry is None:
+            return False
+        size = self.plan.stage(entry.stage).batch_sequences
+        before = self.ledger.tokens_until(entry.start + (position - 1 - entry.start) // size * size)
+        every = during.every.tokens(self.recipe.training.batch_tokens)
+        return before // every < self.state.tokens // every
+
+    def _ask(self, measure_suites: MeasureSuites) -> bool:
+        """Puts suites to the model, whose state is saved. Says whether the run was asked to stop meanwhile."""
+        with self.watchdog.paused():
+            values = self.engine.measured(lambda model: measure_suites(model, self.state))
+            if self.ranks.first:
+                self.trackers.log(self.state.step, suite_values(values))
+            stopping = bool(self.ranks.sum([self.stop.requested])[0])
+        self.log.start()
+        return stopping
 
     def _steps(self, entry: Round) -> Iterator[range]:
         """The positions of the steps that are left of a round."""
@@ -202,10 +235,17 @@ class Loop:
                 self.state = self.engine.load_latest(self.directory.checkpoints) or State()
                 self.advance(self.state.tokens - reached)
                 if self.ranks.first:
-                    forget_after(self.directory.metrics, self.state.step)
+                    self._forget_later_steps()
                     self.trackers.rewind(self.state.step)
                 return True
         return False
+
+    def _forget_later_steps(self) -> None:
+        """Removes what the log and the suites say of steps after the present one: they will be done again."""
+        forget_after(self.directory.metrics, self.state.step)
+        for path in self.directory.suites.glob("*/step-*"):
+            if path.name > self.state.name:
+                shutil.rmtree(path)
 
     def _save(self) -> None:
         if self.state.step == self.saved:

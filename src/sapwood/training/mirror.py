@@ -53,10 +53,13 @@ class Mirror:
         with atomic_directory(self._run.checkpoints / name) as directory:
             for remote in self._files.ls(f"{self._root}/{CHECKPOINTS}/{name}", detail=False):
                 self._files.get_file(remote, str(directory / Path(remote).name))
-        for record in self._records():
-            if not record.exists() and self._files.exists(self._place(record)):
+        evaluations = self._files.find(self._place(self._run.evaluation))
+        for remote in [*map(self._place, self._records()), *evaluations]:
+            record = self._run.root / remote.removeprefix(f"{self._root}/")
+            if not record.exists() and self._files.exists(remote):
+                record.parent.mkdir(parents=True, exist_ok=True)
                 with atomic_file(record) as temporary:
-                    self._files.get_file(self._place(record), str(temporary))
+                    self._files.get_file(remote, str(temporary))
 
     def _copy(self, keep: Collection[Path]) -> None:
         try:
@@ -65,7 +68,8 @@ class Mirror:
                 if path.name not in there:
                     for name in [*files_of(path), STATE]:  # what makes it complete comes last
                         self._put(path / name)
-            for record in self._records():
+            evaluations = (path for path in sorted(self._run.evaluation.rglob("*")) if path.is_file())
+            for record in [*self._records(), *evaluations]:
                 if record.exists():
                     self._put(record)
             for name in there:
@@ -83,7 +87,7 @@ class Mirror:
 
     def _records(self) -> list[Path]:
         run = self._run
-        return [run.recipe, run.plan, run.ledger, run.metrics, run.environment, *sorted(run.evaluation.glob("*.json"))]
+        return [run.recipe, run.plan, run.ledger, run.metrics, run.environment]
 
     def _place(self, path: Path) -> str:
         return f"{self._root}/{path.relative_to(self._run.root).as_posix()}"

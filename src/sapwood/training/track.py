@@ -72,6 +72,11 @@ def measured_values(losses: Losses) -> dict[str, float]:
     return levels | changes
 
 
+def suite_values(values: Mapping[str, float]) -> dict[str, float]:
+    """What the live model made of suites, given by `suite/task`: `suites/small/sciq`, the measure that counts."""
+    return {f"suites/{name}": value for name, value in values.items()}
+
+
 class Trackers:
     """Trackers that are open inside the context."""
 
