@@ -183,6 +183,10 @@ def test_a_mirror_has_what_is_kept_and_gives_it_back(opened: tuple[Recipe, RunDi
     recipe, run = opened
     run.ledger.parent.mkdir(parents=True, exist_ok=True)
     run.ledger.write_text('{"event": "begin", "identity": {}}\n')
+    measured = [Path("evaluation/base.json"), Path("evaluation/suites/small/base/gsm8k/items.jsonl")]
+    for file in measured:
+        (run.root / file).parent.mkdir(parents=True, exist_ok=True)
+        (run.root / file).write_text("measured")
     address = "memory://bucket/runs"
     save(with_checkpoints(recipe, mirror=address), run, at(1), at(2), at(3))
     import fsspec
@@ -195,6 +199,7 @@ def test_a_mirror_has_what_is_kept_and_gives_it_back(opened: tuple[Recipe, RunDi
     assert names(elsewhere) == ["step-00000003"]
     assert torch.equal(CheckpointTensors(elsewhere.checkpoints / "step-00000003")["weight"], torch.full((3, 2), 3.0))
     assert elsewhere.ledger.read_text() == run.ledger.read_text()
+    assert all((elsewhere.root / file).read_text() == "measured" for file in measured)
 
 
 def test_a_mirror_that_fails_stops_nothing(
