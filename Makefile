@@ -16,7 +16,7 @@ develop: .venv/developed
 	touch $@
 
 .venv/developed: .venv/installed
-	$(PIP) --editable '.[dev,web,ray,solve,synthesis,llama]'
+	$(PIP) --editable '.[dev,web,ray,solve,synthesis,llama,eval,humaneval]'
 	$(PIP) --editable '.[programs]' || echo "Not installed: reasoning-gym, which needs a C compiler. Its tests are skipped."
 	touch $@
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import get_args
 
 import torch
 
@@ -14,45 +12,27 @@ from sapwood.evaluation.question import Question
 from sapwood.evaluation.ranks import shared
 from sapwood.evaluation.template import fill
 from sapwood.recipe.task import Task
+from sapwood.sandbox import Ended, Sandbox, in_parallel
 
 TIMEOUT_SECONDS = 10.0
 """How long a program may run."""
 MEMORY_BYTES = 2**30
 """How much memory it may take."""
-ENDS = ("passed", "failed", "ended early", "out of time", "out of memory", "too much output", "crashed")
-"""How a program can end."""
-
-
-class Outcome(Protocol):
-    """What became of a program."""
-
-    @property
-    def ended(self) -> str:
-        """One of `ENDS`."""
-        ...
-
-
-class Programs(Protocol):
-    """What runs programs."""
-
-    def run(self, program: str, *, timeout_seconds: float, memory_bytes: int) -> Outcome:
-        """Runs one, and says how it ended."""
-        ...
+ENDS: tuple[Ended, ...] = get_args(Ended)
 
 
 def run_programs(
-    task: Task, questions: Sequence[Question], texts: Sequence[str], sandbox: Programs, device: torch.device
+    task: Task, questions: Sequence[Question], texts: Sequence[str], sandbox: Sandbox, device: torch.device
 ) -> list[str]:
     """How the program in each text ended, run together with the tests of its question. Ranks share the work."""
     programs = [_program(task, question, text) for question, text in zip(questions, texts, strict=True)]
 
-    def numbers(part: Sequence[str]) -> list[float]:
-        def run(program: str) -> float:
-            outcome = sandbox.run(program, timeout_seconds=TIMEOUT_SECONDS, memory_bytes=MEMORY_BYTES)
-            return float(ENDS.index(outcome.ended))
+    def run(program: str) -> float:
+        outcome = sandbox.run(program, timeout_seconds=TIMEOUT_SECONDS, memory_bytes=MEMORY_BYTES)
+        return float(ENDS.index(outcome.ended))
 
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            return list(pool.map(run, part))
+    def numbers(part: Sequence[str]) -> list[float]:
+        return in_parallel(run, part)
 
     return [ENDS[int(number)] for number in shared(numbers, programs, device)]
 

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sapwood.evaluation.code import Programs
 from sapwood.evaluation.harness import HarnessEvaluator, Sample, loglikelihoods_of
 from sapwood.evaluation.item_result import ITEMS, SUMMARY, ItemResult, TaskResult, read_task_result
 from sapwood.evaluation.suite import run_suite
 from sapwood.manifest import Manifest, begin, finished
 from sapwood.recipe.suite import Suite
 from sapwood.recipe.task import Task
+from sapwood.sandbox import Sandbox
 
 _COUNTS = ("acc", "exact_match", "math_verify")
 """Which of the harness's metrics counts, where it has several."""
@@ -27,7 +27,7 @@ def run_own_versions(
     directory: Path,
     *,
     weights: str,
-    sandbox: Programs | None = None,
+    sandbox: Sandbox | None = None,
 ) -> dict[str, TaskResult]:
     """As `run_suite`, but tasks are taken as the harness has them (`lm_eval` in a task's file), from the hub.
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from sapwood.evaluation.choice import judge_choice
-from sapwood.evaluation.code import Programs
 from sapwood.evaluation.evaluator import Evaluator
 from sapwood.evaluation.item_result import ITEMS, SUMMARY, TaskResult, read_task_result
 from sapwood.evaluation.question import Question, put_questions
@@ -20,6 +19,7 @@ from sapwood.files import fingerprint
 from sapwood.manifest import Manifest, begin, finished
 from sapwood.recipe.suite import Suite
 from sapwood.recipe.task import Task
+from sapwood.sandbox import Sandbox
 
 
 def run_suite(
@@ -29,7 +29,7 @@ def run_suite(
     directory: Path,
     *,
     weights: str,
-    sandbox: Programs | None = None,
+    sandbox: Sandbox | None = None,
 ) -> dict[str, TaskResult]:
     """Puts every task of a suite to a model, and returns the results by task, in the suite's order.
 
@@ -64,7 +64,7 @@ def run_suite(
 
 
 def run_task(
-    evaluator: Evaluator, task: Task, questions: Sequence[Question], sandbox: Programs | None = None
+    evaluator: Evaluator, task: Task, questions: Sequence[Question], sandbox: Sandbox | None = None
 ) -> TaskResult:
     """Puts the questions of one task to a model. On several ranks this is a collective, and all get the result."""
     answers = evaluator.answer(task, questions)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.code import Programs, run_programs
+from sapwood.evaluation.code import run_programs
 from sapwood.evaluation.evaluator import Answers
 from sapwood.evaluation.extract import take_answer
 from sapwood.evaluation.grading import is_equal
@@ -17,6 +17,7 @@ from sapwood.evaluation.item_result import ItemResult
 from sapwood.evaluation.question import Form, Question
 from sapwood.evaluation.ranks import shared
 from sapwood.recipe.task import Task
+from sapwood.sandbox import Sandbox
 
 NO_ANSWER = "no answer"
 """The remark on a text in which there is none."""
@@ -35,7 +36,7 @@ def judge_writing(
     questions: Sequence[Question],
     answers: Answers,
     *,
-    sandbox: Programs | None,
+    sandbox: Sandbox | None,
     device: torch.device,
 ) -> list[ItemResult]:
     """What comes of the texts, and of the log-likelihoods of the solutions. Without texts, only of the latter.
@@ -62,7 +63,7 @@ def judge_writing(
     ]
 
 
-def require_sandbox(task: Task, sandbox: Programs | None) -> None:
+def require_sandbox(task: Task, sandbox: Sandbox | None) -> None:
     """Raises SapwoodError where programs must run for a task, and there is no sandbox."""
     if task.kind == "code" and task.generates and sandbox is None:
         raise SapwoodError(
@@ -86,7 +87,7 @@ def _answers(task: Task, questions: Sequence[Question], texts: Sequence[str], de
 
 
 def _programs(
-    task: Task, questions: Sequence[Question], texts: Sequence[str], sandbox: Programs, device: torch.device
+    task: Task, questions: Sequence[Question], texts: Sequence[str], sandbox: Sandbox, device: torch.device
 ) -> list[Judged]:
     ends = run_programs(task, questions, texts, sandbox, device)
     return [Judged(text, float(end == "passed"), end) for text, end in zip(texts, ends, strict=True)]
