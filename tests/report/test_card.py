@@ -4,6 +4,7 @@ import ast
 import inspect
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from huggingface_hub.repocard_data import eval_results_to_model_index, model_ind
 from ruamel.yaml import YAML
 
 from sapwood.evaluation.gate import judge
-from sapwood.evaluation.item_result import ItemResult, TaskResult
+from sapwood.evaluation.item_result import ItemResult, TaskResult, read_task_result
 from sapwood.evaluation.result import read_evaluation
-from sapwood.files import write_json
+from sapwood.files import read_json, write_json
 from sapwood.manifest import Manifest
 from sapwood.recipe import Recipe
 from sapwood.report.card import write_card
@@ -107,6 +108,7 @@ def test_benchmarks_stand_with_their_uncertainty(recipe: Recipe, make_run: MakeR
     assert "✓ gained" in rows["mawps"]
     assert "icl-words: 6 items that were right are wrong now, 2 that were wrong are right" in body
     assert "above a loss of 5.0 points." in body
+    assert "**Benchmarks, own: mawps was gained; a loss of icl-words is not excluded.**" in body
     assert "Whether items of the benchmarks stand in the training texts was not looked for." in body
     assert "at chance" not in rows["icl-words"]
 
@@ -176,6 +178,26 @@ def test_data_sets_and_licences_of_texts(recipe: Recipe, make_run: MakeRun) -> N
     assert "| manual-zh | manual | zh | CC-BY-SA-4.0 |" in body
 
 
+def test_what_guessing_reaches_and_what_was_scored_is_said(recipe: Recipe, make_run: MakeRun) -> None:
+    run = make_run(recipe)
+    recipe = with_benchmarks(recipe, run)
+    for label in ("base", "model"):
+        directory = run / "evaluation" / "suites" / "own" / label / "icl-words"
+        result = read_task_result(directory)
+        guessed = [
+            replace(item, scores={"cloze-bytes": float(place % 4 == 0)}) for place, item in enumerate(result.items)
+        ]
+        replace(result, items=tuple(guessed)).write(directory)
+        path = run / "evaluation" / f"{label}.json"
+        evaluation = read_json(path)
+        evaluation["settings"]["document_bytes"] = 512
+        write_json(path, evaluation)
+    _, body = card(recipe, run)
+    assert "✓ kept, at chance |" in body
+    assert "- At chance before and after: icl-words." in body
+    assert "Of each document the first 512 bytes were scored." in body
+
+
 def test_items_are_named_with_their_author(recipe: Recipe, make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run(recipe)
     Manifest(step="items", inputs={}, settings={}, counts={"items": 4000, "corrupted": 0}).write(
@@ -216,6 +238,7 @@ def test_the_recipe_is_told_without_places(recipe: Recipe, make_run: MakeRun) ->
     told = YAML(typ="safe").load(block[2])
     assert told["sources"]["manual-zh"]["topics"] == "fields.yaml"
     assert told["training"]["batch_tokens"] == "8.192K"
+    assert "guard" not in told["training"]  # as by default
     assert "/home" not in body
 
 

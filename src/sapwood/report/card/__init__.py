@@ -52,6 +52,7 @@ def _render(facts: CardFacts) -> str:
             signs=SIGNS,
             aims=AIMS,
             suites=[benchmarks(comparison) for comparison in facts.comparisons],
+            first_bytes=None if facts.run.model is None else facts.run.model.settings.get("document_bytes"),
             limits=list(_limits(facts)),
             texts=training.texts(facts),
             synthetic=list(training.synthetic(facts)),
@@ -83,7 +84,12 @@ def _environment() -> Environment:
 
 def _limits(facts: CardFacts) -> Iterator[str]:
     """What the tables leave open."""
-    recipe = facts.run.recipe
+    recipe, measured = facts.run.recipe, facts.run.model
+    if measured is not None and measured.tokens != facts.run.trained_tokens:
+        yield (
+            f"The held-out texts were scored after {wording.count(measured.tokens)} tokens, not at the end: run "
+            "`sapwood evaluate` again."
+        )
     if open_ones := at_chance(facts.comparisons):
         yield (
             f"At chance before and after: {wording.listed(open_ones)}. There a loss could not show, and nothing can "
@@ -99,13 +105,13 @@ def _limits(facts: CardFacts) -> Iterator[str]:
         yield (
             "Whether items of the benchmarks stand in the training texts was not looked for."
             if gate is None
-            else f"Training texts with benchmark items in them were found by runs of {gate.ngram} equal words and "
-            f"{'dropped' if gate.action == 'drop' else 'cut'}; a paraphrase or a translation is not found so."
+            else f"Training texts with items of the benchmarks in the recipe were found by {gate.ngram} equal words in "
+            f"a row and {'dropped' if gate.action == 'drop' else 'cut'}; a paraphrase or a translation is not found so."
         )
     if not facts.comparisons:
         yield "No benchmark was run: bits per byte of held-out texts say little of answers to questions."
     if facts.languages:
-        yield f"Only the languages that the texts are in were looked at: {', '.join(facts.languages)}."
+        yield f"Only the languages that the texts are in were looked at: {_cell(', '.join(facts.languages))}."
 
 
 def _fence(text: str) -> str:

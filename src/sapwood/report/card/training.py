@@ -12,14 +12,13 @@ from ruamel.yaml import YAML
 
 from sapwood.recipe.data import Source
 from sapwood.recipe.load import fixed
-from sapwood.recipe.schema import Adapter, LearningRate, Recipe, Stage
+from sapwood.recipe.schema import Adapter, LearningRate, Recipe
 from sapwood.recipe.units import format_rate
 from sapwood.report.card.facts import CardFacts
 from sapwood.report.facts import Facts
 from sapwood.report.wording import count, duration, listed, number, percent, rate
 
-_LEFT_OUT = ("engine",)
-"""Parts of a recipe that say where a run was made, and nothing about the model."""
+_PRECISION = {"auto": "bf16 where the hardware is fast at it, else fp32"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ def synthetic(facts: CardFacts) -> Iterator[str]:
 
 
 def stages(facts: Facts) -> list[tuple[str, ...]]:
-    """Name, tokens, sequence length, share of every source, learning rate, and what moved the mixture."""
+    """Name, tokens, sequence length, share of every source, and what moved the mixture."""
     written = {stage.name: stage for stage in facts.recipe.stages}
     rows: list[tuple[str, ...]] = []
     for account in facts.account.stages:
@@ -84,7 +83,6 @@ def stages(facts: Facts) -> list[tuple[str, ...]]:
                 count(trained * account.sequence_length),
                 count(account.sequence_length),
                 ", ".join(shares),
-                _schedule(stage, facts.recipe),
                 stage.controller.kind + (", replay governed" if stage.replay else ""),
             )
         )
@@ -98,10 +96,11 @@ def settings(facts: Facts) -> list[str]:
     clip = "no clipping" if optimizer.clip is None else f"gradients clipped at {optimizer.clip:g}"
     betas = ", ".join(f"{beta:g}" for beta in optimizer.betas)
     lines = [
+        *_schedules(facts.recipe),
         f"Batches of {count(training.batch_tokens)} tokens; {optimizer.kind} with betas {betas}, weight decay "
         f"{optimizer.weight_decay:g}, {clip}.",
-        f"Trained: {_trainable(training.adapter, training.trainable)}. Arithmetic: {training.precision}, weights kept "
-        f"in {training.weights}.",
+        f"Trained: {_trainable(training.adapter, training.trainable)}.",
+        f"Arithmetic: {_PRECISION.get(training.precision, training.precision)}; weights kept in {training.weights}.",
         "Documents packed into one sequence "
         + ("do not see each other." if training.isolate_documents else "see each other, as in the paper."),
         f"Seed {facts.recipe.seed}; {percent(float(facts.recipe.holdout.share))} of the documents held out.",
@@ -111,19 +110,31 @@ def settings(facts: Facts) -> list[str]:
         seconds = f", {duration(facts.last.seconds)} of training" if facts.last else ""
         lines.append(f"Hardware: {ranks} x {environment.get('device', 'unknown')}{seconds}.")
     if facts.account.left_out:
-        lines.append(f"{count(facts.account.left_out)} tokens were read and not learnt from (`training.guard`).")
+        lines.append(f"{count(facts.account.left_out)} tokens were read and not learnt from (training.guard).")
     return lines + facts.endings
 
 
 def published_recipe(recipe: Recipe) -> str:
-    """What of the recipe decides the outcome, as YAML. Of files on the author's machine their names alone."""
-    dump = {name: part for name, part in fixed(recipe).items() if name not in _LEFT_OUT}
+    """What of the recipe decides the outcome, and is not the default, as YAML.
+
+    Of files on the author's machine it has their names alone.
+    """
+    dump = _in_both(fixed(recipe), recipe.model_dump(mode="json", exclude_defaults=True))
     stream = io.StringIO()
     yaml = YAML()
     yaml.default_flow_style = False
     yaml.width = 110
     yaml.dump(_without_places(dump), stream)
     return stream.getvalue()
+
+
+def _in_both(value: Any, other: Any) -> Any:
+    """What stands in both of two dumps of the same recipe."""
+    if isinstance(value, dict):
+        return {name: _in_both(part, other[name]) for name, part in value.items() if name in other}
+    if isinstance(value, list):
+        return [_in_both(part, same) for part, same in zip(value, other, strict=True)]
+    return value
 
 
 def _without_places(value: Any) -> Any:
@@ -139,10 +150,12 @@ def published(text: str) -> str:
     return Path(text).name if text.startswith(("/", "~")) else text
 
 
-def _schedule(stage: Stage, recipe: Recipe) -> str:
-    own = stage.learning_rate
-    schedule = own or recipe.training.learning_rate
-    return "" if schedule is None else _rate(schedule) + ("" if own else " (over the whole run)")
+def _schedules(recipe: Recipe) -> Iterator[str]:
+    if recipe.training.learning_rate:
+        yield f"Learning rate over the whole run: {_rate(recipe.training.learning_rate)}."
+    for stage in recipe.stages:
+        if stage.learning_rate:
+            yield f"Learning rate in {stage.name}: {_rate(stage.learning_rate)}."
 
 
 def _rate(schedule: LearningRate) -> str:
