@@ -110,8 +110,15 @@ def _limits(facts: CardFacts) -> Iterator[str]:
         )
     if not facts.comparisons:
         yield "No benchmark was run: bits per byte of held-out texts say little of answers to questions."
-    if facts.languages:
-        yield f"Only the languages that the texts are in were looked at: {_cell(', '.join(facts.languages))}."
+    if languages := _languages(facts):
+        yield f"No language was looked at but {_cell(wording.listed(languages))}, as far as the recipe says."
+
+
+def _languages(facts: CardFacts) -> list[str]:
+    """Those of the texts that were trained on or measured, and of the benchmarks."""
+    named = {source.language for source in facts.run.recipe.sources.values()}
+    asked = {language for comparison in facts.comparisons for language in comparison.languages}
+    return sorted(language for language in named | asked if language)
 
 
 def _fence(text: str) -> str:
