@@ -106,7 +106,10 @@ def test_benchmarks_stand_with_their_uncertainty(recipe: Recipe, make_run: MakeR
     assert "? loss not excluded" in rows["icl-words"]
     assert "| bits per byte | to gain | 40 | 1.600 | 1.400 | +0.200 |" in rows["mawps"]
     assert "✓ gained" in rows["mawps"]
-    assert "icl-words: items lost (right before, wrong now) 6, won 2; where both guess, independently, about 9 of each" in body
+    assert (
+        "icl-words: items lost (right before, wrong now) 6, won 2; where both guess, independently, about 9 of each"
+        in body
+    )
     assert "above a loss of 5.0 points." in body
     assert "**Benchmarks, own: mawps was gained; a loss of icl-words is not excluded.**" in body
     assert "Whether items of the benchmarks stand in the training texts was not looked for." in body

@@ -64,8 +64,8 @@ def _remarks(task: TaskChange, level: float) -> Iterator[str]:
         flips = task.flips
         lost, won = (count(flip.estimate.value * flip.items) for flip in (flips.lost, flips.won))
         guessed = count(flips.by_guessing * flips.lost.items)
-        chance = f"; where both guess, independently, about {guessed} of each come by luck" if flips.by_guessing else ""
-        yield f"{task.task}: items lost (right before, wrong now) {lost}, won {won}{chance}."
+        luck = f"; where both guess, independently, about {guessed} of each come by luck" if guessed != "0" else ""
+        yield f"{task.task}: items lost (right before, wrong now) {lost}, won {won}{luck}."
     if task.clean is not None and task.clean.items < task.before.level.items:
         change = task.clean.change
         yield (
