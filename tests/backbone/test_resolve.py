@@ -140,6 +140,7 @@ def test_what_is_fetched_from_the_hub():
     wanted = [
         *("config.json", "generation_config.json", "tokenizer.json", "tokenizer.model", "chat_template.jinja"),
         *("model-00001-of-00002.safetensors", "model.safetensors.index.json", "merges.txt", "LICENSE"),
+        "README.md",
     ]
     unwanted = [
         *("pytorch_model.bin", "consolidated.safetensors", "original/consolidated.00.pth", "original/params.json"),

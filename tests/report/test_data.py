@@ -34,7 +34,7 @@ def prepared(tiny_recipe: Callable[..., Path], tmp_path: Path) -> tuple[Recipe, 
     (tmp_path / "own.yaml").write_text(json.dumps(taxonomy))
     labels = [{"text": json.loads(line)["text"], "topic": "ab"[n % 2]} for n, line in enumerate(lines[:40])]
     (tmp_path / "labels.jsonl").write_text("\n".join(map(json.dumps, labels)))
-    recipe["sources"]["web-en"] |= {"language": "en", "topics": "own.yaml"}
+    recipe["sources"]["web-en"] |= {"language": "en", "topics": "own.yaml", "licence": "CC0-1.0 <b>"}
     recipe["corpus"] = {
         "language": {"confidence": 0.9},
         "decontamination": {"benchmarks": "items.jsonl"},
@@ -86,6 +86,8 @@ def test_the_page_says_it_and_says_nothing_else(prepared: tuple[Recipe, RunDirec
         "alert(1)",
         "held-out labels rightly",
         "broken JSON",
+        "CC0-1.0 <b>",
+        "not stated",
     ):
         assert text in shown, text
     assert "<img" not in body

@@ -17,9 +17,9 @@ PACKAGE = "package:"
 HUB_NAME = re.compile(r"(?P<name>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w./-]*))?")
 HUB_FILES = [
     *("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja"),
-    *("*.model", "*.tiktoken", "*.txt", "LICENSE*", "NOTICE*"),
+    *("*.model", "*.tiktoken", "*.txt", "LICENSE*", "NOTICE*", "README.md"),
 ]
-"""What is fetched from the hub: weights without pickle, configuration, tokenizer, licence."""
+"""What is fetched from the hub: weights without pickle, configuration, tokenizer, licence and card."""
 HUB_FILES_LEFT_OUT = ["*/*", "consolidated*.safetensors"]
 """Copies of the weights for other programs."""
 
@@ -84,6 +84,13 @@ def at_hand(reference: str, cache: Path) -> Path | None:
 
     found = try_to_load_from_cache(match["name"], CONFIG, revision=match["revision"])
     return Path(found).parent if isinstance(found, str) else None
+
+
+def hub_name(reference: str) -> str | None:
+    """The name on the hub, without its revision, of the model that `reference` names; None for one of another place."""
+    match = HUB_NAME.fullmatch(reference)
+    here = match is None or reference.endswith(".gguf") or Path(reference).exists()
+    return None if here or match is None else match["name"]
 
 
 def fingerprint_model(directory: Path) -> str:

@@ -63,6 +63,8 @@ class Source(Strict):
     """The column, or JSON key, that holds the address a document came from. WARC files bring their own."""
     kind: str | None = None
     """What kind of text it is, such as `web` or `book`. The plan also gives totals by kind."""
+    licence: Annotated[str | None, Field(json_schema_extra=MUTABLE)] = None
+    """The licence of the texts, such as `CC-BY-SA-4.0`, for the reports and the model card."""
     language: str | None = None
     """The language the documents are in, as an ISO 639-1 code. Documents in another one are dropped."""
     quality: list[RuleSet] | None = None

@@ -69,6 +69,11 @@ def find(facts: Facts) -> tuple[list[Finding], str]:
 
 def lead(findings: Sequence[Finding]) -> str:
     """The whole verdict in one sentence, such as `zh was gained; en was kept.`"""
+    return in_words([(finding.name, finding.verdict) for finding in findings])
+
+
+def in_words(judged: Sequence[tuple[str, Verdict]]) -> str:
+    """Names and their verdicts in one sentence."""
     parts: list[str] = []
     for verdicts, words in (
         (("gained",), "{names} {was} gained"),
@@ -78,7 +83,7 @@ def lead(findings: Sequence[Finding]) -> str:
         (("loss not excluded",), "a loss of {names} is not excluded"),
         (("lost",), "{names} {was} lost"),
     ):
-        found = [finding.name for finding in findings if finding.verdict in verdicts]
+        found = [name for name, verdict in judged if verdict in verdicts]
         if found:
             begun = words if parts or words.startswith("{") else words[0].upper() + words[1:]
             parts.append(begun.format(names=listed(found), was="was" if len(found) == 1 else "were"))

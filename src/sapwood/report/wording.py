@@ -61,6 +61,16 @@ def interval(bounds: tuple[float, float]) -> str:
     return "unknown" if math.isinf(low) else f"{signed(low)} to {signed(high)}"
 
 
+def score(value: float, bits: bool = False) -> str:
+    """A score of a benchmark in points of 100, `41.5`, or in bits per byte, `1.612`."""
+    return number(value) if bits else number(100 * value, 1)
+
+
+def score_change(value: float, bits: bool = False) -> str:
+    """A change of such a score: `+3.2`, `−0.403`."""
+    return signed(value) if bits else signed(100 * value, 1)
+
+
 def duration(seconds: float) -> str:
     """A time in its two largest units: `21 min 30 s`, `3 h 12 min`."""
     if math.isnan(seconds):
