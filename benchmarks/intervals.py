@@ -222,7 +222,7 @@ def unequal(count: int, items: int, spread: float = 1.0) -> tuple[int, ...]:
 def independent(items: int, accuracy: float, correlation: float) -> Comparison:
     name = f"{items:,} items, accuracy {accuracy:g}, correlation {correlation:g}"
     draw = answers((1,) * items, accuracy, correlation)
-    return Comparison(name, draw, accuracy=accuracy, tests=("McNemar",), resample=items == 100)
+    return Comparison(name, draw, accuracy=accuracy, tests=("McNemar",), resample=items == 100 and accuracy > 0.6)
 
 
 def clustered(name: str, sizes: tuple[int, ...], accuracy: float = 0.65, tied: float = 0.3) -> Comparison:
