@@ -12,12 +12,13 @@ import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from sapwood.evaluation.family import Judgement, judge_family
-from sapwood.evaluation.gate import Kind
 from sapwood.evaluation.published import unpaired_change
 from sapwood.recipe.suite import load_suite
 
+Kind = Literal["gain", "retention"]
 SCORES = Path(__file__).with_name("scores.csv")
 MARGIN = 0.01
 SIGNIFICANCE = 0.05
