@@ -36,8 +36,27 @@ def test_the_naive_error_is_too_small_in_clusters() -> None:
     assert found.estimate.standard_error == pytest.approx(np.std([1, 0, 1, 0, 0, 1], ddof=1) / np.sqrt(6))
 
 
+def test_parts_of_a_point_are_worth_more_items() -> None:
+    found = level(task([0.75, 1.0, 0.75, 0.5, 1.0] * 20))
+    low, high = found.interval(0.95)
+    assert wilson(0.8, 100, 0.95)[0] < low < 0.8 < high < wilson(0.8, 100, 0.95)[1]
+    assert level(task([1.0, 0.75] + [1.0] * 98)).interval(0.95)[1] < 1
+    assert level(task([0.5] * 20)).interval(0.95)[0] < 0.35
+
+
+@pytest.mark.parametrize("accuracy", [0.6, 0.95])
+def test_intervals_of_means_over_samples_cover_the_true_accuracy(accuracy: float) -> None:
+    random, trials = np.random.default_rng(1), 2000
+    chances = random.beta(accuracy * 2, (1 - accuracy) * 2, size=(trials, 100))
+    covered = 0
+    for right in random.binomial(4, chances) / 4:
+        low, high = level(task(right)).interval(0.95)
+        covered += low <= accuracy <= high
+    assert covered / trials == pytest.approx(0.95, abs=0.015)
+
+
 def test_other_scores_have_the_t_interval() -> None:
-    found = level(task([0.5, 0.7, 0.9, 0.4]))
+    found = level(task([0.5, 0.7, 1.9, 0.4]))
     assert found.interval(0.9) == found.estimate.interval(0.9)
     weighted = level(task([1.0, 0.0, 1.0], weights=[1, 2, 3]))
     assert weighted.estimate.value == pytest.approx(4 / 6)

@@ -62,6 +62,16 @@ def test_documents_of_very_different_sizes_count_as_fewer() -> None:
     assert ratio(sizes, sizes).degrees_of_freedom < 25
 
 
+@pytest.mark.parametrize("falls", [True, False])
+def test_large_clusters_do_not_hide_their_noise(falls: bool) -> None:
+    """Whether or not the variance of a cluster's mean falls with its size."""
+    rng, trials = np.random.default_rng(3), 4000
+    sizes = np.array([1, 2, 2, 3, 4, 5, 8, 30])
+    estimates = [ratio(sizes * rng.normal(size=8) / np.sqrt(sizes if falls else 1), sizes) for _ in range(trials)]
+    true = np.std([estimate.value for estimate in estimates])
+    assert np.mean([estimate.standard_error**2 for estimate in estimates]) > 0.93 * true**2
+
+
 def test_a_p_value_is_small_where_the_interval_leaves_out_zero() -> None:
     for value in (-3.0, -1.0, 0.5, 2.0):
         estimate = Estimate(value, 1.0, 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 from scipy.stats import t as student
 
 from sapwood.evaluation.items import TaskScores
@@ -23,26 +24,29 @@ class Level:
     items: int
     clusters: int
     right_or_wrong: bool
+    shares: bool
+    """Whether all scores lie from 0 to 1 and count the same."""
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """The two-sided interval.
 
         Of items that are right or wrong, Wilson's: near 0 and 1 the t interval covers far too rarely (79% in place of
         95% with 100 items at an accuracy of 0.97), and where all items are right it is a point. Clusters count as
-        fewer independent items, p (1 - p) / SE², and widen it by Student's t (a Wilson interval with the effective
-        sample size; compared by Franco et al., 2019, Journal of Survey Statistics and Methodology). Of all other scores
-        the t interval, with as many degrees of freedom as there are effective clusters.
+        fewer independent items, p (1 - p) / SE², and parts of a point as more; Student's t widens it (a Wilson interval
+        with the effective sample size; compared by Franco et al., 2019, Journal of Survey Statistics and Methodology).
+        Of all other scores the t interval, with as many degrees of freedom as there are effective clusters.
         """
-        if not self.right_or_wrong:
+        if not self.shares:
             return self.estimate.interval(confidence)
         share, error = self.estimate.value, self.estimate.standard_error
-        if self.clusters == self.items:
+        if self.right_or_wrong and self.clusters == self.items:
             return wilson(share, self.items, confidence)
         if math.isnan(error):
             return 0.0, 1.0
-        # All right or all wrong: nothing says that a cluster holds more than one independent item.
-        effective = min(self.items, share * (1 - share) / error**2) if error > 0 else self.clusters
-        return wilson(share, effective, confidence, self.estimate.degrees_of_freedom)
+        # Where all scores are the same, nothing says that a cluster holds more than one independent item.
+        effective = share * (1 - share) / error**2 if error > 0 else self.clusters
+        most = self.items if self.right_or_wrong else math.inf
+        return wilson(share, min(most, effective), confidence, self.estimate.degrees_of_freedom)
 
 
 def level(scores: TaskScores) -> Level:
@@ -50,8 +54,15 @@ def level(scores: TaskScores) -> Level:
     totals = scores.scores * scores.weights
     estimate = ratio(totals, scores.weights, scores.clusters)
     naive = ratio(totals, scores.weights)
-    clusters = len(set(scores.clusters.tolist()))
-    return Level(estimate, naive.standard_error, len(scores.items), clusters, scores.right_or_wrong)
+    same = bool(np.all(scores.weights == scores.weights[0]))
+    return Level(
+        estimate=estimate,
+        naive_error=naive.standard_error,
+        items=len(scores.items),
+        clusters=len(set(scores.clusters.tolist())),
+        right_or_wrong=scores.right_or_wrong,
+        shares=same and bool(np.all((scores.scores >= 0) & (scores.scores <= 1))),
+    )
 
 
 def wilson(share: float, items: float, confidence: float, degrees_of_freedom: float = math.inf) -> tuple[float, float]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.stats import binom
 
 from sapwood.evaluation.paired import Pairs, change
-from sapwood.evaluation.statistics import Floats, cluster_sums
+from sapwood.evaluation.statistics import Floats, cluster_sums, left
 
 EXACT = 16
 """Up to so many clusters that changed, all their signs are tried (65,536)."""
@@ -84,7 +84,8 @@ def _distances(counts: Floats, a: Floats, b: Floats, value: float, right_or_wron
     """|R* - R| / SE* of resamples, each a row of how often every cluster was drawn; SE* as in `change`."""
     total = counts @ b
     ratios = counts @ a / total
-    residuals = (a - ratios[:, None] * b) ** 2 / (1 - b / total[:, None])
+    shares = b / total[:, None]
+    residuals = (a - ratios[:, None] * b) ** 2 / left(shares, (counts * shares**2).sum(axis=1, keepdims=True))
     errors = np.sqrt((counts * residuals).sum(axis=1)) / total
     if right_or_wrong:
         errors = np.sqrt((errors * items) ** 2 + 2) / (items + 2)

@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from scipy.stats import t as student
 
 from sapwood.evaluation.paired import Pairs, change
-from sapwood.evaluation.statistics import Estimate, cluster_sums, ratio, widened
+from sapwood.evaluation.statistics import Estimate, cluster_sums, left, ratio, widened
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,5 +101,5 @@ def _interaction(runs: Sequence[Pairs]) -> float:
     )
     residuals -= residuals.mean(axis=0)
     shares = sizes / sizes.sum()
-    squares = float(np.sum(residuals**2 / (1 - shares))) / float(sizes.sum()) ** 2
+    squares = float(np.sum(residuals**2 / left(shares, float(np.sum(shares**2))))) / float(sizes.sum()) ** 2
     return squares / (len(runs) * (len(runs) - 1))

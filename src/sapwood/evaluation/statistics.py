@@ -49,11 +49,12 @@ def ratio(numerators: ArrayLike, denominators: ArrayLike, clusters: ArrayLike | 
     `clusters` gives every item a label; items of one label belong together (questions on one passage), and the clusters
     are the independent units. Without it, the items are. With a_c and b_c the sums of a cluster and h_c = b_c / sum(b):
 
-        SE² = sum_c((a_c - R b_c)² / (1 - h_c)) / sum(b)²        degrees of freedom = 1 / sum_c(h_c²) - 1
+        SE² = sum_c((a_c - R b_c)² / l_c) / sum(b)²        l_c = what is `left` of the variance in the residual
+        degrees of freedom = 1 / sum_c(h_c²) - 1
 
     This is the linearised ratio estimator (Cochran, Sampling Techniques, 1977, section 2.11), clustered as in Miller
     (arXiv 2411.00640), with the small-sample correction CR2 of Bell and McCaffrey (2002, Survey Methodology 28:169),
-    which for a mean has this closed form, and Kish's effective number of clusters (1965) in place of their number. In
+    which for a mean has a closed form, and Kish's effective number of clusters (1965) in place of their number. In
     C clusters of one size these are the familiar factor C / (C - 1), and C - 1. NaN with fewer than two clusters.
     """
     a, b = np.asarray(numerators, dtype=np.float64), np.asarray(denominators, dtype=np.float64)
@@ -65,8 +66,19 @@ def ratio(numerators: ArrayLike, denominators: ArrayLike, clusters: ArrayLike | 
     if np.count_nonzero(b) < 2:
         return Estimate(value, math.nan, math.nan)
     share = b / b.sum()
-    error = math.sqrt(float(np.sum((a - value * b) ** 2 / (1 - share)))) / float(b.sum())
-    return Estimate(value, error, 1 / float(np.sum(share**2)) - 1)
+    squares = float(np.sum(share**2))
+    error = math.sqrt(float(np.sum((a - value * b) ** 2 / left(share, squares)))) / float(b.sum())
+    return Estimate(value, error, 1 / squares - 1)
+
+
+def left(shares: Floats, squares: float | Floats) -> Floats:
+    """The part of a cluster's variance that is left in its residual from the mean, to which it has drawn the mean.
+
+    Of clusters with the `shares` h, whose squares sum to `squares`: 1 - h where the variance of a cluster's mean falls
+    with its size, 1 - 2 h + sum(h²) where it does not (its items are as one). Which it is is not known; the smaller
+    counts, so that large clusters do not hide their noise.
+    """
+    return np.minimum(1 - shares, 1 - 2 * shares + squares)
 
 
 def cluster_sums(values: ArrayLike, clusters: ArrayLike) -> Floats:
