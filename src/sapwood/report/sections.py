@@ -15,6 +15,7 @@ from sapwood.report import plots
 from sapwood.report.aims import aims
 from sapwood.report.domains import courses, domain_rows, topic_rows
 from sapwood.report.facts import Facts
+from sapwood.report.heat import heat_map
 from sapwood.report.tones import tones
 from sapwood.report.verdict import SIGNS, find, lead, statement, tally
 from sapwood.report.wording import count, duration, listed, percent, short, size
@@ -163,6 +164,7 @@ def domains_section(facts: Facts) -> dict[str, Any]:
         "topics": topic_rows(facts),
         "figure": figure,
         "courses": figures,
+        "heat": heat_map(facts),
         "left_out": left_out,
     }
 
