@@ -1,6 +1,6 @@
 """The heat map of losses: topics, or sources, by the tokens trained on, each cell the change since the backbone.
 
-It is a table whose cells are coloured by the style sheet: what can be seen can be read, printed and reached by keyboard.
+It is a table whose cells the style sheet colours: what can be seen can be read, printed and reached by keyboard.
 """
 
 from __future__ import annotations
