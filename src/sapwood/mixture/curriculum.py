@@ -93,22 +93,21 @@ class _Sums:
         starts, sums = self._pass(numbers[0])
         self.tokens = int(starts[-1])
         """Of one pass."""
-        self.whole = sums[-1]
+        self.whole: npt.NDArray[np.float64] = sums[-1]
         """Of the scores, and of the tokens that have one, over one pass."""
 
     def parts(self, stretch: Stretch) -> npt.NDArray[np.float64]:
         """The same of `PARTS` equal parts of a stretch, `[parts, 2]`."""
         start, stop = stretch
         places = [start + Fraction((stop - start) * part, PARTS) for part in range(PARTS + 1)]
-        return np.diff([self._until(place) for place in places], axis=0)
+        return np.diff(np.array([self._until(place) for place in places]), axis=0)
 
     def _until(self, place: Fraction) -> npt.NDArray[np.float64]:
         number, inside = divmod(place, self.tokens)
-        before: npt.NDArray[np.float64] = number * self.whole
         if not inside:
-            return before
+            return np.asarray(number * self.whole)
         starts, sums = self._pass(number)
-        return before + np.array([np.interp(float(inside), starts, column) for column in sums.T])
+        return np.asarray([np.interp(float(inside), starts, column) for column in sums.T]) + number * self.whole
 
     def _pass(self, number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Where the documents of a pass begin, and the sums up to there, `[documents + 1, 2]`."""
