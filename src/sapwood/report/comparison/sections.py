@@ -192,7 +192,7 @@ def _measured_in(recipe: Recipe, *evaluations: Evaluation) -> Recipe:
 
 def _written(value: Any) -> str:
     """A value of a recipe; a dash for none."""
-    return "–" if value is None else value if isinstance(value, str) else orjson.dumps(value).decode()
+    return "–" if value is None else value if isinstance(value, str) and value.strip() else orjson.dumps(value).decode()
 
 
 def _points(value: float, task: TaskChange) -> str:

@@ -36,6 +36,31 @@
     }
   }
 
+  // What the pointer shows, the keyboard shows too: the arrow keys go from one thing that can be read to the next.
+  function stops(target) {
+    const across = String(target.layout.hovermode).startsWith("x");
+    const traces = target.data.map((trace, curve) => ({ trace, curve })).filter(({ trace }) => trace.hoverinfo !== "skip");
+    const found = (across ? traces.slice(-1) : traces).flatMap(({ trace, curve }) =>
+      Array.from(trace.x, (x, at) => ({ x, at, curve, text: (trace.text ?? trace.hovertext ?? [])[at] })),
+    );
+    const told = found.filter(({ text }, at) => text === undefined || text !== found[at - 1]?.text);
+    return told.map(({ x, at, curve }) => (across ? { xval: x, yval: 0 } : [{ curveNumber: curve, pointNumber: at }]));
+  }
+
+  function walk(target) {
+    let place = -1;
+    target.tabIndex = 0;
+    target.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const points = stops(target);
+      place = Math.min(Math.max(place + step, 0), points.length - 1);
+      Plotly.Fx.hover(target, points[place], "xy");
+    });
+    target.addEventListener("blur", () => Plotly.Fx.unhover(target));
+  }
+
   const closed = [];
 
   addEventListener("beforeprint", () => {
@@ -55,4 +80,5 @@
 
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
   draw();
+  for (const { target } of figures) walk(target);
 })();
