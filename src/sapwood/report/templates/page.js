@@ -37,14 +37,19 @@
   }
 
   // What the pointer shows, the keyboard shows too: the arrow keys go from one thing that can be read to the next.
-  function stops(target) {
-    const across = String(target.layout.hovermode).startsWith("x");
-    const traces = target.data.map((trace, curve) => ({ trace, curve })).filter(({ trace }) => trace.hoverinfo !== "skip");
-    const found = (across ? traces.slice(-1) : traces).flatMap(({ trace, curve }) =>
-      Array.from(trace.x, (x, at) => ({ x, at, curve, text: (trace.text ?? trace.hovertext ?? [])[at] })),
-    );
-    const told = found.filter(({ text }, at) => text === undefined || text !== found[at - 1]?.text);
-    return told.map(({ x, at, curve }) => (across ? { xval: x, yval: 0 } : [{ curveNumber: curve, pointNumber: at }]));
+  function points(trace, curve) {
+    const told = (...at) => at.reduce((texts, place) => texts?.[place], trace.text ?? trace.hovertext);
+    if (trace.z) return trace.z.flatMap((row, y) => row.map((_, x) => ({ curve, at: [y, x], text: told(y, x) })));
+    return Array.from(trace.x, (x, at) => ({ curve, at, x, text: told(at) })).filter(({ x }) => x !== null);
+  }
+
+  function stops({ data, layout }) {
+    const across = layout.hovermode.startsWith("x");
+    const found = data.map((trace, curve) => (trace.hoverinfo === "skip" ? [] : points(trace, curve)));
+    const listed = across ? found.at(-1) : found.flat();
+    return listed
+      .filter(({ text }, at) => text === undefined || text !== listed[at - 1]?.text)
+      .map(({ curve, at, x }) => (across ? { xval: x, yval: 0 } : [{ curveNumber: curve, pointNumber: at }]));
   }
 
   function walk(target) {
@@ -52,11 +57,11 @@
     target.tabIndex = 0;
     target.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (!step) return;
+      if (!step || event.altKey || event.ctrlKey || event.metaKey) return;
       event.preventDefault();
-      const points = stops(target);
-      place = Math.min(Math.max(place + step, 0), points.length - 1);
-      Plotly.Fx.hover(target, points[place], "xy");
+      const places = stops(target);
+      place = Math.min(Math.max(place + step, 0), places.length - 1);
+      Plotly.Fx.hover(target, places[place], "xy");
     });
     target.addEventListener("blur", () => Plotly.Fx.unhover(target));
   }
