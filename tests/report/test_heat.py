@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_page import Page
+from test_page import MOST_BYTES, Page
 
 from sapwood.evaluation.result import DocumentScore, DomainScore, Evaluation, read_evaluation
 from sapwood.files import read_json
 from sapwood.recipe import Recipe
 from sapwood.report.facts import read_facts
-from sapwood.report.heat import MOST_NUMBERS, heat_map
+from sapwood.report.heat import MOST_CELLS, MOST_NUMBERS, heat_map
 from sapwood.report.page import write_report
 from sapwood.report.wording import signed
 
@@ -84,6 +84,18 @@ def test_a_wide_map_has_its_numbers_in_a_second_table(divided: tuple[Recipe, Pat
     assert heads[1][1] == "14.4K"
     assert heads[1][-1] == "576K"
     assert len([title for title in page.values("title") if "after 14.4K tokens" in title]) == 2 * 25
+
+
+def test_a_very_wide_map_stays_small(divided: tuple[Recipe, Path]) -> None:
+    recipe, run = divided
+    measure_often(recipe, run, 300)
+    heat = heat_map(read_facts(recipe, run))
+    assert heat is not None
+    assert len(heat.tokens) == MOST_CELLS // 25 == 120
+    assert (heat.tokens[0], heat.tokens[-1]) == (1920, 576_000)
+    path = write_report(recipe, run)
+    assert "Of 300 evaluations, 120 are drawn." in Page(path).plain
+    assert path.stat().st_size < MOST_BYTES
 
 
 def test_what_was_measured_otherwise_or_once_is_no_map(recipe: Recipe, make_run: MakeRun) -> None:

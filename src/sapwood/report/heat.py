@@ -14,6 +14,8 @@ from sapwood.report.facts import Facts
 
 MOST_NUMBERS = 12
 """Of more evaluations, the cells show colours alone, and a second table so many columns of numbers."""
+MOST_CELLS = 3000
+"""Of more, the columns are thinned, which keeps the page small."""
 _STRENGTHS = (1.0, 0.5, 0.1, 0.0)
 """Of the largest change, which the legend shows."""
 
@@ -49,6 +51,8 @@ class HeatMap:
 
     tokens: tuple[int, ...]
     """Trained on before each column."""
+    evaluations: int
+    """How many there are, of which each column is one."""
     parts: tuple[HeatRows, ...]
     legend: tuple[tuple[float, int], ...]
     """Some changes, the lowest first, and how strong their colour is."""
@@ -59,10 +63,16 @@ class HeatMap:
         return len(self.tokens) <= MOST_NUMBERS
 
     @property
-    def thinned(self) -> HeatMap:
-        """So few columns that each has room for its numbers: evenly spaced, the first and the last among them."""
-        last, most = len(self.tokens) - 1, MOST_NUMBERS - 1
-        chosen = [last * place // most for place in range(MOST_NUMBERS)]
+    def numbers(self) -> HeatMap:
+        """So few columns that each has room for its numbers."""
+        return self.thinned(MOST_NUMBERS)
+
+    def thinned(self, most: int) -> HeatMap:
+        """At most so many columns, evenly spaced, the first and the last among them."""
+        columns = len(self.tokens)
+        if columns <= most:
+            return self
+        chosen = [(columns - 1) * place // (most - 1) for place in range(most)]
         parts = [
             replace(part, rows=tuple((name, tuple(cells[at] for at in chosen)) for name, cells in part.rows))
             for part in self.parts
@@ -88,8 +98,9 @@ def heat_map(facts: Facts) -> HeatMap | None:
     values = [value.value for _, rows in found for _, row in rows for value in row if value is not None]
     most = max(map(abs, values), default=0.0)
     confidence = facts.recipe.evaluation.confidence
-    return HeatMap(
+    whole = HeatMap(
         tokens=tuple(item.tokens for item in evaluations),
+        evaluations=len(evaluations),
         parts=tuple(
             HeatRows(title, tuple((name, tuple(_cell(value, most, confidence) for value in row)) for name, row in rows))
             for title, rows in found
@@ -97,6 +108,7 @@ def heat_map(facts: Facts) -> HeatMap | None:
         ),
         legend=_legend(most),
     )
+    return whole.thinned(max(MOST_NUMBERS, MOST_CELLS // max(1, sum(len(rows) for _, rows in found))))
 
 
 def _legend(most: float) -> tuple[tuple[float, int], ...]:
