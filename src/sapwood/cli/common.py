@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +24,7 @@ __all__ = [
     "RecipeArgument",
     "RunArgument",
     "RunsOption",
+    "labels",
     "open_begun",
     "open_run",
     "plan_or_refuse",
@@ -48,3 +51,17 @@ def open_begun(path: Path) -> tuple[RunDirectory, Stream]:
     recipe, run = open_run(path, (), path.parent)
     domains = domains_of(recipe, read_sizes(recipe, run))
     return run, open_stream(recipe, run, Ledger(run.ledger, writable=False), domains)
+
+
+def labels(paths: Sequence[str]) -> dict[str, str]:
+    """What each of several models or runs is called: the end of its path, as much of it as tells it from the others.
+
+    Raises SapwoodError where one is named twice.
+    """
+    parts = {path: tuple(part for part in re.split(r"[/\\@:]+", path) if part) for path in paths}
+    if len(set(parts.values())) < len(paths):
+        raise SapwoodError("The same is named twice: nothing can be compared with itself.")
+    depth = 1
+    while len({names[-depth:] for names in parts.values()}) < len(parts):
+        depth += 1
+    return {"-".join(names[-depth:]): path for path, names in parts.items()}

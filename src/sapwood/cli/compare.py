@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import orjson
 import typer
 from rich.console import Console
 
+from sapwood.cli.common import labels
 from sapwood.cli.comparison import print_comparison, print_levels
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError, closest
@@ -75,7 +75,7 @@ def compare(
         raise SapwoodError("The harness's own versions of tasks need the harness: add --backend hf or --backend vllm.")
     found = {
         label: _results(model, chosen, items, output / chosen.name / label, backend, harness_prompts)
-        for label, model in _labels(models).items()
+        for label, model in labels(models).items()
     }
     if progress.quiet:
         return  # the first rank has the results
@@ -114,17 +114,6 @@ def _only(suite: Suite, tasks: list[str] | None) -> Suite:
         if name not in suite.tasks:
             raise SapwoodError(f"There is no task '{name}' in the suite '{suite.name}'. {closest(name, suite.tasks)}")
     return replace(suite, tasks={name: task for name, task in suite.tasks.items() if not tasks or name in tasks})
-
-
-def _labels(models: list[str]) -> dict[str, str]:
-    """What each model is called: the end of its path, as much of it as tells it from the others."""
-    parts = {model: [part for part in re.split(r"[/\\@:]+", model) if part] for model in models}
-    if len(parts) < len(models):
-        raise SapwoodError("A model is named twice.")
-    depth = 1
-    while len({tuple(names[-depth:]) for names in parts.values()}) < len(parts):
-        depth += 1
-    return {"-".join(names[-depth:]): model for model, names in parts.items()}
 
 
 def _results(

@@ -15,7 +15,7 @@ from sapwood.recipe.mixture import Order
 from sapwood.tokens.sequence import Pass
 from sapwood.tokens.store import TokenStore
 
-_DOCUMENTS, _STARTS = "documents.npy", "starts.npy"
+DOCUMENTS, STARTS = "documents.npy", "starts.npy"
 
 Orders = Sequence[tuple[int, Order]]
 """From which token of a domain on, counted over all passes, which order is in force; the first is from 0."""
@@ -68,14 +68,14 @@ class Passes:
         path = self.directory / f"{number:05d}-{self._fingerprint(inside)}"
         if not path.exists():
             self._make(path, number, inside)
-        return Pass(map_array(path / _DOCUMENTS), map_array(path / _STARTS, scattered=True))
+        return Pass(map_array(path / DOCUMENTS), map_array(path / STARTS, scattered=True))
 
     def _make(self, path: Path, number: int, orders: Orders) -> None:
         lengths = self.store.lengths()
         documents = arrange_pass(self.members, lengths, orders, self.scores, f"{self.key}/{number}")
         with atomic_directory(path) as temporary:
-            np.save(temporary / _DOCUMENTS, documents)
-            np.save(temporary / _STARTS, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[documents])]))
+            np.save(temporary / DOCUMENTS, documents)
+            np.save(temporary / STARTS, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[documents])]))
         for other in path.parent.glob(f"{number:05d}-*"):  # the same pass, before its order changed half-way
             if other != path:
                 shutil.rmtree(other)

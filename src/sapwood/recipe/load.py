@@ -52,12 +52,17 @@ def dump_recipe(recipe: Recipe | Synthesis) -> str:
 
 def differences(before: Recipe, after: Recipe) -> list[str]:
     """Where two recipes differ in what decides the training: `path: old -> new`. Mutable fields are left out."""
-    old, new = (_flatten(fixed(recipe)) for recipe in (before, after))
+    old, new = leaves(before), leaves(after)
     return [
         f"{path}: {old.get(path, 'absent')} -> {new.get(path, 'absent')}"
         for path in sorted(old.keys() | new.keys())
         if old.get(path) != new.get(path)
     ]
+
+
+def leaves(recipe: Recipe) -> dict[str, Any]:
+    """What decides the training, by dotted path."""
+    return _flatten(fixed(recipe))
 
 
 def fixed(recipe: Recipe | Synthesis) -> Any:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.gate import paired_change
-from sapwood.evaluation.result import DomainScore
+from sapwood.evaluation.result import DomainScore, Evaluation
 from sapwood.evaluation.statistics import Estimate
 from sapwood.report.aims import aims
 from sapwood.report.facts import Facts
@@ -83,17 +84,28 @@ def _change(before: DomainScore | None, after: DomainScore | None) -> Estimate |
         return None
 
 
+def compared(facts: Facts) -> list[Evaluation]:
+    """The evaluations that can be compared with the backbone's, itself among them, in the order of the run."""
+    if facts.base is None:
+        return []
+    return [item for item in facts.evaluations if item.settings == facts.base.settings]
+
+
+def changes(facts: Facts, evaluations: Iterable[Evaluation], name: str) -> list[Estimate | None]:
+    """The change of a source, or a topic, since the backbone in each evaluation; None where it was not measured."""
+    first = _scored(facts.base.domains.get(name)) if facts.base else None
+    return [_change(first, _scored(item.domains.get(name))) for item in evaluations]
+
+
 def courses(facts: Facts) -> tuple[list[Course], list[str]]:
     """The change of every source over the evaluations there are, and the evaluations that cannot be compared."""
     if facts.base is None or not facts.between:
         return [], []
-    left_out = [item.label for item in facts.evaluations if item.settings != facts.base.settings]
-    compared = [item for item in facts.evaluations if item.label not in left_out]
+    evaluations = compared(facts)
     found = []
     for name in facts.recipe.sources:
-        first = _scored(facts.base.domains.get(name))
-        changes = [(item.tokens, _change(first, _scored(item.domains.get(name)))) for item in compared]
-        points = [(tokens, change) for tokens, change in changes if change is not None]
+        measured = zip(evaluations, changes(facts, evaluations, name), strict=True)
+        points = [(item.tokens, change) for item, change in measured if change is not None]
         if len(points) > 1:
             found.append(Course(name, *(tuple(part) for part in zip(*points, strict=True))))
-    return found, left_out
+    return found, [item.label for item in facts.evaluations if item not in evaluations]

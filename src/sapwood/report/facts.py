@@ -19,6 +19,7 @@ from sapwood.files import read_json, read_lines
 from sapwood.manifest import Manifest, read_manifest
 from sapwood.metrics import StepMetrics, read_metrics
 from sapwood.mixture.account import Account, make_account, position_reached
+from sapwood.mixture.curriculum import Curriculum, read_curricula
 from sapwood.mixture.domains import topic_sizes
 from sapwood.mixture.ledger import Ledger
 from sapwood.recipe.check import split_by_topic
@@ -99,6 +100,11 @@ class Facts:
             tokens=self.tokens,
             topics=self.topics,
         )
+
+    @cached_property
+    def curricula(self) -> list[Curriculum]:
+        """What became of the orders by a score."""
+        return read_curricula(self.run, self.ledger, self.position)
 
     @cached_property
     def spans(self) -> list[Span]:

@@ -13,6 +13,7 @@ from sapwood.mixture.weights import source_of
 from sapwood.recipe.mixture import Order
 from sapwood.report import multiples, plots
 from sapwood.report.aims import aims
+from sapwood.report.curriculum import curriculum_families
 from sapwood.report.facts import Facts
 from sapwood.report.multiples import Family, Node
 from sapwood.report.sections import Missing
@@ -87,6 +88,7 @@ def mixture_section(facts: Facts) -> dict[str, Any]:
         "moved": [stage for stage in moved if stage.sources],
         "unmoved": [stage.name for stage in moved if not stage.sources],
         "orders": _orders(rounds),
+        "curricula": curriculum_families(facts.curricula, colors),
         "rounds": [_round_row(entry, before) for entry, before in zip(shown, [None, *shown[:-1]], strict=True)],
         "reasons": MOST_REASONS,
         "more": max(0, len(rounds) - MOST_ROUNDS),

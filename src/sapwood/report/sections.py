@@ -13,8 +13,10 @@ from sapwood.metrics import StepMetrics
 from sapwood.mixture.account import Line, StageAccount
 from sapwood.report import plots
 from sapwood.report.aims import aims
+from sapwood.report.cost import costs
 from sapwood.report.domains import courses, domain_rows, topic_rows
 from sapwood.report.facts import Facts
+from sapwood.report.heat import heat_map
 from sapwood.report.tones import tones
 from sapwood.report.verdict import SIGNS, find, lead, statement, tally
 from sapwood.report.wording import count, duration, listed, percent, short, size
@@ -65,7 +67,6 @@ class StageLosses:
     last: float
     """The mean over the last tenth of the steps."""
     highest_rate: float
-    seconds: float
 
 
 def verdict_section(facts: Facts) -> dict[str, Any]:
@@ -122,7 +123,7 @@ def plan_section(facts: Facts) -> dict[str, Any]:
 
 
 def training_section(facts: Facts) -> dict[str, Any]:
-    """Loss, gradient norm and learning rate."""
+    """Loss, gradient norm and learning rate, and what they took."""
     if not facts.steps:
         return {"missing": [Missing("Nothing has been trained yet.", "train")], "figure": None}
     total = max([int(facts.steps[-1].tokens), *(span.stop for span in facts.spans)])
@@ -131,6 +132,8 @@ def training_section(facts: Facts) -> dict[str, Any]:
         "figure": plots.training_curves(facts.steps, [(span.name, span.start) for span in facts.spans], total),
         "thinned": math.ceil(len(facts.steps) / plots.MOST_POINTS),
         "stages": [_stage_losses(facts, name) for name in dict.fromkeys(step.stage for step in facts.steps)],
+        "costs": costs(facts),
+        "measuring": sum(evaluation.seconds for evaluation in facts.evaluations),
     }
 
 
@@ -163,6 +166,7 @@ def domains_section(facts: Facts) -> dict[str, Any]:
         "topics": topic_rows(facts),
         "figure": figure,
         "courses": figures,
+        "heat": heat_map(facts),
         "left_out": left_out,
     }
 
@@ -303,7 +307,6 @@ def _stage_losses(facts: Facts, name: str) -> StageLosses:
         first=_mean_loss(steps[:tenth]),
         last=_mean_loss(steps[-tenth:]),
         highest_rate=max(step.learning_rate for step in steps),
-        seconds=steps[-1].seconds - (before.seconds if before else 0),
     )
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.gate import Finding, Verdict, judge
+from sapwood.evaluation.result import Evaluation
+from sapwood.recipe import Recipe
 from sapwood.recipe.check import members
 from sapwood.report.facts import Facts
 from sapwood.report.wording import confidence, interval, listed, number, signed
@@ -45,24 +47,26 @@ class Statement:
 
 
 def find(facts: Facts) -> tuple[list[Finding], str]:
-    """The findings of `judge`, or none and why the two evaluations that there are cannot be judged.
+    """The findings about the grown model against the backbone, as `find_between` gives them.
 
     Both are empty when an evaluation is not there.
     """
-    before, after = facts.base, facts.model
-    if before is None or after is None:
+    if facts.base is None or facts.model is None:
         return [], ""
-    aims = facts.recipe.evaluation
-    wanted = [
-        source for name in [*aims.gain.domains, *aims.retention.domains] for source in members(facts.recipe, name)
-    ]
+    return find_between(facts.recipe, facts.base, facts.model)
+
+
+def find_between(recipe: Recipe, before: Evaluation, after: Evaluation) -> tuple[list[Finding], str]:
+    """The findings of `judge`, or none and why the two evaluations cannot be judged."""
+    aims = recipe.evaluation
+    wanted = [source for name in [*aims.gain.domains, *aims.retention.domains] for source in members(recipe, name)]
     for evaluation in (before, after):
         scored = {name for name, score in evaluation.domains.items() if score.documents}
         if absent := [source for source in wanted if source not in scored]:
             found = f"The evaluation '{evaluation.label}' has no document of {listed(absent)}."
             return [], f"{found} Run `sapwood evaluate` again."
     try:
-        return judge(facts.recipe, before, after), ""
+        return judge(recipe, before, after), ""
     except SapwoodError as error:
         return [], str(error)
 

@@ -44,21 +44,16 @@ def precision_curve(curve: Sequence[Mapping[str, Any]], chosen: float | None, ta
             "hoverinfo": "skip",
         },
     ]
-    shapes = [axes_line(y=target)] + ([] if chosen is None else [axes_line(x=chosen)])
+    shapes = [axes.horizontal(target, "--ink-soft", "dash")]
+    if chosen is not None:
+        shapes.append(axes.vertical(chosen, "--ink-soft", "dash"))
     return {
         "data": data,
         "layout": {
             **axes.layout(320, top=10),
-            "xaxis": {**axes.axis(), "title": {"text": "threshold"}, "zeroline": False},
+            "xaxis": {**axes.axis(), "zeroline": False},
             "yaxis": {**axes.axis(), "range": [0, 1.02], "tickformat": ".0%", "zeroline": False},
             "shapes": shapes,
+            "annotations": [axes.measure("threshold")],
         },
     }
-
-
-def axes_line(x: float | None = None, y: float | None = None) -> Figure:
-    """A dashed line through the panel."""
-    line = {"type": "line", "line": {"color": "--ink-soft", "width": 1, "dash": "dash"}}
-    if x is not None:
-        return {**line, "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper"}
-    return {**line, "x0": 0, "x1": 1, "xref": "paper", "y0": y, "y1": y}

@@ -36,6 +36,36 @@
     }
   }
 
+  // What the pointer shows, the keyboard shows too: the arrow keys go from one thing that can be read to the next.
+  function points(trace, curve) {
+    const told = (...at) => at.reduce((texts, place) => texts?.[place], trace.text ?? trace.hovertext);
+    if (trace.z) return trace.z.flatMap((row, y) => row.map((_, x) => ({ curve, at: [y, x], text: told(y, x) })));
+    return Array.from(trace.x, (x, at) => ({ curve, at, x, text: told(at) })).filter(({ x }) => x !== null);
+  }
+
+  function stops({ data, layout }) {
+    const across = layout.hovermode.startsWith("x");
+    const found = data.map((trace, curve) => (trace.hoverinfo === "skip" ? [] : points(trace, curve)));
+    const listed = across ? found.at(-1) : found.flat();
+    return listed
+      .filter(({ text }, at) => text === undefined || text !== listed[at - 1]?.text)
+      .map(({ curve, at, x }) => (across ? { xval: x, yval: 0 } : [{ curveNumber: curve, pointNumber: at }]));
+  }
+
+  function walk(target) {
+    let place = -1;
+    target.tabIndex = 0;
+    target.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!step || event.altKey || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      const places = stops(target);
+      place = Math.min(Math.max(place + step, 0), places.length - 1);
+      Plotly.Fx.hover(target, places[place], "xy");
+    });
+    target.addEventListener("blur", () => Plotly.Fx.unhover(target));
+  }
+
   const closed = [];
 
   addEventListener("beforeprint", () => {
@@ -55,4 +85,5 @@
 
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
   draw();
+  for (const { target } of figures) walk(target);
 })();

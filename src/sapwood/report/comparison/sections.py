@@ -1,0 +1,200 @@
+"""What each section of a comparison of runs shows, made ready for its template. Runs go by what they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from sapwood.errors import SapwoodError
+from sapwood.evaluation.comparison import TaskChange
+from sapwood.evaluation.gate import Finding
+from sapwood.evaluation.result import Evaluation
+from sapwood.evaluation.run_comparison import compare_run
+from sapwood.recipe.check import members
+from sapwood.recipe.fields import Aim
+from sapwood.recipe.load import leaves
+from sapwood.recipe.schema import Gain, Recipe, Retention
+from sapwood.report import plots
+from sapwood.report.axes import Figure
+from sapwood.report.cost import Cost, costs
+from sapwood.report.facts import Facts
+from sapwood.report.verdict import SIGNS, find, find_between, lead, tally
+from sapwood.report.wording import confidence, listed, signed
+
+Runs = Mapping[str, Facts]
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """One ability in all runs that judge it."""
+
+    kind: Aim
+    name: str
+    findings: Mapping[str, Finding]
+    """By run."""
+    figure: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """The model of a run against that of the first."""
+
+    run: str
+    findings: Sequence[Finding]
+    problem: str
+    """Why there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """How far a run is and what it took."""
+
+    run: str
+    planned: int | None
+    trained: int
+    cost: Cost | None
+    """None where nothing was trained."""
+    memory: int | None
+    """The most bytes of a step."""
+    device: str
+
+
+def verdicts_section(runs: Runs) -> dict[str, Any]:
+    """Every run's verdict, and each ability in all of them."""
+    found = {run: find(facts) for run, facts in runs.items()}
+    return {
+        "leads": [
+            (run, lead(findings) if findings else problem or "There is no verdict yet.", _met(findings))
+            for run, (findings, problem) in found.items()
+        ],
+        "demands": _demands(runs, {run: findings for run, (findings, _) in found.items()}),
+        "signs": SIGNS,
+        "margins": _stated({run: f"{facts.recipe.evaluation.retention.margin:g}" for run, facts in runs.items()}),
+        "confidences": _stated({run: confidence(facts.recipe.evaluation.confidence) for run, facts in runs.items()}),
+        "backbones": len({facts.base.model for facts in runs.values() if facts.base is not None}),
+    }
+
+
+def against_section(runs: Runs) -> dict[str, Any]:
+    """The models of the other runs against that of the first, on the same held-out documents."""
+    (name, first), *others = runs.items()
+    return {
+        "first": name,
+        "confidence": first.recipe.evaluation.confidence,
+        "others": [_against(name, first, run, facts) for run, facts in others],
+    }
+
+
+def benchmarks_section(runs: Runs) -> dict[str, Any]:
+    """By suite and task, what became of it in every run."""
+    suites: dict[str, dict[str, dict[str, TaskChange]]] = {}
+    problems = []
+    for run, facts in runs.items():
+        try:
+            comparisons = compare_run(facts.recipe, facts.run)
+        except SapwoodError as error:
+            problems.append((run, str(error)))
+            continue
+        for comparison in comparisons:
+            if facts.model is not None and comparison.model == facts.model.label:
+                for name, task in comparison.tasks.items():
+                    suites.setdefault(comparison.suite, {}).setdefault(name, {})[run] = task
+    return {"suites": suites, "problems": problems, "signs": SIGNS, "points": _points}
+
+
+def recipes_section(runs: Runs) -> dict[str, Any]:
+    """The fields in which the recipes differ, and what each has there."""
+    recipes = {run: leaves(facts.recipe) for run, facts in runs.items()}
+    paths = dict.fromkeys(path for fields in recipes.values() for path in fields)
+    rows = [(path, [fields.get(path) for fields in recipes.values()]) for path in paths if path != "name"]
+    return {
+        "rows": [
+            (path, [_written(value) for value in values])
+            for path, values in rows
+            if any((value or None) != (values[0] or None) for value in values)
+        ]
+    }
+
+
+def costs_section(runs: Runs) -> dict[str, Any]:
+    """How far every run is, and what that took."""
+    return {
+        "rows": [
+            Tokens(
+                run=run,
+                planned=facts.plan["tokens"] if facts.plan else None,
+                trained=facts.trained_tokens,
+                cost=costs(facts)[-1] if facts.steps else None,
+                memory=max((step.memory_bytes for step in facts.steps), default=None),
+                device=str(facts.environment.get("device", "")),
+            )
+            for run, facts in runs.items()
+        ]
+    }
+
+
+def _stated(values: Mapping[str, str]) -> str:
+    """A value, or which runs have which."""
+    runs = {value: [run for run, other in values.items() if other == value] for value in values.values()}
+    if len(runs) == 1:
+        return next(iter(runs))
+    return listed([f"{value} in {listed(names)}" for value, names in runs.items()])
+
+
+def _met(findings: Sequence[Finding]) -> str:
+    return tally(findings) if findings else ""
+
+
+def _demands(runs: Runs, found: Mapping[str, Sequence[Finding]]) -> list[Demand]:
+    demands = []
+    for kind, name in dict.fromkeys((finding.kind, finding.name) for part in found.values() for finding in part):
+        judged = {
+            run: finding
+            for run, part in found.items()
+            for finding in part
+            if (finding.kind, finding.name) == (kind, name)
+        }
+        margins = {runs[run].recipe.evaluation.retention.margin for run in judged}
+        figure = plots.forest(
+            [replace(finding, name=run) for run, finding in judged.items()],
+            margins.pop() if kind == "retention" and len(margins) == 1 else None,
+        )
+        demands.append(Demand(kind, name, judged, figure))
+    return demands
+
+
+def _against(name: str, first: Facts, run: str, facts: Facts) -> Other:
+    models = [
+        replace(model, label=label) for label, model in ((name, first.model), (run, facts.model)) if model is not None
+    ]
+    if len(models) < 2:
+        return Other(run, (), "Both models have to be measured first: `sapwood evaluate` does it.")
+    before, after = models
+    findings, problem = find_between(_measured_in(first.recipe, before, after), before, after)
+    return Other(run, findings, problem if findings or problem else "No ability was measured of both.")
+
+
+def _measured_in(recipe: Recipe, *evaluations: Evaluation) -> Recipe:
+    """The recipe with only those demands of which all evaluations have documents."""
+    scored = [{name for name, score in item.domains.items() if score.documents} for item in evaluations]
+
+    def shared(demands: Gain | Retention) -> Gain | Retention:
+        kept = [name for name in demands.domains if all(part.issuperset(members(recipe, name)) for part in scored)]
+        return demands.model_copy(update={"domains": kept})
+
+    evaluation = recipe.evaluation
+    update = {"gain": shared(evaluation.gain), "retention": shared(evaluation.retention)}
+    return recipe.model_copy(update={"evaluation": evaluation.model_copy(update=update)})
+
+
+def _written(value: Any) -> str:
+    """A value of a recipe; a dash for none."""
+    return "–" if value is None else value if isinstance(value, str) and value.strip() else orjson.dumps(value).decode()
+
+
+def _points(value: float, task: TaskChange) -> str:
+    """A change of a task: in bits per byte where they count, or else in points of 100."""
+    return signed(value) if task.in_bits else signed(100 * value, 1)
