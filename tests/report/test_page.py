@@ -116,7 +116,7 @@ def test_a_page_is_well_formed_and_stands_alone(recipe: Recipe, make_run: MakeRu
 def test_every_section_is_there_in_order(recipe: Recipe, make_run: MakeRun, state: str) -> None:
     page = write(recipe, make_run, state)
     sections = [attributes["id"] for tag, attributes in page.elements if tag == "section"]
-    assert sections == ["verdict", "plan", "training", "mixture", "domains", "samples", "account", "environment"]
+    assert sections == ["verdict", "plan", "training", "mixture", "domains", "benchmarks", "samples", "account", "environment"]
     headings = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h\d", tag)]
     assert headings.count(1) == 1
     assert all(after <= before + 1 for before, after in pairwise(headings))

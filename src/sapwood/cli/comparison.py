@@ -12,7 +12,7 @@ from sapwood.evaluation.comparison import Comparison, TaskChange
 from sapwood.evaluation.family import Uncertain
 from sapwood.evaluation.task_scores import TaskLevel
 from sapwood.recipe.fields import Aim
-from sapwood.report.wording import confidence, number, signed
+from sapwood.report.wording import confidence, interval, p_value, score, score_change
 
 _LEFT = ("task", "counts", "verdict")
 
@@ -38,10 +38,10 @@ def print_levels(
     for title in ("task", "counts", "items", "level", f"{confidence(level)} interval", ""):
         table.add_column(title, justify="left" if title in ("task", "counts", "") else "right")
     for name, (counts, found) in levels.items():
-        low, high = (_level(bound, counts == "bits") for bound in found.level.interval(level))
+        low, high = (score(bound, counts == "bits") for bound in found.level.interval(level))
         at_chance = "at chance" if found.by_guessing >= 0.05 else ""
         items = f"{found.level.items:,}"
-        table.add_row(name, counts, items, _level(found.value, counts == "bits"), f"{low} to {high}", at_chance)
+        table.add_row(name, counts, items, score(found.value, counts == "bits"), f"{low} to {high}", at_chance)
     console.print(table)
 
 
@@ -53,11 +53,11 @@ def _cells(task: TaskChange) -> list[str]:
         task.task,
         task.counts,
         f"{task.before.level.items:,}",
-        _level(task.before.value, task.in_bits),
-        _level(after, task.in_bits),
-        f"{_change(task.change.value, task.in_bits)} ± {_level(half, task.in_bits)}",
-        f"{task.p_value:.3f}" if task.p_value >= 0.001 else "<0.001",
-        _level(task.detectable, task.in_bits),
+        score(task.before.value, task.in_bits),
+        score(after, task.in_bits),
+        f"{score_change(task.change.value, task.in_bits)} ± {score(half, task.in_bits)}",
+        p_value(task.p_value),
+        score(task.detectable, task.in_bits),
         ", ".join(filter(None, (task.verdict, chance))),
     ]
 
@@ -76,8 +76,8 @@ def _remarks(comparison: Comparison) -> list[str]:
         ]
     for task in comparison.tasks.values():
         if task.flips is not None:
-            lost, won = (_level(flips.estimate.value) for flips in (task.flips.lost, task.flips.won))
-            lines.append(f"{task.task}: {lost} lost, {won} won, {_level(task.flips.by_guessing)} of each by guessing")
+            lost, won = (score(flips.estimate.value) for flips in (task.flips.lost, task.flips.won))
+            lines.append(f"{task.task}: {lost} lost, {won} won, {score(task.flips.by_guessing)} of each by guessing")
         if task.clean is not None and task.clean.items < task.before.level.items:
             clean = _with_interval(task.clean.change, comparison.confidence, task.in_bits)
             lines.append(f"{task.task}: {clean} on the {task.clean.items:,} items that were not trained on")
@@ -85,13 +85,4 @@ def _remarks(comparison: Comparison) -> list[str]:
 
 
 def _with_interval(change: Uncertain, level: float, in_bits: bool = False) -> str:
-    low, high = (_change(bound, in_bits) for bound in change.interval(level))
-    return f"{_change(change.value, in_bits)} ({low} to {high})"
-
-
-def _level(value: float, in_bits: bool = False) -> str:
-    return number(value) if in_bits else number(100 * value, 1)
-
-
-def _change(value: float, in_bits: bool) -> str:
-    return signed(value) if in_bits else signed(100 * value, 1)
+    return f"{score_change(change.value, in_bits)} ({interval(change.interval(level), in_bits)})"

@@ -15,7 +15,7 @@ from sapwood.cli.comparison import print_comparison
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.gate import judge
-from sapwood.evaluation.result import BASE, Evaluation, read_evaluation
+from sapwood.evaluation.result import BASE, GROWN, Evaluation, read_evaluation
 from sapwood.evaluation.run_comparison import compare_run
 from sapwood.metrics import read_metrics
 from sapwood.progress import console
@@ -62,7 +62,7 @@ def evaluate_grown(recipe: Recipe, run: RunDirectory) -> Evaluation:
     if not run.model.exists():
         raise SapwoodError(f"There is no grown model in {run.model}: `sapwood train` makes it.")
     identity, tokens = fingerprint_model(run.model), read_metrics(run.metrics)[-1].tokens
-    return measure_model(recipe, run, lambda: load_model(run.model), "model", identity, tokens=tokens)
+    return measure_model(recipe, run, lambda: load_model(run.model), GROWN, identity, tokens=tokens)
 
 
 def evaluate_checkpoint(recipe: Recipe, run: RunDirectory, name: str) -> Evaluation:

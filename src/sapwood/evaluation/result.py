@@ -13,6 +13,8 @@ from sapwood.files import read_json, write_json
 
 BASE = "base"
 """The label of the backbone's evaluation."""
+GROWN = "model"
+"""The label of the grown model's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def write_card(recipe: Recipe, run: Path) -> None:
         tokens=facts.trained_tokens,
         lengths=[wording.count(length) for length in lengths],
         findings=findings,
-        lead=lead(findings) if findings else "",
+        lead=lead(findings, facts.benchmarks),
         problem=problem,
         signs=SIGNS,
         aims=AIMS,

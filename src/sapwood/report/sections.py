@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sapwood.evaluation.gate import Finding
 from sapwood.evaluation.result import Sample
 from sapwood.metrics import StepMetrics
 from sapwood.mixture.account import Line, StageAccount
@@ -15,8 +16,10 @@ from sapwood.report import plots
 from sapwood.report.aims import aims
 from sapwood.report.domains import courses, domain_rows, topic_rows
 from sapwood.report.facts import Facts
+from sapwood.report.gain_retention import planes
+from sapwood.report.plots import Effect
 from sapwood.report.tones import tones
-from sapwood.report.verdict import SIGNS, find, lead, statement, tally
+from sapwood.report.verdict import SIGNS, find, lead, statement, tally, task_statement
 from sapwood.report.wording import count, duration, listed, percent, short, size
 
 MOST_SAMPLES = 40
@@ -73,6 +76,12 @@ def verdict_section(facts: Facts) -> dict[str, Any]:
     findings, problem = find(facts)
     settings = facts.recipe.evaluation
     statements = [statement(finding, settings.retention.margin, settings.confidence) for finding in findings]
+    statements += [
+        task_statement(task, comparison.suite, settings.confidence)
+        for comparison in facts.benchmarks
+        for task in comparison.failures
+    ]
+    judged = (findings or facts.benchmarks) and not facts.unread
     remarks = facts.endings
     if facts.model is not None and facts.model.tokens != facts.trained_tokens:
         remarks.append(
@@ -80,17 +89,25 @@ def verdict_section(facts: Facts) -> dict[str, Any]:
             f"{count(facts.trained_tokens)}."
         )
     figures = [
-        (kind, plots.forest(group, settings.retention.margin if kind == "retention" else None))
+        (
+            kind,
+            plots.forest(
+                group,
+                settings.retention.margin if kind == "retention" else None,
+                measure="change in bits per byte; lower is better",
+            ),
+        )
         for kind in ("gain", "retention")
-        if (group := [finding for finding in findings if finding.kind == kind])
+        if (group := [_effect(finding) for finding in findings if finding.kind == kind])
     ]
     return {
         "findings": findings,
         "signs": SIGNS,
         "statements": statements,
-        "lead": lead(findings) if findings else "There is no verdict yet.",
-        "tally": tally(findings) if findings else "",
-        "problem": problem,
+        "lead": lead(findings, facts.benchmarks) or "There is no verdict yet.",
+        "tally": tally(findings, facts.benchmarks, len(facts.unmeasured)) if judged else "",
+        "problems": [text for text in (problem, facts.unread) if text],
+        "planes": planes(facts),
         "missing": _missing_evaluations(facts),
         "remarks": remarks,
         "figures": figures,
@@ -222,6 +239,10 @@ def account_section(facts: Facts) -> dict[str, Any]:
         "off": facts.account.off,
         "balance": facts.account.verdict,
     }
+
+
+def _effect(finding: Finding) -> Effect:
+    return Effect(finding.name, finding.change.value, finding.interval, finding.passed, finding.verdict)
 
 
 def _divided(stage: StageAccount) -> Iterable[tuple[str, tuple[Line, ...]]]:
