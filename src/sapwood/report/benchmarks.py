@@ -143,7 +143,9 @@ def _row(task: TaskChange, suite: Suite, compared: Sequence[Comparison]) -> Task
         shots=suite.tasks[task.task].shots.count,
         before=before,
         after=after,
-        course=_cells([task.before, *(None if change is None else change.after[0] for change in changes)], task.in_bits),
+        course=_cells(
+            [task.before, *(None if change is None else change.after[0] for change in changes)], task.in_bits
+        ),
         shown=task.verdict is not None and task.p_value < 1 - compared[-1].confidence,
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sapwood.evaluation.statistics import Estimate
 from sapwood.report import axes
@@ -59,7 +60,7 @@ def plane(
                 axes.line_note(0.0, "no change", low, high, 0),
                 axes.line_note(margin, f"margin {abs(margin):g}", low, high, 1),
                 axes.measure(f"change of what is to be kept, {unit}; {better} is better in both"),
-                *(_note(place) for route in routes for place in route.places if place.note),
+                *(note for route in routes for note in _notes(route)),
             ],
         },
     }
@@ -94,16 +95,20 @@ def _arms(halves: Sequence[float], tone: Tone) -> Figure:
     return {"type": "data", "array": [0.0, *halves], "color": tone.color, "thickness": 1.2, "width": 3}
 
 
-def _note(place: Place) -> Figure:
-    """A word beside a mark, away from the lines that meet there."""
-    return {
-        "x": place.kept.value,
-        "y": place.gained.value,
-        "xanchor": "left",
-        "yanchor": "bottom",
-        "xshift": 6,
-        "yshift": 4,
-        "text": label(place.note),
-        "showarrow": False,
-        "font": {"color": "--ink", "size": 12},
-    }
+def _notes(route: Route) -> Iterator[Figure]:
+    """Words beside marks, on the side that the line does not come from."""
+    for before, place in pairwise([None, *route.places]):
+        assert place is not None
+        if place.note:
+            from_left = place.kept.value > (before.kept.value if before else 0.0)
+            yield {
+                "x": place.kept.value,
+                "y": place.gained.value,
+                "xanchor": "left" if from_left else "right",
+                "yanchor": "bottom",
+                "xshift": 6 if from_left else -6,
+                "yshift": 4,
+                "text": label(place.note),
+                "showarrow": False,
+                "font": {"color": "--ink", "size": 12},
+            }
