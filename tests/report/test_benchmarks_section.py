@@ -126,6 +126,7 @@ def test_a_failed_gate_is_a_failed_demand(benchmarked: Run) -> None:
     assert found
     assert int(found[2]) == 3 + len(judged)
     assert int(found[1]) <= 3 + met
+    assert "No gain shown: gsm8k of exam" in page.plain
     assert f"Lost: mmlu of exam {score(comparison.tasks['mmlu'].before.value)}" in page.plain
 
 

@@ -79,7 +79,8 @@ def verdict_section(facts: Facts) -> dict[str, Any]:
     statements += [
         task_statement(task, comparison.suite, settings.confidence)
         for comparison in facts.benchmarks
-        for task in comparison.failures
+        for task in comparison.tasks.values()
+        if not task.passed
     ]
     judged = (findings or facts.benchmarks) and not facts.unread
     remarks = facts.endings
