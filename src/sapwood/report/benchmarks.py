@@ -108,7 +108,7 @@ def benchmarks_section(facts: Facts) -> dict[str, Any]:
 
 def _view(facts: Facts, suite: Suite) -> SuiteView | None:
     """The last model that was measured, against the backbone; None where there is none."""
-    compared = [comparison for comparison in facts.comparisons if comparison.suite == suite.name]
+    compared = [found for found in facts.comparisons if found.suite == suite.name and found.tasks]
     if not compared:
         return None
     last = compared[-1]
@@ -151,10 +151,15 @@ def _row(task: TaskChange, suite: Suite, compared: Sequence[Comparison]) -> Task
 
 
 def _cells(levels: Sequence[TaskLevel | None], in_bits: bool) -> list[Cell | None]:
-    """Levels with their ranks: equal ones share theirs. Bits per byte are better the fewer."""
-    values = sorted({level.value for level in levels if level is not None}, reverse=not in_bits)
+    """Levels with their ranks: those that look equal share theirs. Bits per byte are better the fewer."""
+    values = sorted({_rounded(level) for level in levels if level is not None}, reverse=not in_bits)
     ranks: dict[float, Rank] = dict(zip(values, ("best", "second"), strict=False))
-    return [None if level is None else Cell(level, ranks.get(level.value, "")) for level in levels]
+    return [None if level is None else Cell(level, ranks.get(_rounded(level), "")) for level in levels]
+
+
+def _rounded(level: TaskLevel) -> float:
+    """As it is shown: to a tenth of a point, or a thousandth of a bit per byte."""
+    return round(level.value, 3)
 
 
 def _means(comparison: Comparison) -> Iterator[Mean]:
