@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sapwood.directory import RunDirectory
+from sapwood.evaluation.item_result import ItemResult, TaskResult
 from sapwood.evaluation.result import DocumentScore, DomainScore, Evaluation, Sample
 from sapwood.files import write_atomic, write_json, write_lines
 from sapwood.manifest import Manifest
@@ -27,6 +29,7 @@ from sapwood.mixture.plan import Plan, make_plan
 from sapwood.mixture.rounds import next_round
 from sapwood.mixture.weights import whole
 from sapwood.recipe import Recipe, dump_recipe, load_recipe
+from sapwood.recipe.suite import Suite, load_suite
 
 RECIPE = """
 name: demo
@@ -248,6 +251,70 @@ def _write_evaluation(
         else (),
         seconds=42.0,
     ).write(run / "evaluation")
+
+
+SUITE = """
+name: exam
+about: Questions that a school might ask.
+tasks:
+  ceval: {shots: 5, measure: letters}
+  gsm8k: {shots: 8}
+  mmlu: {shots: 5, measure: letters}
+  arc-easy: {shots: 0, measure: letters}
+  humaneval: {shots: 0, measure: bits}
+  sciq: {shots: 0, measure: letters}
+  icl-words: {}
+gain: [ceval, gsm8k]
+retention: [mmlu, arc-easy, humaneval, icl-words]
+margin: 0.03
+"""
+EXAM = {  # items, options, and what share of them the backbone and the grown model know
+    "ceval": (300, 4, 0.10, 0.45),
+    "gsm8k": (200, 0, 0.12, 0.14),
+    "mmlu": (400, 4, 0.50, 0.28),
+    "arc-easy": (900, 4, 0.60, 0.61),
+    "humaneval": (120, 0, 0.60, 0.59),
+    "sciq": (80, 4, 0.0, 0.0),
+    "icl-words": (160, 2, 0.70, 0.68),
+}
+
+
+@pytest.fixture
+def benchmarked(recipe: Recipe, make_run: MakeRun, tmp_path: Path) -> tuple[Recipe, Path]:
+    """A run whose backbone, a checkpoint and grown model answered a suite, and its recipe."""
+    file = tmp_path / "exam.yaml"
+    file.write_text(SUITE, encoding="utf-8")
+    evaluation = recipe.evaluation.model_copy(update={"suites": [str(file)]})
+    recipe, run = recipe.model_copy(update={"evaluation": evaluation}), make_run(recipe)
+    for label, progress in (("base", 0.0), (f"step-{96:08}", 0.7), ("model", 1.0)):
+        write_exam(load_suite(str(file)), run, label, progress)
+    return recipe, run
+
+
+def write_exam(suite: Suite, run: Path, label: str, progress: float) -> None:
+    """What a model made of the tasks; it knows some items, and guesses at others."""
+    for name, (count, options, before, after) in EXAM.items():
+        task, same = suite.tasks[name], np.random.default_rng(len(name))
+        knows, fresh = before + progress * (after - before), np.random.default_rng([len(name), int(100 * progress)])
+        items = []
+        for number, hardness in enumerate(same.uniform(size=count)):
+            right = bool(hardness < knows or (options and fresh.uniform() < 1 / options))
+            bits = 80 * (1.4 - knows + 0.3 * float(hardness)) if task.counts == "bits" else None
+            items.append(
+                ItemResult(
+                    id=f"{name}-{number}",
+                    subject=("物理", "law")[number % 2] if name in ("ceval", "mmlu") else None,
+                    prompt=f"{name}-{number}",
+                    gold="A",
+                    scores={} if bits else {task.counts: float(right)},
+                    bits=bits,
+                    bytes=80 if bits else None,
+                    options=tuple("ABCD"[:options]),
+                )
+            )
+        chance = 1 / options if options else 0.0
+        result = TaskResult(name, task.counts, chance, tuple(items))
+        result.write(RunDirectory(run).suite(suite.name, label) / name)
 
 
 def _write_environment(run: Path) -> None:

@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 import pytest
 from test_page import Page, with_colors
 
-from sapwood.evaluation.merged import Point, label_of, mean_change, read_points
+from sapwood.evaluation.gate import mean_change
+from sapwood.evaluation.merged import Point, label_of, read_points
 from sapwood.evaluation.result import DomainScore, Evaluation, read_evaluation
 from sapwood.recipe import Recipe
 from sapwood.report.merge import CAUTION, write_merge_page

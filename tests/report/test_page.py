@@ -86,6 +86,12 @@ class Page(HTMLParser):
     def figures(self) -> list[dict[str, Any]]:
         return [json.loads(text) for attributes, text in self.scripts if "data-plot" in attributes]
 
+    def figure(self, name: str) -> dict[str, Any]:
+        """The figure `plot-NAME`."""
+        (text,) = [text for attributes, text in self.scripts if attributes.get("data-plot") == f"plot-{name}"]
+        found: dict[str, Any] = json.loads(text)
+        return found
+
     def values(self, attribute: str) -> list[str]:
         return [value or "" for _, attributes in self.elements if (value := attributes.get(attribute)) is not None]
 
@@ -116,7 +122,17 @@ def test_a_page_is_well_formed_and_stands_alone(recipe: Recipe, make_run: MakeRu
 def test_every_section_is_there_in_order(recipe: Recipe, make_run: MakeRun, state: str) -> None:
     page = write(recipe, make_run, state)
     sections = [attributes["id"] for tag, attributes in page.elements if tag == "section"]
-    assert sections == ["verdict", "plan", "training", "mixture", "domains", "samples", "account", "environment"]
+    assert sections == [
+        "verdict",
+        "plan",
+        "training",
+        "mixture",
+        "domains",
+        "benchmarks",
+        "samples",
+        "account",
+        "environment",
+    ]
     headings = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h\d", tag)]
     assert headings.count(1) == 1
     assert all(after <= before + 1 for before, after in pairwise(headings))
@@ -204,15 +220,15 @@ def test_the_numbers_of_the_verdict_are_those_of_judge(recipe: Recipe, make_run:
         ]
         assert row[7].split(maxsplit=1)[1] == finding.verdict
         assert f"{finding.name} {number(finding.before)} → {number(finding.after)} bits per byte" in page.plain
-    forests = [figure for figure in page.figures if "margin 0.02" in json.dumps(figure)]
-    drawn = forests[0]["data"][0]
+    drawn = page.figure("forest-retention")["data"][0]
     kept = [finding for finding in findings if finding.kind == "retention"]
     assert drawn["x"] == [finding.change.value for finding in kept]
     assert drawn["error_x"]["array"] == pytest.approx([f.interval[1] - f.change.value for f in kept])
 
 
 def test_a_margin_line_only_where_a_margin_counts(recipe: Recipe, make_run: MakeRun) -> None:
-    gain, keep = write(recipe, make_run).figures[:2]
+    page = write(recipe, make_run)
+    gain, keep = page.figure("forest-gain"), page.figure("forest-retention")
     assert [shape["x0"] for shape in gain["layout"]["shapes"]] == [0.0]
     assert [shape["x0"] for shape in keep["layout"]["shapes"]] == [0.0, 0.02]
 

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from sapwood.evaluation.gate import Finding, Verdict
 from sapwood.evaluation.statistics import Estimate
-from sapwood.report.verdict import HEADINGS, SIGNS, lead, statement, tally
+from sapwood.recipe import Recipe
+from sapwood.report.facts import read_facts
+from sapwood.report.verdict import HEADINGS, SIGNS, lead, statement, tally, task_statement
 
 
 def finding(name: str, verdict: Verdict, low: float = -0.43, high: float = -0.37) -> Finding:
@@ -60,3 +64,27 @@ def test_a_statement_has_all_numbers() -> None:
     assert said.passed
     assert "within the declared margin of 0.02" in statement(finding("en", "kept", -0.01, 0.01), 0.02, 0.95).text
     assert "no interval" in statement(finding("en", "loss not excluded", -math.inf, math.inf), 0.02, 0.95).text
+
+
+def test_of_a_suite_many_tasks_are_counted(benchmarked: tuple[Recipe, Path]) -> None:
+    (comparison,) = read_facts(*benchmarked).benchmarks
+    (kept,) = [task for task in comparison.tasks.values() if task.task == "arc-easy"]
+    tasks = {name: replace(kept, task=name) for name in ("a", "b", "c", "d", "e")}
+    few = replace(comparison, tasks={name: tasks[name] for name in "abcd"})
+    assert lead([], [few]) == "On the benchmarks of exam, a, b, c and d were kept."
+    many = replace(comparison, tasks={**tasks, "f": replace(kept, task="f", verdict="lost")})
+    found = [finding("zh", "no gain shown")]
+    assert lead(found, [many]) == "No gain is shown for zh. On the benchmarks of exam, 5 tasks were kept; f was lost."
+    assert tally(found, [many]) == "5 of 7 demands of the recipe are met."
+    assert tally(found, [many], 1) == "5 of 8 demands of the recipe are met; 1 was not measured."
+
+
+def test_bits_of_a_task_fall_where_it_gets_better(benchmarked: tuple[Recipe, Path]) -> None:
+    (comparison,) = read_facts(*benchmarked).benchmarks
+    task = comparison.tasks["humaneval"]
+    assert task.change.value < 0
+    said = task_statement(task, "exam", 0.95).text
+    assert said.startswith(
+        f"humaneval of exam {task.before.value:.3f} → {task.after[0].value:.3f} bits per byte (+0.01"
+    )
+    assert "the declared margin is 0.020" in said

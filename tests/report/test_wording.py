@@ -4,7 +4,21 @@ import math
 
 import pytest
 
-from sapwood.report.wording import confidence, count, duration, interval, listed, number, rate, short, signed, size
+from sapwood.report.wording import (
+    confidence,
+    count,
+    duration,
+    interval,
+    listed,
+    number,
+    p_value,
+    rate,
+    score,
+    score_change,
+    short,
+    signed,
+    size,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +42,13 @@ from sapwood.report.wording import confidence, count, duration, interval, listed
         (confidence(0.95), "95%"),
         (confidence(0.995), "99.5%"),
         (interval((-0.4314, -0.3736)), "−0.431 to −0.374"),
+        (interval((-0.0151, 0.02), in_bits=False), "−1.5 to +2.0"),
+        (score(0.6254), "62.5"),
+        (score(1.6124, in_bits=True), "1.612"),
+        (score_change(0.015), "+1.5"),
+        (score_change(-0.4, in_bits=True), "−0.400"),
+        (p_value(0.0312), "0.031"),
+        (p_value(0.0004), "<0.001"),
         (interval((-math.inf, math.inf)), "unknown"),
         (duration(5.04), "5.0 s"),
         (duration(1290), "21 min 30 s"),

@@ -12,7 +12,7 @@ from sapwood.evaluation.comparison import Comparison, TaskChange
 from sapwood.evaluation.family import Uncertain
 from sapwood.evaluation.task_scores import TaskLevel
 from sapwood.recipe.fields import Aim
-from sapwood.report.wording import confidence, score, score_change
+from sapwood.report.wording import confidence, interval, p_value, score, score_change
 
 _LEFT = ("task", "counts", "verdict")
 
@@ -56,7 +56,7 @@ def _cells(task: TaskChange) -> list[str]:
         score(task.before.value, task.in_bits),
         score(after, task.in_bits),
         f"{score_change(task.change.value, task.in_bits)} ± {score(half, task.in_bits)}",
-        f"{task.p_value:.3f}" if task.p_value >= 0.001 else "<0.001",
+        p_value(task.p_value),
         score(task.detectable, task.in_bits),
         ", ".join(filter(None, (task.verdict, chance))),
     ]
@@ -85,5 +85,4 @@ def _remarks(comparison: Comparison) -> list[str]:
 
 
 def _with_interval(change: Uncertain, level: float, in_bits: bool = False) -> str:
-    low, high = (score_change(bound, in_bits) for bound in change.interval(level))
-    return f"{score_change(change.value, in_bits)} ({low} to {high})"
+    return f"{score_change(change.value, in_bits)} ({interval(change.interval(level), in_bits)})"

@@ -15,8 +15,8 @@ from sapwood.cli.common import RunArgument, open_run
 from sapwood.cli.evaluate import evaluate_base, measure_model
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.gate import Finding
-from sapwood.evaluation.merged import Point, label_of, mean_change, read_points
+from sapwood.evaluation.gate import Finding, mean_change
+from sapwood.evaluation.merged import Point, label_of, read_points
 from sapwood.files import fingerprint
 from sapwood.mixture.ledger import Ledger
 from sapwood.progress import console

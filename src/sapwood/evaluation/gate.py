@@ -81,6 +81,12 @@ def judge(recipe: Recipe, before: Evaluation, after: Evaluation) -> list[Finding
     return findings
 
 
+def mean_change(findings: Sequence[Finding], kind: Aim) -> Estimate | None:
+    """The plain mean of the changes of a kind; None where the recipe judges nothing of it."""
+    changes = [finding.change for finding in findings if finding.kind == kind]
+    return mean(changes) if changes else None
+
+
 def paired_change(before: DomainScore, after: DomainScore) -> Estimate:
     """The change in bits per byte over the same documents; pairing removes most of the noise between documents.
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from sapwood.evaluation.gate import Finding, judge
 from sapwood.evaluation.result import Evaluation, read_evaluation
-from sapwood.evaluation.statistics import Estimate, mean
 from sapwood.recipe.schema import Recipe
 
 FOLDER = "merged"
@@ -69,9 +67,3 @@ def read_points(recipe: Recipe, directory: Path, checkpoint: str, base: Evaluati
         Point(series, share, tuple(judge(recipe, base, evaluation)), tuple(judge(recipe, last, evaluation)))
         for (series, share), evaluation in sorted(found.items(), key=lambda item: (item[0][0] != LAST, item[0]))
     ]
-
-
-def mean_change(findings: tuple[Finding, ...], kind: Literal["gain", "retention"]) -> Estimate | None:
-    """The plain mean of the changes of a kind; None where the recipe judges nothing of it."""
-    changes = [finding.change for finding in findings if finding.kind == kind]
-    return mean(changes) if changes else None

@@ -14,7 +14,10 @@ import orjson
 from sapwood.corpus.quarantine import QUARANTINE
 from sapwood.corpus.store import DOCUMENTS, SELECTION
 from sapwood.directory import RunDirectory
-from sapwood.evaluation.result import Evaluation, read_evaluation
+from sapwood.errors import SapwoodError
+from sapwood.evaluation.comparison import Comparison
+from sapwood.evaluation.result import BASE, GROWN, Evaluation, read_evaluation
+from sapwood.evaluation.run_comparison import compare_run
 from sapwood.files import read_json, read_lines
 from sapwood.manifest import Manifest, read_manifest
 from sapwood.metrics import StepMetrics, read_metrics
@@ -24,6 +27,7 @@ from sapwood.mixture.domains import topic_sizes
 from sapwood.mixture.ledger import Ledger
 from sapwood.recipe.check import split_by_topic
 from sapwood.recipe.schema import Recipe
+from sapwood.recipe.suite import Suite, load_suite
 from sapwood.report.wording import count
 
 EXAMPLES = 5
@@ -67,6 +71,12 @@ class Facts:
     model: Evaluation | None
     between: tuple[Evaluation, ...]
     """Evaluations during training, in its order."""
+    suites: tuple[Suite, ...]
+    """The suites of benchmarks that the recipe names."""
+    comparisons: tuple[Comparison, ...]
+    """Checkpoints and the grown model against the backbone, by suite."""
+    unread: str
+    """Why the results of benchmarks cannot be compared; empty where they can."""
     environment: dict[str, Any]
 
     @property
@@ -134,6 +144,27 @@ class Facts:
         ]
 
     @property
+    def benchmarks(self) -> list[Comparison]:
+        """The grown model against the backbone, suite by suite."""
+        return [comparison for comparison in self.comparisons if comparison.model == GROWN]
+
+    @property
+    def unmeasured(self) -> list[tuple[str, str]]:
+        """Suite and task of every demand of the suites for which there is no result of both models."""
+        found = {comparison.suite: comparison.tasks for comparison in self.benchmarks}
+        return [
+            (suite.name, task)
+            for suite in self.suites
+            for task in suite.tasks
+            if suite.aim(task) is not None and task not in found.get(suite.name, {})
+        ]
+
+    def tokens_of(self, label: str) -> int | None:
+        """Tokens on which the model of an evaluation was trained; None where no file says."""
+        known = {f"step-{step.step:08}": step.tokens for step in self.steps}
+        return {**known, **{item.label: item.tokens for item in self.evaluations}}.get(label)
+
+    @property
     def evaluations(self) -> list[Evaluation]:
         """All there are, from the backbone to the grown model."""
         return [item for item in (self.base, *self.between, self.model) if item is not None]
@@ -146,6 +177,7 @@ def read_facts(recipe: Recipe, run: Path) -> Facts:
     """
     directory = RunDirectory(run)
     stores = directory.corpora(recipe)
+    suites, comparisons, unread = _benchmarks(recipe, directory)
     between = sorted(
         (read_evaluation(path) for path in directory.evaluation.glob("step-*.json")), key=lambda item: item.tokens
     )
@@ -161,11 +193,24 @@ def read_facts(recipe: Recipe, run: Path) -> Facts:
         quarantine={name: _first_lines(store.step(DOCUMENTS) / QUARANTINE) for name, store in stores.items()},
         tokens=_manifests((name, directory.tokens(name)) for name in recipe.sources),
         topics={name: topic_sizes(directory.divided(name)) for name in split_by_topic(recipe)},
-        base=_evaluation(directory.evaluation / "base.json"),
-        model=_evaluation(directory.evaluation / "model.json"),
+        base=_evaluation(directory.evaluation / f"{BASE}.json"),
+        model=_evaluation(directory.evaluation / f"{GROWN}.json"),
         between=tuple(between),
+        suites=suites,
+        comparisons=comparisons,
+        unread=unread,
         environment=read_json(directory.environment) if directory.environment.exists() else {},
     )
+
+
+def _benchmarks(recipe: Recipe, run: RunDirectory) -> tuple[tuple[Suite, ...], tuple[Comparison, ...], str]:
+    """The suites, what became of them, and why that cannot be said."""
+    suites: tuple[Suite, ...] = ()
+    try:
+        suites = tuple(load_suite(reference) for reference in recipe.evaluation.suites)
+        return suites, tuple(compare_run(recipe, run)), ""
+    except SapwoodError as error:
+        return suites, (), str(error)
 
 
 def _manifests(directories: Iterable[tuple[str, Path]]) -> dict[str, Manifest]:

@@ -71,7 +71,10 @@ def _environment() -> Environment:
         "duration",
         "size",
         "listed",
+        "p_value",
         "percent",
+        "score",
+        "score_change",
         "short",
     ):
         environment.filters[name] = getattr(wording, name)

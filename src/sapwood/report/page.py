@@ -12,6 +12,7 @@ from sapwood.recipe.load import dump_recipe
 from sapwood.recipe.schema import Recipe
 from sapwood.report import sections
 from sapwood.report.aims import AIMS
+from sapwood.report.benchmarks import benchmarks_section
 from sapwood.report.facts import Facts, read_facts
 from sapwood.report.html import render
 from sapwood.report.mixture import mixture_section
@@ -23,6 +24,8 @@ _FILES = (
     "metrics.jsonl",
     "environment.json",
     "evaluation/*.json",
+    "evaluation/suites/*/base/*/items.jsonl",
+    "evaluation/suites/*/model/*/items.jsonl",
     "data.html",
     "merge.html",
     "corpus/*/*/manifest.json",
@@ -39,6 +42,7 @@ _SECTIONS = (
     ("training", "Training", sections.training_section),
     ("mixture", "Mixture", mixture_section),
     ("domains", "Bits per byte", sections.domains_section),
+    ("benchmarks", "Benchmarks", benchmarks_section),
     ("samples", "Samples", sections.samples_section),
     ("account", "Token account", sections.account_section),
 )

@@ -22,7 +22,7 @@ from sapwood.mixture.ledger import Round
 from sapwood.report import axes
 from sapwood.report.axes import Figure, label
 from sapwood.report.tones import Tone
-from sapwood.report.wording import interval, number, short
+from sapwood.report.wording import number, short
 
 MOST_POINTS = 1200
 """Longer curves are drawn from means of neighbouring steps, which keeps the page small."""
@@ -30,6 +30,22 @@ MIXTURE_POINTS = 160
 MOST_BOUNDARIES = 12
 """Of more rounds, only those are marked that begin a stage."""
 ROW_PIXELS = 46
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A change that was judged, or only looked at."""
+
+    name: str
+    value: float
+    interval: tuple[float, float]
+    passed: bool
+    verdict: str
+
+    @staticmethod
+    def of(finding: Finding) -> Effect:
+        """The change of an ability in bits per byte."""
+        return Effect(finding.name, finding.change.value, finding.interval, finding.passed, finding.verdict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +67,24 @@ class Course:
     """In bits per byte, against the backbone."""
 
 
-def forest(findings: Sequence[Finding], margin: float | None) -> Figure:
-    """Changes with their intervals, one row a finding, and the lines that they must stay below."""
+def forest(effects: Sequence[Effect], margin: float | None, *, measure: str, decimals: int = 3) -> Figure:
+    """Changes with their intervals, one row each, and the lines on one side of which they must stay.
+
+    `measure` says what the changes are in.
+    """
     marks = [0.0] if margin is None else [0.0, margin]
-    low, high = axes.span(
-        [bound for finding in findings for bound in (*finding.interval, finding.change.value)] + marks
-    )
-    rows = list(range(len(findings)))
+    low, high = axes.span([bound for effect in effects for bound in (*effect.interval, effect.value)] + marks)
+    rows = list(range(len(effects)))
     arms = [
-        (finding.interval[1] - finding.change.value, finding.change.value - finding.interval[0])
-        if math.isfinite(finding.interval[0])
+        (effect.interval[1] - effect.value, effect.value - effect.interval[0])
+        if math.isfinite(effect.interval[0])
         else (0.0, 0.0)
-        for finding in findings
+        for effect in effects
     ]
     trace = {
         "type": "scatter",
         "mode": "markers",
-        "x": [finding.change.value for finding in findings],
+        "x": [effect.value for effect in effects],
         "y": rows,
         "error_x": {
             "type": "data",
@@ -80,14 +97,15 @@ def forest(findings: Sequence[Finding], margin: float | None) -> Figure:
         },
         "marker": {
             "size": 9,
-            "symbol": ["circle" if finding.passed else "diamond-open" for finding in findings],
+            "symbol": ["circle" if effect.passed else "diamond-open" for effect in effects],
             "color": "--accent",
             "line": {"width": 2, "color": "--accent"},
         },
         "hovertext": [
-            f"{label(finding.name)}: {number(finding.change.value, signed=True)}<br>"
-            f"{interval(finding.interval)}<br>{finding.verdict}"
-            for finding in findings
+            f"{label(effect.name)}: {number(effect.value, decimals, signed=True)}<br>"
+            f"{number(effect.interval[0], decimals, signed=True)} to "
+            f"{number(effect.interval[1], decimals, signed=True)}<br>{effect.verdict}"
+            for effect in effects
         ],
         "hoverinfo": "text",
     }
@@ -95,18 +113,18 @@ def forest(findings: Sequence[Finding], margin: float | None) -> Figure:
     notes = [axes.line_note(0.0, "no change", low, high, 0)]
     if margin is not None:
         lines.append(axes.vertical(margin, "--accent", "dash"))
-        notes.append(axes.line_note(margin, f"margin {margin:g}", low, high, 1))
+        notes.append(axes.line_note(margin, f"margin {abs(margin):g}", low, high, 1))
     return {
         "data": [trace],
         "layout": {
-            **axes.layout(ROW_PIXELS * len(findings) + 112, top=44),
+            **axes.layout(ROW_PIXELS * len(effects) + 112, top=44),
             "xaxis": {
                 **axes.axis(),
                 "range": [low, high],
             },
-            "yaxis": axes.name_axis([finding.name for finding in findings]),
+            "yaxis": axes.name_axis([effect.name for effect in effects]),
             "shapes": lines,
-            "annotations": [*notes, axes.measure("change in bits per byte; lower is better")],
+            "annotations": [*notes, axes.measure(measure)],
         },
     }
 

@@ -16,9 +16,11 @@ from sapwood.report.aims import aims
 from sapwood.report.cost import costs
 from sapwood.report.domains import courses, domain_rows, topic_rows
 from sapwood.report.facts import Facts
+from sapwood.report.gain_retention import planes
 from sapwood.report.heat import heat_map
+from sapwood.report.plots import Effect
 from sapwood.report.tones import tones
-from sapwood.report.verdict import SIGNS, find, lead, statement, tally
+from sapwood.report.verdict import SIGNS, find, lead, statement, tally, task_statement
 from sapwood.report.wording import count, duration, listed, percent, short, size
 
 MOST_SAMPLES = 40
@@ -74,6 +76,13 @@ def verdict_section(facts: Facts) -> dict[str, Any]:
     findings, problem = find(facts)
     settings = facts.recipe.evaluation
     statements = [statement(finding, settings.retention.margin, settings.confidence) for finding in findings]
+    statements += [
+        task_statement(task, comparison.suite, settings.confidence)
+        for comparison in facts.benchmarks
+        for task in comparison.tasks.values()
+        if not task.passed
+    ]
+    judged = (findings or facts.benchmarks) and not facts.unread
     remarks = facts.endings
     if facts.model is not None and facts.model.tokens != facts.trained_tokens:
         remarks.append(
@@ -81,17 +90,25 @@ def verdict_section(facts: Facts) -> dict[str, Any]:
             f"{count(facts.trained_tokens)}."
         )
     figures = [
-        (kind, plots.forest(group, settings.retention.margin if kind == "retention" else None))
+        (
+            kind,
+            plots.forest(
+                group,
+                settings.retention.margin if kind == "retention" else None,
+                measure="change in bits per byte; lower is better",
+            ),
+        )
         for kind in ("gain", "retention")
-        if (group := [finding for finding in findings if finding.kind == kind])
+        if (group := [Effect.of(finding) for finding in findings if finding.kind == kind])
     ]
     return {
         "findings": findings,
         "signs": SIGNS,
         "statements": statements,
-        "lead": lead(findings) if findings else "There is no verdict yet.",
-        "tally": tally(findings) if findings else "",
-        "problem": problem,
+        "lead": lead(findings, facts.benchmarks) or "There is no verdict yet.",
+        "tally": tally(findings, facts.benchmarks, len(facts.unmeasured)) if judged else "",
+        "problems": [text for text in (problem, facts.unread) if text],
+        "planes": planes(facts),
         "missing": _missing_evaluations(facts),
         "remarks": remarks,
         "figures": figures,

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sapwood.errors import SapwoodError
+from sapwood.evaluation.comparison import Comparison, TaskChange
 from sapwood.evaluation.gate import Finding, Verdict, judge
 from sapwood.evaluation.result import Evaluation
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import members
 from sapwood.report.facts import Facts
-from sapwood.report.wording import confidence, interval, listed, number, signed
+from sapwood.report.wording import confidence, interval, listed, number, score, score_change, signed
 
 SIGNS: dict[Verdict, str] = {
     "gained": "✓",
@@ -34,6 +35,10 @@ HEADINGS: dict[Verdict, str] = {
     "loss not excluded": "A loss is not excluded",
     "lost": "Lost",
 }
+
+
+MOST_NAMES = 4
+"""Of a suite, so many tasks with the same verdict are named in the lead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +76,23 @@ def find_between(recipe: Recipe, before: Evaluation, after: Evaluation) -> tuple
         return [], str(error)
 
 
-def lead(findings: Sequence[Finding]) -> str:
-    """The whole verdict in one sentence, such as `zh was gained; en was kept.`"""
-    return in_words([(finding.name, finding.verdict) for finding in findings])
+def lead(findings: Sequence[Finding], benchmarks: Sequence[Comparison] = ()) -> str:
+    """The whole verdict in a sentence, such as `zh was gained; en was kept.`, and one for each suite of benchmarks.
+
+    Of a suite, more than `MOST_NAMES` tasks with the same verdict are counted, and not named.
+    """
+    sentences = [_told([(finding.name, finding.verdict) for finding in findings])] if findings else []
+    for comparison in benchmarks:
+        verdicts = [(task.task, task.verdict) for task in comparison.tasks.values() if task.verdict is not None]
+        if verdicts:
+            sentences.append(_told(verdicts, f"On the benchmarks of {comparison.suite}, ", MOST_NAMES))
+    return " ".join(f"{sentence}." for sentence in sentences)
 
 
-def in_words(judged: Sequence[tuple[str, Verdict]]) -> str:
-    """Names and their verdicts in one sentence."""
+def _told(verdicts: Sequence[tuple[str, Verdict]], begun: str = "", most: int | None = None) -> str:
+    """A sentence without its full stop, behind what it has `begun` with; of more than `most` names it has the count."""
     parts: list[str] = []
-    for verdicts, words in (
+    for kinds, words in (
         (("gained",), "{names} {was} gained"),
         (("kept", "improved"), "{names} {was} kept"),
         (("no gain shown",), "no gain is shown for {names}"),
@@ -87,19 +100,23 @@ def in_words(judged: Sequence[tuple[str, Verdict]]) -> str:
         (("loss not excluded",), "a loss of {names} is not excluded"),
         (("lost",), "{names} {was} lost"),
     ):
-        found = [name for name, verdict in judged if verdict in verdicts]
-        if found:
-            begun = words if parts or words.startswith("{") else words[0].upper() + words[1:]
-            parts.append(begun.format(names=listed(found), was="was" if len(found) == 1 else "were"))
-    return "; ".join(parts) + "."
+        names = [name for name, verdict in verdicts if verdict in kinds]
+        if names:
+            told = listed(names) if most is None or len(names) <= most else f"{len(names)} tasks"
+            words = words if begun or parts or words.startswith("{") else words[0].upper() + words[1:]
+            parts.append(words.format(names=told, was="was" if len(names) == 1 else "were"))
+    return begun + "; ".join(parts)
 
 
-def tally(findings: Sequence[Finding]) -> str:
-    """How many of the recipe's demands are met."""
-    passed = sum(finding.passed for finding in findings)
-    if passed == len(findings):
+def tally(findings: Sequence[Finding], benchmarks: Sequence[Comparison] = (), unmeasured: int = 0) -> str:
+    """How many demands are met: the recipe's, and those of the suites that it names."""
+    met = [finding.passed for finding in findings]
+    met += [task.passed for comparison in benchmarks for task in comparison.tasks.values() if task.verdict is not None]
+    passed, demands = sum(met), len(met) + unmeasured
+    if passed == demands:
         return "What the recipe demands is met." if passed == 1 else f"All {passed} demands of the recipe are met."
-    return f"{passed} of {len(findings)} demands of the recipe {'is' if passed == 1 else 'are'} met."
+    told = f"{passed} of {demands} demands of the recipe {'is' if passed == 1 else 'are'} met"
+    return f"{told}; {unmeasured} {'was' if unmeasured == 1 else 'were'} not measured." if unmeasured else f"{told}."
 
 
 def statement(finding: Finding, margin: float, level: float) -> Statement:
@@ -120,3 +137,19 @@ def statement(finding: Finding, margin: float, level: float) -> Statement:
     if math.isinf(finding.interval[0]):
         text += ". A source with fewer than two documents has no interval"
     return Statement(SIGNS[finding.verdict], HEADINGS[finding.verdict], f"{text}.", finding.passed)
+
+
+def task_statement(task: TaskChange, suite: str, level: float) -> Statement:
+    """The same of a task; bits per byte fall where they get better, as in findings."""
+    after = sum(model.value for model in task.after) / len(task.after)
+    low, high = task.interval
+    moved, bounds = (-task.change.value, (-high, -low)) if task.in_bits else (task.change.value, task.interval)
+    change = f"{score_change(moved, task.in_bits)}, {confidence(level)} interval {interval(bounds, task.in_bits)}"
+    levels = f"{score(task.before.value, task.in_bits)} → {score(after, task.in_bits)}"
+    text = f"{task.task} of {suite} {levels} {'bits per byte' if task.in_bits else 'points'} ({change})"
+    if task.aim == "retention":
+        text += f"; the declared margin is {score(task.margin, task.in_bits)}"
+    if task.at_chance:
+        text += "; neither model is shown to do better than guessing"
+    assert task.verdict is not None
+    return Statement(SIGNS[task.verdict], HEADINGS[task.verdict], f"{text}.", task.passed)

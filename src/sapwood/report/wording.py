@@ -55,20 +55,25 @@ def confidence(share: float) -> str:
     return f"{share * 100:.10g}%"
 
 
-def interval(bounds: tuple[float, float]) -> str:
-    """An interval of a change: `−0.431 to −0.374`."""
+def score(value: float, in_bits: bool = False) -> str:
+    """How good a model is on a task: bits per byte, `1.612`, or points of 100, `62.5`."""
+    return number(value) if in_bits else number(100 * value, 1)
+
+
+def score_change(value: float, in_bits: bool = False) -> str:
+    """A change of that: `−0.403`, `+1.5`."""
+    return signed(value) if in_bits else signed(100 * value, 1)
+
+
+def interval(bounds: tuple[float, float], in_bits: bool = True) -> str:
+    """An interval of a change: `−0.431 to −0.374`, or of points `−1.5 to +2.0`."""
     low, high = bounds
-    return "unknown" if math.isinf(low) else f"{signed(low)} to {signed(high)}"
+    return "unknown" if math.isinf(low) else f"{score_change(low, in_bits)} to {score_change(high, in_bits)}"
 
 
-def score(value: float, bits: bool = False) -> str:
-    """A score of a benchmark in points of 100, `41.5`, or in bits per byte, `1.612`."""
-    return number(value) if bits else number(100 * value, 1)
-
-
-def score_change(value: float, bits: bool = False) -> str:
-    """A change of such a score: `+3.2`, `−0.403`."""
-    return signed(value) if bits else signed(100 * value, 1)
+def p_value(value: float) -> str:
+    """A p-value: `0.031`, `<0.001`."""
+    return f"{value:.3f}" if value >= 0.001 else "<0.001"
 
 
 def duration(seconds: float) -> str:

@@ -108,7 +108,9 @@ def _limits(facts: CardFacts) -> Iterator[str]:
             else f"Training texts with items of the benchmarks in the recipe were found by {gate.ngram} equal words in "
             f"a row and {'dropped' if gate.action == 'drop' else 'cut'}; a paraphrase or a translation is not found so."
         )
-    if not facts.comparisons:
+    if facts.run.unread:
+        yield f"The benchmarks that were run cannot be compared: {_cell(facts.run.unread)}"
+    elif not facts.comparisons:
         yield "No benchmark was run: bits per byte of held-out texts say little of answers to questions."
     if languages := _languages(facts):
         yield f"No language was looked at but {_cell(wording.listed(languages))}, as far as the recipe says."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sapwood.evaluation.comparison import Comparison, TaskChange
 from sapwood.report.aims import AIMS
-from sapwood.report.verdict import SIGNS, in_words
+from sapwood.report.verdict import SIGNS, lead
 from sapwood.report.wording import confidence, count, listed, score, score_change
 
 
@@ -27,10 +27,9 @@ class Benchmarks:
 def benchmarks(comparison: Comparison) -> Benchmarks:
     """A comparison in words. Scores are in points of 100, bits per byte in bits."""
     tasks = tuple(comparison.tasks.values())
-    judged = [(task.task, task.verdict) for task in tasks if task.verdict is not None]
     return Benchmarks(
         comparison.suite,
-        in_words(judged) if judged else "",
+        lead((), (comparison,)),
         confidence(comparison.confidence),
         tuple(_row(task) for task in tasks),
         tuple(remark for task in tasks for remark in _remarks(task, comparison.confidence)) + tuple(_margins(tasks)),

@@ -14,8 +14,6 @@ from sapwood.backbone.resolve import at_hand, default_cache, hub_name
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.comparison import Comparison
-from sapwood.evaluation.result import GROWN
-from sapwood.evaluation.run_comparison import compare_run
 from sapwood.files import read_json
 from sapwood.manifest import Manifest, read_manifest
 from sapwood.recipe import Recipe, load_synthesis
@@ -71,7 +69,7 @@ def read_card_facts(recipe: Recipe, run: Path) -> CardFacts:
         run=facts,
         base_model=hub_name(recipe.model),
         licence=_licence(recipe.model),
-        comparisons=tuple(found for found in compare_run(recipe, facts.run) if found.model == GROWN),
+        comparisons=tuple(facts.benchmarks),
         datasets=tuple(dict.fromkeys(match["name"] for file in files if (match := _DATASET.match(file)))),
         items={name: manifest for name, manifest in items.items() if manifest is not None},
         generators={name: label for name in trained if (label := _generator(recipe.sources[name].synthesis))},

@@ -8,11 +8,9 @@ from typing import Any
 
 import orjson
 
-from sapwood.errors import SapwoodError
 from sapwood.evaluation.comparison import TaskChange
 from sapwood.evaluation.gate import Finding
 from sapwood.evaluation.result import Evaluation
-from sapwood.evaluation.run_comparison import compare_run
 from sapwood.recipe.check import members
 from sapwood.recipe.fields import Aim
 from sapwood.recipe.load import leaves
@@ -21,8 +19,9 @@ from sapwood.report import plots
 from sapwood.report.axes import Figure
 from sapwood.report.cost import Cost, costs
 from sapwood.report.facts import Facts
+from sapwood.report.plots import Effect
 from sapwood.report.verdict import SIGNS, find, find_between, lead, tally
-from sapwood.report.wording import confidence, listed, signed
+from sapwood.report.wording import confidence, listed
 
 Runs = Mapping[str, Facts]
 
@@ -67,7 +66,7 @@ def verdicts_section(runs: Runs) -> dict[str, Any]:
     found = {run: find(facts) for run, facts in runs.items()}
     return {
         "leads": [
-            (run, lead(findings) if findings else problem or "There is no verdict yet.", _met(findings))
+            (run, lead(findings, runs[run].benchmarks) or problem or "There is no verdict yet.", _met(findings))
             for run, (findings, problem) in found.items()
         ],
         "demands": _demands(runs, {run: findings for run, (findings, _) in found.items()}),
@@ -93,16 +92,12 @@ def benchmarks_section(runs: Runs) -> dict[str, Any]:
     suites: dict[str, dict[str, dict[str, TaskChange]]] = {}
     problems = []
     for run, facts in runs.items():
-        try:
-            comparisons = compare_run(facts.recipe, facts.run)
-        except SapwoodError as error:
-            problems.append((run, str(error)))
-            continue
-        for comparison in comparisons:
-            if facts.model is not None and comparison.model == facts.model.label:
-                for name, task in comparison.tasks.items():
-                    suites.setdefault(comparison.suite, {}).setdefault(name, {})[run] = task
-    return {"suites": suites, "problems": problems, "signs": SIGNS, "points": _points}
+        if facts.unread:
+            problems.append((run, facts.unread))
+        for comparison in facts.benchmarks:
+            for name, task in comparison.tasks.items():
+                suites.setdefault(comparison.suite, {}).setdefault(name, {})[run] = task
+    return {"suites": suites, "problems": problems, "signs": SIGNS}
 
 
 def recipes_section(runs: Runs) -> dict[str, Any]:
@@ -159,8 +154,9 @@ def _demands(runs: Runs, found: Mapping[str, Sequence[Finding]]) -> list[Demand]
         }
         margins = {runs[run].recipe.evaluation.retention.margin for run in judged}
         figure = plots.forest(
-            [replace(finding, name=run) for run, finding in judged.items()],
+            [replace(Effect.of(finding), name=run) for run, finding in judged.items()],
             margins.pop() if kind == "retention" and len(margins) == 1 else None,
+            measure="change in bits per byte; lower is better",
         )
         demands.append(Demand(kind, name, judged, figure))
     return demands
@@ -193,8 +189,3 @@ def _measured_in(recipe: Recipe, *evaluations: Evaluation) -> Recipe:
 def _written(value: Any) -> str:
     """A value of a recipe; a dash for none."""
     return "–" if value is None else value if isinstance(value, str) and value.strip() else orjson.dumps(value).decode()
-
-
-def _points(value: float, task: TaskChange) -> str:
-    """A change of a task: in bits per byte where they count, or else in points of 100."""
-    return signed(value) if task.in_bits else signed(100 * value, 1)

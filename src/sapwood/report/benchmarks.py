@@ -1,0 +1,196 @@
+"""The section on benchmarks: every suite as a table, what was forgotten item by item, and subjects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from sapwood.evaluation.comparison import Comparison, TaskChange
+from sapwood.evaluation.statistics import Estimate
+from sapwood.evaluation.task_scores import TaskLevel
+from sapwood.recipe.fields import Aim
+from sapwood.recipe.suite import Suite
+from sapwood.report import plots
+from sapwood.report.axes import Figure
+from sapwood.report.facts import Facts
+from sapwood.report.gain_retention import name_of
+from sapwood.report.plots import Effect
+from sapwood.report.sections import Missing
+from sapwood.report.verdict import SIGNS
+from sapwood.report.wording import listed
+
+PROBES = "Learning from context"
+"""What tasks with made items are called: they ask for nothing but what stands in the prompt."""
+_LANGUAGES = {"en": "English", "zh": "Chinese"}
+
+Rank = Literal["best", "second", ""]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A model's level on a task."""
+
+    level: TaskLevel
+    rank: Rank
+    """Among the models of the row."""
+
+    @property
+    def at_chance(self) -> bool:
+        """Whether the model is not shown to do better than guessing."""
+        return self.level.by_guessing >= 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A task in the tables of a suite."""
+
+    change: TaskChange
+    shots: int
+    before: Cell
+    after: Cell
+    course: Sequence[Cell | None]
+    """The backbone, every checkpoint that was measured, and the last model."""
+    shown: bool
+    """Whether a change is shown, by the p-value that is adjusted over the task's family."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean change over tasks."""
+
+    aim: Aim
+    language: str
+    """Empty for all."""
+    tasks: int
+    change: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteView:
+    """A suite, ready for the template."""
+
+    suite: Suite
+    model: str
+    """What is compared with the backbone."""
+    models: Sequence[str]
+    """The columns of the tasks' courses; empty where no checkpoint was measured."""
+    groups: Sequence[tuple[str, Sequence[TaskRow]]]
+    means: Sequence[Mean]
+    figures: Sequence[tuple[str, str, Figure]]
+    """Aim, unit and figure."""
+    clean: bool
+    """Whether it is known for some task which items were found in what was trained on."""
+
+    @property
+    def rows(self) -> list[TaskRow]:
+        """The tasks of all groups."""
+        return [row for _, rows in self.groups for row in rows]
+
+
+def benchmarks_section(facts: Facts) -> dict[str, Any]:
+    """Every suite that the recipe names."""
+    views = [view for suite in facts.suites if (view := _view(facts, suite)) is not None]
+    missing = []
+    for suite in facts.suites:
+        tasks = [task for name, task in facts.unmeasured if name == suite.name]
+        if tasks and not facts.unread:
+            sentence = f"Not measured on both models, of the tasks that {suite.name} judges: {listed(tasks)}."
+            missing.append(Missing(sentence, "evaluate"))
+    return {
+        "named": facts.recipe.evaluation.suites,
+        "missing": missing,
+        "problem": facts.unread,
+        "suites": views,
+        "signs": SIGNS,
+    }
+
+
+def _view(facts: Facts, suite: Suite) -> SuiteView | None:
+    """The last model that was measured, against the backbone; None where there is none."""
+    compared = [found for found in facts.comparisons if found.suite == suite.name and found.tasks]
+    if not compared:
+        return None
+    last = compared[-1]
+    rows = [_row(task, suite, compared) for task in last.tasks.values()]
+    named = [(_group(row.change, suite), row) for row in rows]
+    titles = sorted(dict.fromkeys(title for title, _ in named), key=lambda title: title == PROBES)
+    return SuiteView(
+        suite=suite,
+        model=name_of(last.model),
+        models=["backbone", *(name_of(comparison.model) for comparison in compared)] if len(compared) > 1 else [],
+        groups=[(title, [row for group, row in named if group == title]) for title in titles],
+        means=list(_means(last)),
+        figures=list(_forests(last, suite)),
+        clean=any(task.clean is not None for task in last.tasks.values()),
+    )
+
+
+def _group(task: TaskChange, suite: Suite) -> str:
+    """Tasks of one language stand together, and those with made items apart."""
+    if suite.tasks[task.task].generator is not None:
+        return PROBES
+    return _LANGUAGES.get(task.language, task.language)
+
+
+def _row(task: TaskChange, suite: Suite, compared: Sequence[Comparison]) -> TaskRow:
+    changes = [comparison.tasks.get(task.task) for comparison in compared]
+    before, after = _cells([task.before, task.after[0]], task.in_bits)
+    assert before is not None
+    assert after is not None
+    return TaskRow(
+        change=task,
+        shots=suite.tasks[task.task].shots.count,
+        before=before,
+        after=after,
+        course=_cells(
+            [task.before, *(None if change is None else change.after[0] for change in changes)], task.in_bits
+        ),
+        shown=task.verdict is not None and task.p_value < 1 - compared[-1].confidence,
+    )
+
+
+def _cells(levels: Sequence[TaskLevel | None], in_bits: bool) -> list[Cell | None]:
+    """Levels with their ranks: those that look equal share theirs. Bits per byte are better the fewer."""
+    values = sorted({_rounded(level) for level in levels if level is not None}, reverse=not in_bits)
+    ranks: dict[float, Rank] = dict(zip(values, ("best", "second"), strict=False))
+    return [None if level is None else Cell(level, ranks.get(_rounded(level), "")) for level in levels]
+
+
+def _rounded(level: TaskLevel) -> float:
+    """As it is shown: to a tenth of a point, or a thousandth of a bit per byte."""
+    return round(level.value, 3)
+
+
+def _means(comparison: Comparison) -> Iterator[Mean]:
+    """Over the tasks of an aim, and of each language where there are several."""
+    for aim in get_args(Aim):
+        for language in (None, *(comparison.languages if len(comparison.languages) > 1 else ())):
+            change = comparison.mean_change(aim, language)
+            tasks = [t for t in comparison.tasks.values() if t.aim == aim and not t.in_bits]
+            if change is not None:
+                counted = sum(language in (None, task.language) for task in tasks)
+                yield Mean(aim, _LANGUAGES.get(language or "", language or ""), counted, change)
+
+
+def _forests(comparison: Comparison, suite: Suite) -> Iterator[tuple[str, str, Figure]]:
+    """Aim, unit, and the changes of the tasks that have both."""
+    for aim in (*get_args(Aim), None):
+        for in_bits in (False, True):
+            tasks = [task for task in comparison.tasks.values() if (task.aim, task.in_bits) == (aim, in_bits)]
+            if not tasks:
+                continue
+            scale, unit = (1, "bits per byte") if in_bits else (100, "points")
+            margin = suite.margin_bits if in_bits else suite.margin
+            figure = plots.forest(
+                [_effect(task, scale) for task in tasks],
+                -scale * margin if aim == "retention" else None,
+                measure=f"change in {unit}; higher is better",
+                decimals=3 if in_bits else 1,
+            )
+            yield aim or "", unit, figure
+
+
+def _effect(task: TaskChange, scale: float) -> Effect:
+    low, high = (scale * bound for bound in task.interval)
+    return Effect(task.task, scale * task.change.value, (low, high), task.passed, task.verdict or "not judged")

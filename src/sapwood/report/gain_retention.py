@@ -1,0 +1,129 @@
+"""How far gain and retention moved: every model of a run that was measured, on the plane of both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sapwood.evaluation.comparison import Comparison
+from sapwood.evaluation.gate import mean_change
+from sapwood.evaluation.result import GROWN
+from sapwood.evaluation.statistics import Estimate
+from sapwood.report.axes import Figure
+from sapwood.report.facts import Facts
+from sapwood.report.plane import Place, Route, plane
+from sapwood.report.tones import tones
+from sapwood.report.verdict import find_between
+from sapwood.report.wording import count
+
+TONE = tones({"model": "gain"})["model"]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A model of the run, measured against the backbone."""
+
+    name: str
+    tokens: int | None
+    gained: Estimate
+    """The mean change in bits per byte, or of score."""
+    kept: Estimate
+    met: str
+    """How many demands it meets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """A figure, and the numbers in it."""
+
+    suite: str
+    """What was measured by; empty for held-out texts, in bits per byte."""
+    models: Sequence[Measured]
+    figure: Figure
+    left_out: Sequence[str]
+    """Evaluations that cannot be compared with the backbone's."""
+
+
+def planes(facts: Facts) -> list[Plane]:
+    """One in bits per byte of held-out texts, and one in points for every suite that checkpoints were measured by.
+
+    None where the recipe, or the suite, does not name both what to gain and what to keep.
+    """
+    found = [_held_out(facts), *(_suite(facts, name) for name in dict.fromkeys(c.suite for c in facts.comparisons))]
+    return [plane for plane in found if plane is not None]
+
+
+def _held_out(facts: Facts) -> Plane | None:
+    if facts.base is None:
+        return None
+    models, left_out = [], []
+    for evaluation in facts.evaluations[1:]:
+        findings, problem = find_between(facts.recipe, facts.base, evaluation)
+        kept, gained = mean_change(findings, "retention"), mean_change(findings, "gain")
+        if problem:
+            left_out.append(evaluation.label)
+        elif kept is not None and gained is not None:
+            met = f"{sum(finding.passed for finding in findings)} of {len(findings)}"
+            models.append(Measured(name_of(evaluation.label), evaluation.tokens, gained, kept, met))
+    if not models:
+        return None
+    settings = facts.recipe.evaluation
+    figure = plane(
+        _routes(models),
+        confidence=settings.confidence,
+        margin=settings.retention.margin,
+        unit="bits per byte",
+        better="lower",
+    )
+    return Plane("", models, figure, left_out)
+
+
+def _suite(facts: Facts, name: str) -> Plane | None:
+    compared = [comparison for comparison in facts.comparisons if comparison.suite == name]
+    models = [found for comparison in compared if (found := _on_suite(facts, comparison)) is not None]
+    if len(models) < 2:
+        return None
+    (suite,) = (suite for suite in facts.suites if suite.name == name)
+    figure = plane(
+        _routes(models, 100),
+        confidence=facts.recipe.evaluation.confidence,
+        margin=-100 * suite.margin,
+        unit="points",
+        better="higher",
+        decimals=1,
+    )
+    return Plane(name, models, figure, [])
+
+
+def _on_suite(facts: Facts, comparison: Comparison) -> Measured | None:
+    kept, gained = comparison.mean_change("retention"), comparison.mean_change("gain")
+    if kept is None or gained is None:
+        return None
+    judged = [task.passed for task in comparison.tasks.values() if task.verdict is not None]
+    tokens = facts.tokens_of(comparison.model)
+    return Measured(name_of(comparison.model), tokens, gained, kept, f"{sum(judged)} of {len(judged)}")
+
+
+def _routes(models: Sequence[Measured], scale: float = 1) -> list[Route]:
+    """The models in their order, the grown one with a note."""
+    return [Route(TONE, [_place(model, scale) for model in models])]
+
+
+def _place(model: Measured, scale: float) -> Place:
+    kept, gained = (
+        replace(change, value=scale * change.value, standard_error=scale * change.standard_error)
+        for change in (model.kept, model.gained)
+    )
+    return Place(model.name, kept, gained, _remark(model), model.name if model.name == name_of(GROWN) else "")
+
+
+def _remark(model: Measured) -> str:
+    """Tokens and demands of a model."""
+    after = "" if model.tokens is None else f"{count(model.tokens)} tokens, "
+    return f"{after}{model.met} demands met"
+
+
+def name_of(label: str) -> str:
+    """A measured model as a reader calls it: `step 96`, `grown model`."""
+    step = label.removeprefix("step-")
+    return "grown model" if label == GROWN else f"step {int(step):,}" if step.isdigit() else label
