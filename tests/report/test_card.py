@@ -111,7 +111,7 @@ def test_benchmarks_stand_with_their_uncertainty(recipe: Recipe, make_run: MakeR
         in body
     )
     assert "above a loss of 5.0 points." in body
-    assert "**Benchmarks, own: mawps was gained; a loss of icl-words is not excluded.**" in body
+    assert "**On the benchmarks of own, mawps was gained; a loss of icl-words is not excluded.**" in body
     assert "Whether items of the benchmarks stand in the training texts was not looked for." in body
     assert "at chance" not in rows["icl-words"]
 
