@@ -307,7 +307,7 @@ def flips(items: int, options: int, lost: float, won: float, known: float = 0.5)
         before = (kind <= 1) | (random.random(items) < guess)
         after = (kind == 0) | (kind == 2) | (random.random(items) < guess)
         found = forgetting(Pairs(names, before.astype(float), after.astype(float), clusters, weights), guess)
-        return [holds(found.forgotten.interval(0.95), lost), holds(found.learned.interval(0.95), won)]
+        return [holds(found.forgotten.least.interval(0.95), lost), holds(found.learned.least.interval(0.95), won)]
 
     name = f"{items} items of {options} options, {lost:.0%} forgotten, {won:.0%} learned"
     return Other(name, ["holds what was forgotten", "holds what was learned"], trial)

@@ -25,8 +25,8 @@ def test_what_was_forgotten_is_found_behind_the_guesses(shares: tuple[float, flo
     values, covered = [], 0
     for _ in range(trials):
         found = forgetting(guessers(random, 400, *shares), 0.25)
-        values.append((found.forgotten.value, found.learned.value, found.by_guessing))
-        low, high = found.forgotten.interval(0.95)
+        values.append((found.forgotten.least.value, found.learned.least.value, found.by_guessing))
+        low, high = found.forgotten.least.interval(0.95)
         covered += low <= forgot <= high
     guessing = (1 - kept - forgot - learned) * 0.25 * 0.75
     assert np.mean(values, axis=0) == pytest.approx([forgot, learned, guessing], abs=0.006)
@@ -36,7 +36,7 @@ def test_what_was_forgotten_is_found_behind_the_guesses(shares: tuple[float, flo
 def test_raw_flips_count_guesses_as_forgetting() -> None:
     found = forgetting(guessers(np.random.default_rng(1), 4000, 0.0, 0.0, 0.2), 0.25)
     assert found.lost.estimate.value == pytest.approx(0.8 * 0.25 * 0.75, abs=0.02)
-    low, high = found.forgotten.interval(0.95)
+    low, high = found.forgotten.least.interval(0.95)
     assert low < 0 < high
 
 
@@ -49,10 +49,27 @@ def test_the_accounts_balance(answers: list[tuple[int, int]], chance: float) -> 
     found = forgetting(made, chance)
     change = float(np.mean(made.differences))
     assert found.won.estimate.value - found.lost.estimate.value == pytest.approx(change)
-    assert found.known_after == pytest.approx(found.known_before - found.forgotten.value + found.learned.value)
+    for forgotten, learned in (
+        (found.forgotten.least, found.learned.least),
+        (found.forgotten.most, found.learned.most),
+    ):
+        assert found.known_after == pytest.approx(found.known_before - forgotten.value + learned.value)
+    assert found.forgotten.values[0] <= found.forgotten.values[1]
     assert found.known_after - found.known_before == pytest.approx(change / (1 - chance))
     if chance == 0:
-        assert found.forgotten.value == pytest.approx(found.lost.estimate.value)
+        assert found.forgotten.least.value == pytest.approx(found.lost.estimate.value)
+
+
+def test_models_that_guess_the_same_are_within_the_bounds() -> None:
+    random = np.random.default_rng(3)
+    known = random.random(4000) < 0.4
+    forgot = known & (random.random(4000) < 0.25)
+    guess = random.random(4000) < 0.25
+    found = forgetting(pairs((known | guess).astype(float), ((known & ~forgot) | guess).astype(float)), 0.25)
+    assert found.forgotten.most.value == pytest.approx(0.1, abs=0.015)
+    assert found.forgotten.least.value < 0.05
+    low, high = found.forgotten.interval(0.95)
+    assert low <= 0.1 <= high
 
 
 def test_no_flip_is_not_proof_of_none() -> None:

@@ -106,7 +106,7 @@ def test_what_was_forgotten_is_shown_item_by_item(benchmarked: Run) -> None:
         cells = row_of(page, task.task, 8)
         flips = task.flips
         shown = [flips.lost.estimate.value, flips.won.estimate.value, flips.by_guessing]
-        shown += [flips.forgotten.value, flips.learned.value]
+        shown += [flips.forgotten.values[0], flips.learned.values[0]]
         for cell, value in zip(cells[3:], shown, strict=True):
             assert cell.startswith(score(value))
     assert comparison.tasks["humaneval"].flips is None
