@@ -96,6 +96,14 @@ def test_languages_and_probes_stand_apart(benchmarked: Run) -> None:
     assert view.models == ["backbone", "step 96", "grown model"]
     for row in view.rows:
         assert [cell.rank for cell in row.course].count("best") >= 1
+    facts = read_facts(*benchmarked)
+    (_, points, names), (unit, bits, _) = view.courses
+    assert unit == "bits per byte"
+    assert len(bits["data"]) == 1
+    assert len(points["data"]) == len(names) == 6
+    ceval = points["data"][0]
+    assert list(ceval["x"]) == [0, facts.tokens_of("step-00000096"), facts.tokens_of("model")]
+    assert ceval["y"][-1] == pytest.approx(100 * grown(benchmarked).tasks["ceval"].change.value)
 
 
 def test_what_was_forgotten_is_shown_item_by_item(benchmarked: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -15,8 +16,9 @@ from sapwood.report import plots
 from sapwood.report.axes import Figure
 from sapwood.report.facts import Facts
 from sapwood.report.gain_retention import name_of
-from sapwood.report.plots import Effect
+from sapwood.report.plots import Course, Effect
 from sapwood.report.sections import Missing
+from sapwood.report.tones import Tone, tones
 from sapwood.report.verdict import SIGNS
 from sapwood.report.wording import listed
 
@@ -79,6 +81,8 @@ class SuiteView:
     means: Sequence[Mean]
     figures: Sequence[tuple[str, str, Figure]]
     """Aim, unit and figure."""
+    courses: Sequence[tuple[str, Figure, Sequence[tuple[str, Tone]]]]
+    """Unit, the changes over the tokens trained on, and who is who; none where no checkpoint was measured."""
     clean: bool
     """Whether it is known for some task which items were found in what was trained on."""
 
@@ -122,6 +126,7 @@ def _view(facts: Facts, suite: Suite) -> SuiteView | None:
         groups=[(title, [row for group, row in named if group == title]) for title in titles],
         means=list(_means(last)),
         figures=list(_forests(last, suite)),
+        courses=list(_courses(facts, compared)) if len(compared) > 1 else [],
         clean=any(task.clean is not None for task in last.tasks.values()),
     )
 
@@ -189,6 +194,35 @@ def _forests(comparison: Comparison, suite: Suite) -> Iterator[tuple[str, str, F
                 decimals=3 if in_bits else 1,
             )
             yield aim or "", unit, figure
+
+
+def _courses(facts: Facts, compared: Sequence[Comparison]) -> Iterator[tuple[str, Figure, Sequence[tuple[str, Tone]]]]:
+    """The changes of the tasks from the backbone on, in points and in bits per byte."""
+    aims = {name: task.aim or "" for name, task in compared[-1].tasks.items()}
+    colors = tones(aims)
+    for in_bits in (False, True):
+        scale, unit = (1, "bits per byte") if in_bits else (100, "points")
+        rows = [_course(facts, compared, name, scale) for name in aims if compared[-1].tasks[name].in_bits == in_bits]
+        if rows:
+            figure = plots.courses(
+                rows,
+                colors,
+                compared[-1].confidence,
+                None,
+                measure=f"change in {unit}; higher is better",
+                decimals=3 if in_bits else 1,
+            )
+            yield unit, figure, [(row.name, colors[row.name]) for row in rows]
+
+
+def _course(facts: Facts, compared: Sequence[Comparison], name: str, scale: float) -> Course:
+    points = [(0, Estimate(0.0, 0.0, math.inf))]
+    for comparison in compared:
+        tokens, task = facts.tokens_of(comparison.model), comparison.tasks.get(name)
+        if tokens is not None and task is not None:
+            error, freedom = scale * task.change.standard_error, task.change.degrees_of_freedom
+            points.append((tokens, Estimate(scale * task.change.value, error, freedom)))
+    return Course(name, *(tuple(part) for part in zip(*points, strict=True)))
 
 
 def _effect(task: TaskChange, scale: float) -> Effect:

@@ -59,12 +59,12 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How a source changed during training."""
+    """How a source, or a task, changed during training."""
 
     name: str
     tokens: tuple[int, ...]
     changes: tuple[Estimate, ...]
-    """In bits per byte, against the backbone."""
+    """Against the backbone."""
 
 
 def forest(effects: Sequence[Effect], margin: float | None, *, measure: str, decimals: int = 3) -> Figure:
@@ -168,8 +168,16 @@ def levels(rows: Sequence[Level], colors: Mapping[str, Tone], confidence: float)
     }
 
 
-def courses(rows: Sequence[Course], colors: Mapping[str, Tone], confidence: float, margin: float | None) -> Figure:
-    """Changes against the backbone over the tokens trained on, with intervals."""
+def courses(
+    rows: Sequence[Course],
+    colors: Mapping[str, Tone],
+    confidence: float,
+    margin: float | None,
+    *,
+    measure: str = "change in bits per byte",
+    decimals: int = 3,
+) -> Figure:
+    """Changes against the backbone over the tokens trained on, with intervals. `measure` says what they are in."""
     data = []
     for row in rows:
         tone = colors[row.name]
@@ -184,7 +192,8 @@ def courses(rows: Sequence[Course], colors: Mapping[str, Tone], confidence: floa
                 "line": {"color": tone.color, "width": 2},
                 "marker": {"symbol": tone.symbol, "size": 9, "color": tone.color},
                 "hovertext": [
-                    f"{label(row.name)} at {short(tokens)} tokens: {number(change.value, signed=True)} ± {number(arm)}"
+                    f"{label(row.name)} at {short(tokens)} tokens: {number(change.value, decimals, signed=True)} "
+                    f"± {number(arm, decimals)}"
                     for tokens, change, arm in zip(row.tokens, row.changes, arms, strict=True)
                 ],
                 "hoverinfo": "text",
@@ -214,7 +223,7 @@ def courses(rows: Sequence[Course], colors: Mapping[str, Tone], confidence: floa
             "xaxis": {**axes.token_axis(total), "range": [-0.04 * total, 1.04 * total], "zeroline": False},
             "yaxis": {**axes.axis(), "zeroline": False},
             "shapes": lines,
-            "annotations": [axes.panel_note("change in bits per byte", 1.0), axes.measure("tokens trained on"), *notes],
+            "annotations": [axes.panel_note(measure, 1.0), axes.measure("tokens trained on"), *notes],
         },
     }
 
