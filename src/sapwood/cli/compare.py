@@ -127,8 +127,11 @@ def _results(
             raise SapwoodError(f"{model} has results of {', '.join(kept)}, and none of the suite '{suite.name}'.")
         return found
     from sapwood.backbone.resolve import default_cache, fingerprint_model, resolve
+    from sapwood.evaluation.named_suites import check_items
     from sapwood.evaluation.run_suites import find_sandbox
 
+    if not harness_prompts:
+        check_items(suite, items)
     grown = RunDirectory(Path(model)).model
     directory = resolve(str(grown) if grown.is_dir() else model, default_cache())
     weights, sandbox = fingerprint_model(directory), find_sandbox([suite])

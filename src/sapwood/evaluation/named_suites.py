@@ -25,6 +25,12 @@ def named_suites(recipe: Recipe, only: Collection[str] | None = None) -> tuple[S
     references = [name for name in recipe.evaluation.suites if only is None or name in only]
     suites = tuple(load_suite(reference) for reference in references)
     for suite in suites:
-        for task in suite.tasks.values():
-            put_questions(task, load_task_items(task, items_directory(recipe)))
+        check_items(suite, items_directory(recipe))
     return suites
+
+
+def check_items(suite: Suite, items: Path | None) -> None:
+    """Puts together everything that a suite asks. Raises SapwoodError where files are missing below `items`, or an item
+    is not what its task's file says."""
+    for task in suite.tasks.values():
+        put_questions(task, load_task_items(task, items))
