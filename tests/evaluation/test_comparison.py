@@ -74,6 +74,14 @@ def test_models_that_guess_are_at_chance() -> None:
     assert not found.tasks["old"].at_chance
 
 
+def test_what_cannot_be_lost_is_said_to_be_so() -> None:
+    low = {"old": choices("old", np.arange(400) < 125)}  # 31 of 100, by chance 25, with a margin of 10
+    found = compare(suite(), low, [low], model="m").tasks["old"]
+    assert (found.verdict, found.caveat) == ("kept", "nothing to lose")
+    high = {"old": choices("old", HALF)}
+    assert compare(suite(), high, [high], model="m").tasks["old"].caveat == ""
+
+
 def test_the_family_is_adjusted_together() -> None:
     before = {"new": choices("new", HALF), "sums": bits("sums", [30.0, 31.0] * 25)}
     after = {"new": choices("new", better(HALF, 0.05)), "sums": bits("sums", [31.0, 30.0] * 25)}

@@ -48,7 +48,6 @@ def print_levels(
 def _cells(task: TaskChange) -> list[str]:
     after = sum(model.value for model in task.after) / len(task.after)
     half = (task.interval[1] - task.interval[0]) / 2
-    chance = "at chance" if task.at_chance else ""
     return [
         task.task,
         task.counts,
@@ -58,7 +57,7 @@ def _cells(task: TaskChange) -> list[str]:
         f"{score_change(task.change.value, task.in_bits)} ± {score(half, task.in_bits)}",
         p_value(task.p_value),
         score(task.detectable, task.in_bits),
-        ", ".join(filter(None, (task.verdict, chance))),
+        ", ".join(filter(None, (task.verdict, task.caveat))),
     ]
 
 

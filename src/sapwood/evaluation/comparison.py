@@ -81,6 +81,16 @@ class TaskChange:
         return all(model.by_guessing >= 0.05 for model in (self.before, *self.after))
 
     @property
+    def caveat(self) -> str:
+        """Why a verdict says little: `at chance`, or `nothing to lose`, where not even the loss of everything above
+        chance would exceed the margin. Empty where it says what it says."""
+        if self.at_chance:
+            return "at chance"
+        above_chance = self.before.value - self.chance
+        keeps_nothing = self.aim == "retention" and not self.in_bits and above_chance <= self.margin
+        return "nothing to lose" if keeps_nothing else ""
+
+    @property
     def passed(self) -> bool:
         """Whether the suite's demand is met, or there is none."""
         return self.verdict in (None, "gained", "kept", "improved")

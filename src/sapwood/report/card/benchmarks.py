@@ -54,7 +54,7 @@ def _row(task: TaskChange) -> tuple[str, ...]:
         score_change(task.change.value, bits),
         _interval(task.interval, bits),
         score(task.detectable, bits),
-        ", ".join(filter(None, (verdict, "at chance" if task.at_chance else ""))),
+        ", ".join(filter(None, (verdict, task.caveat))),
     )
 
 
