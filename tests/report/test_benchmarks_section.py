@@ -20,6 +20,7 @@ from sapwood.report.benchmarks import PROBES, benchmarks_section
 from sapwood.report.facts import read_facts
 from sapwood.report.html import render
 from sapwood.report.page import write_report
+from sapwood.report.verdict import lead
 from sapwood.report.wording import count, interval, p_value, score, score_change
 
 Run = tuple[Recipe, Path]
@@ -219,3 +220,11 @@ def test_the_page_holds_with_benchmarks(benchmarked: Run) -> None:
     properties = set(re.findall(r"^\s+(--[a-z-]+):", page.source, re.MULTILINE))
     for figure in page.figures:
         go.Figure(with_colors(figure, properties))  # raises ValueError where plotly knows no such thing
+
+
+def test_what_had_nothing_to_lose_is_not_praised_for_keeping_it(benchmarked: Run) -> None:
+    comparison = grown(benchmarked)
+    kept = comparison.tasks["arc-easy"]
+    assert "arc-easy" in lead((), (comparison,)).partition("kept")[0]
+    wide = replace(comparison, tasks={"arc-easy": replace(kept, margin=1.0)})
+    assert lead((), (wide,)) == f"On the benchmarks of {comparison.suite}, arc-easy had nothing to lose."

@@ -39,6 +39,8 @@ HEADINGS: dict[Verdict, str] = {
 
 MOST_NAMES = 4
 """Of a suite, so many tasks with the same verdict are named in the lead."""
+NOTHING_TO_LOSE = "nothing to lose"
+"""What is said in place of `kept` where a task is kept whatever happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +85,23 @@ def lead(findings: Sequence[Finding], benchmarks: Sequence[Comparison] = ()) -> 
     """
     sentences = [_told([(finding.name, finding.verdict) for finding in findings])] if findings else []
     for comparison in benchmarks:
-        verdicts = [(task.task, task.verdict) for task in comparison.tasks.values() if task.verdict is not None]
+        verdicts = [
+            (task.task, NOTHING_TO_LOSE if task.verdict == "kept" and task.caveat else task.verdict)
+            for task in comparison.tasks.values()
+            if task.verdict is not None
+        ]
         if verdicts:
             sentences.append(_told(verdicts, f"On the benchmarks of {comparison.suite}, ", MOST_NAMES))
     return " ".join(f"{sentence}." for sentence in sentences)
 
 
-def _told(verdicts: Sequence[tuple[str, Verdict]], begun: str = "", most: int | None = None) -> str:
+def _told(verdicts: Sequence[tuple[str, str]], begun: str = "", most: int | None = None) -> str:
     """A sentence without its full stop, behind what it has `begun` with; of more than `most` names it has the count."""
     parts: list[str] = []
     for kinds, words in (
         (("gained",), "{names} {was} gained"),
         (("kept", "improved"), "{names} {was} kept"),
+        ((NOTHING_TO_LOSE,), "{names} had nothing to lose"),
         (("no gain shown",), "no gain is shown for {names}"),
         (("worse",), "{names} got worse"),
         (("loss not excluded",), "a loss of {names} is not excluded"),
