@@ -99,6 +99,20 @@ def test_items_are_verified_and_not_asked_for_twice(serve: Callable[[Answer], Fa
     assert documents[0]["text"].startswith(documents[0]["question"])
 
 
+def test_an_answer_that_nothing_checked_is_not_accepted(serve: Callable[[Answer], Fake], tmp_path: Path) -> None:
+    fake = serve(generator)
+    job = write_job(tmp_path, fake.url, verify={"votes": None})
+    sapwood("synthesize", job)
+    assert not read_lines(tmp_path / "qa" / "accepted.jsonl")
+    rejected = read_lines(tmp_path / "qa" / "rejected.jsonl")
+    unchecked = [item for item in rejected if item["stage"] == "checked"]
+    assert {item["reason"] for item in unchecked} == {"no stage could check the answer"}
+    asked = len(fake.bodies)
+    sapwood("synthesize", job, "verify.unchecked=keep")
+    assert len(read_lines(tmp_path / "qa" / "accepted.jsonl")) == len(unchecked) > 0
+    assert len(fake.bodies) == asked
+
+
 def test_what_has_no_answer_is_asked_for_next_time(serve: Callable[[Answer], Fake], tmp_path: Path) -> None:
     broken = True
 

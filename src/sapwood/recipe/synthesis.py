@@ -202,6 +202,9 @@ class Verify(Strict):
     """Programs."""
     pass_rate: PassRate | None = None
     """How hard an item is."""
+    unchecked: Literal["drop", "keep"] = "drop"
+    """What becomes of an item whose answer no stage could check: a long text is compared with no vote, and needs
+    `facts`."""
 
 
 class Synthesis(Strict):

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from sapwood.synthesis.record import FORM
+from sapwood.synthesis.record import CHECKED, FORM
 
 
 class Account:
@@ -56,7 +56,7 @@ class Account:
         return {
             **self.counts(),
             "reasons": self.reasons(),
-            "stages": {stage: dict(counts) for stage, counts in self._stages.items()},
+            "stages": {stage: dict(self._stages[stage]) for stage in sorted(self._stages, key=CHECKED.__eq__)},
             "by": {
                 name: {group: dict(counts) for group, counts in sorted(groups.items())}
                 for name, groups in self._groups.items()

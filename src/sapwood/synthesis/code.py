@@ -33,6 +33,7 @@ class RunTests(Stage):
     """
 
     name = "code"
+    checks_answers = True
 
     def __init__(self, settings: CodeTests) -> None:
         self.settings = settings

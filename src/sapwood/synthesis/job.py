@@ -55,7 +55,7 @@ def find_work(job: Synthesis, directory: JobDirectory, embed: Embed) -> tuple[Wo
         },
         settings=_settings(job),
     )
-    return again(job, Work(attempts, prompts, ()), embed), planned
+    return again(job, Work(attempts, prompts, (), keeps_unchecked=job.verify.unchecked == "keep"), embed), planned
 
 
 def again(job: Synthesis, work: Work, embed: Embed) -> Work:

@@ -15,6 +15,8 @@ from sapwood.synthesis.stage import Verdict
 
 FORM = "form"
 """The first stage: whether the answer can be read as an item at all."""
+CHECKED = "checked"
+"""The last one: whether any stage could check the answer."""
 
 
 @dataclass(frozen=True, slots=True)

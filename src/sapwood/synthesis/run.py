@@ -25,9 +25,10 @@ from sapwood.synthesis.directory import CHUNKS, JobDirectory
 from sapwood.synthesis.form import read_item
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.prompt import FormError, Prompt
-from sapwood.synthesis.record import FORM, Record, read_records
+from sapwood.synthesis.record import CHECKED, FORM, Record, read_records
 from sapwood.synthesis.stage import Ask, Stage, Verdict
 
+UNCHECKED = "no stage could check the answer"
 CHUNK = 2000
 """Attempts that are worked on together."""
 
@@ -41,6 +42,8 @@ class Work:
     """By format and language."""
     stages: Sequence[Stage]
     """After the form, in order."""
+    keeps_unchecked: bool = False
+    """Whether items are accepted whose answer no stage could check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ def write_items(job: Synthesis, work: Work, planned: Manifest, directory: JobDir
             _remember(work.stages, path)
             continue
         records = verify(write(chunk, work.prompts, job, ask), work.stages, ask)
+        if not work.keeps_unchecked:
+            records = [_checked(record, work.stages) for record in records]
         found = Counter(record.reason for record in records if isinstance(record, Failure))
         failures += found
         if not failures:  # what comes after an open chunk may be a copy of what is in it
@@ -118,6 +123,14 @@ def verify(records: list[Record | Failure], stages: Sequence[Stage], ask: Ask) -
         for (number, record, _), verdict in zip(left, verdicts, strict=True):
             records[number] = verdict if isinstance(verdict, Failure) else record.judged(stage.name, verdict)
     return records
+
+
+def _checked(record: Record | Failure, stages: Sequence[Stage]) -> Record | Failure:
+    """The record; rejected where it is left with an answer that no stage had anything to say of."""
+    if isinstance(record, Failure) or record.rejected is not None:
+        return record
+    checked = any(stage.checks_answers and stage.name in record.verdicts for stage in stages)
+    return record if checked else record.judged(CHECKED, Verdict(passed=False, reason=UNCHECKED))
 
 
 def _remember(stages: Sequence[Stage], path: Path) -> None:

@@ -36,6 +36,8 @@ class Stage(ABC):
 
     name: ClassVar[str]
     """How records and reports call it."""
+    checks_answers: ClassVar[bool] = False
+    """Whether an item that passed has an answer which something else than the generator's word speaks for."""
 
     @abstractmethod
     def check(self, items: Sequence[Item], ask: Ask) -> list[Verdict | Failure | None]:

@@ -29,6 +29,7 @@ class ChoicesStage(Stage):
     choice."""
 
     name = "choices"
+    checks_answers = True
 
     def __init__(self, settings: Shuffles, generator: ModelServer, own: Path | None = None) -> None:
         """`generator` is asked where the settings name no server; `own` are prompts of one's own."""

@@ -29,6 +29,7 @@ class FactsStage(Stage):
     were only inspired by their page, and must stand alone."""
 
     name = "facts"
+    checks_answers = True
 
     def __init__(self, settings: Facts, own: Path | None = None) -> None:
         """`own` are prompts of one's own."""

@@ -24,6 +24,7 @@ class VotesStage(Stage):
     answers that are neither a number, nor a formula, nor a short phrase."""
 
     name = "votes"
+    checks_answers = True
 
     def __init__(self, settings: Votes, generator: ModelServer, own: Path | None = None) -> None:
         """`generator` is asked where the settings name no server; `own` are prompts of one's own."""
