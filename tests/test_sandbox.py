@@ -203,7 +203,7 @@ def test_it_is_nobody_and_has_no_environment(run: Run, monkeypatch: pytest.Monke
 
 @needs_sandbox
 def test_it_can_write_to_a_small_directory_alone(run: Run) -> None:
-    outcome = run(f"""
+    program = f"""
         import os, sys
         written = []
         for directory, names, _ in os.walk("/"):
@@ -234,7 +234,8 @@ def test_it_can_write_to_a_small_directory_alone(run: Run) -> None:
         except OSError:
             pass
         assert {SCRATCH_BYTES // 2} < written <= {SCRATCH_BYTES}, written
-    """)
+    """
+    outcome = Sandbox.find().run(textwrap.dedent(program), timeout_seconds=30, memory_bytes=2**28)
     assert outcome.passed, outcome.output
     assert run("import os; assert os.listdir('/tmp') == []").passed
 

