@@ -89,7 +89,7 @@ def run_on_ray(job: Job, ranks: Sequence[int], workers: int | None, options: Map
                         raise job.error(failure)
     finally:
         for reference in running:
-            ray.cancel(reference, force=True)
+            ray.cancel(reference)  # by force, a task that is just done takes this process with it (Ray 2.60)
 
 
 def _attempt(job: Job, directory: Path, rank: int) -> Failure | None:
