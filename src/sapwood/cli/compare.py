@@ -26,8 +26,6 @@ WIDTH = 120
 """Columns, where there is no terminal."""
 FAILED = 3
 """The exit status where a gate fails."""
-
-
 Backend = Literal["torch", "hf", "vllm"]
 """Who asks the models."""
 
@@ -129,6 +127,7 @@ def _results(
     from sapwood.backbone.resolve import default_cache, fingerprint_model, resolve
     from sapwood.evaluation.named_suites import check_items
     from sapwood.evaluation.run_suites import find_sandbox
+    from sapwood.evaluation.suite import run_suite
 
     if not harness_prompts:
         check_items(suite, items)
@@ -138,7 +137,6 @@ def _results(
     if backend == "torch":
         from sapwood.evaluation.evaluator import TorchEvaluator
         from sapwood.evaluation.model import EvaluatedModel
-        from sapwood.evaluation.suite import run_suite
         from sapwood.training.parallel import Ranks
 
         Ranks.join()
@@ -146,7 +144,6 @@ def _results(
         return run_suite(evaluator, suite, items, place, weights=weights, sandbox=sandbox)
     from sapwood.evaluation.harness import HarnessEvaluator
     from sapwood.evaluation.harness_own import run_own_versions
-    from sapwood.evaluation.suite import run_suite
 
     harness = HarnessEvaluator.open(directory, place / "harness", backend=backend)
     run = run_own_versions if harness_prompts else run_suite

@@ -39,21 +39,20 @@ def print_levels(
         table.add_column(title, justify="left" if title in ("task", "counts", "") else "right")
     for name, (counts, found) in levels.items():
         low, high = (score(bound, counts == "bits") for bound in found.level.interval(level))
-        at_chance = "at chance" if found.by_guessing >= 0.05 else ""
+        at_chance = "at chance" if found.at_chance else ""
         items = f"{found.level.items:,}"
         table.add_row(name, counts, items, score(found.value, counts == "bits"), f"{low} to {high}", at_chance)
     console.print(table)
 
 
 def _cells(task: TaskChange) -> list[str]:
-    after = sum(model.value for model in task.after) / len(task.after)
     half = (task.interval[1] - task.interval[0]) / 2
     return [
         task.task,
         task.counts,
         f"{task.before.level.items:,}",
         score(task.before.value, task.in_bits),
-        score(after, task.in_bits),
+        score(task.value_after, task.in_bits),
         f"{score_change(task.change.value, task.in_bits)} ± {score(half, task.in_bits)}",
         p_value(task.p_value),
         score(task.detectable, task.in_bits),

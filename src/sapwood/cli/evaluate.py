@@ -20,6 +20,7 @@ from sapwood.evaluation.run_comparison import compare_run
 from sapwood.metrics import read_metrics
 from sapwood.progress import console
 from sapwood.recipe import Recipe
+from sapwood.recipe.suite import load_suite
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -59,7 +60,7 @@ def evaluate_grown(recipe: Recipe, run: RunDirectory) -> Evaluation:
     is done."""
     from sapwood.backbone.load import load_model
     from sapwood.backbone.resolve import fingerprint_model
-    from sapwood.evaluation.named_suites import items_directory, named_suites
+    from sapwood.evaluation.named_suites import items_directory
     from sapwood.evaluation.overlap import find_overlap
     from sapwood.training.parallel import Ranks
 
@@ -68,8 +69,8 @@ def evaluate_grown(recipe: Recipe, run: RunDirectory) -> Evaluation:
     identity, tokens = fingerprint_model(run.model), read_metrics(run.metrics)[-1].tokens
     evaluation = measure_model(recipe, run, lambda: load_model(run.model), GROWN, identity, tokens=tokens)
     if Ranks.join().first:
-        for suite in named_suites(recipe):
-            find_overlap(recipe, run, suite, items_directory(recipe))
+        for reference in recipe.evaluation.suites:
+            find_overlap(recipe, run, load_suite(reference), items_directory(recipe))
     return evaluation
 
 

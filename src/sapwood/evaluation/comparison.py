@@ -76,9 +76,14 @@ class TaskChange:
         return self.counts == "bits"
 
     @property
+    def value_after(self) -> float:
+        """The level afterwards, the mean over seeds."""
+        return sum(model.value for model in self.after) / len(self.after)
+
+    @property
     def at_chance(self) -> bool:
         """Whether none of the models is shown to do better than guessing: there is nothing to gain from, or to lose."""
-        return all(model.by_guessing >= 0.05 for model in (self.before, *self.after))
+        return all(model.at_chance for model in (self.before, *self.after))
 
     @property
     def caveat(self) -> str:

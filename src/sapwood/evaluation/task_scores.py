@@ -31,6 +31,11 @@ class TaskLevel:
         """The level itself."""
         return self.level.estimate.value
 
+    @property
+    def at_chance(self) -> bool:
+        """Whether the model is not shown to do better than guessing."""
+        return self.by_guessing >= 0.05
+
 
 def level_of(result: TaskResult, task: Task) -> TaskLevel:
     """How good a model is on a task, and whether that is better than guessing."""

@@ -37,11 +37,6 @@ class Cell:
     rank: Rank
     """Among the models of the row."""
 
-    @property
-    def at_chance(self) -> bool:
-        """Whether the model is not shown to do better than guessing."""
-        return self.level.by_guessing >= 0.05
-
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:

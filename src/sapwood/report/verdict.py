@@ -148,11 +148,10 @@ def statement(finding: Finding, margin: float, level: float) -> Statement:
 
 def task_statement(task: TaskChange, suite: str, level: float) -> Statement:
     """The same of a task; bits per byte fall where they get better, as in findings."""
-    after = sum(model.value for model in task.after) / len(task.after)
     low, high = task.interval
     moved, bounds = (-task.change.value, (-high, -low)) if task.in_bits else (task.change.value, task.interval)
     change = f"{score_change(moved, task.in_bits)}, {confidence(level)} interval {interval(bounds, task.in_bits)}"
-    levels = f"{score(task.before.value, task.in_bits)} → {score(after, task.in_bits)}"
+    levels = f"{score(task.before.value, task.in_bits)} → {score(task.value_after, task.in_bits)}"
     text = f"{task.task} of {suite} {levels} {'bits per byte' if task.in_bits else 'points'} ({change})"
     if task.aim == "retention":
         text += f"; the declared margin is {score(task.margin, task.in_bits)}"

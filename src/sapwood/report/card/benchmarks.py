@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sapwood.evaluation.comparison import Comparison, TaskChange
 from sapwood.report.aims import AIMS
 from sapwood.report.verdict import SIGNS, lead
-from sapwood.report.wording import confidence, count, listed, score, score_change
+from sapwood.report.wording import confidence, count, interval, listed, score, score_change
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,9 @@ def _row(task: TaskChange) -> tuple[str, ...]:
         AIMS[task.aim or ""],
         count(task.before.level.items),
         score(task.before.value, bits),
-        score(task.after[0].value, bits),
+        score(task.value_after, bits),
         score_change(task.change.value, bits),
-        _interval(task.interval, bits),
+        interval(task.interval, bits),
         score(task.detectable, bits),
         ", ".join(filter(None, (verdict, task.caveat))),
     )
@@ -69,7 +69,7 @@ def _remarks(task: TaskChange, level: float) -> Iterator[str]:
         change = task.clean.change
         yield (
             f"{task.task}: {score_change(change.value, task.in_bits)} "
-            f"({_interval(change.interval(level), task.in_bits)}) on the {count(task.clean.items)} of "
+            f"({interval(change.interval(level), task.in_bits)}) on the {count(task.clean.items)} of "
             f"{count(task.before.level.items)} items that were not found in what was trained on."
         )
 
@@ -81,8 +81,3 @@ def _margins(tasks: tuple[TaskChange, ...]) -> Iterator[str]:
     found += [f"{score(margin, True)} bits per byte" for margin in margins[True]]
     if found:
         yield f"A task to keep counts as kept when its whole interval lies above a loss of {listed(found)}."
-
-
-def _interval(bounds: tuple[float, float], bits: bool) -> str:
-    low, high = bounds
-    return f"{score_change(low, bits)} to {score_change(high, bits)}"
