@@ -175,8 +175,7 @@ class Loop:
         """Whether suites are put to the model as it is now: its last step is the first to reach another multiple of
         `evaluation.during.every`. Of a run that is over, the grown model is asked."""
         during, position = self.recipe.evaluation.during, self.state.position
-        entry = self.ledger.at(position - 1)
-        if during is None or entry is None:
+        if during is None or (entry := self.ledger.at(position - 1)) is None:
             return False
         size = self.plan.stage(entry.stage).batch_sequences
         before = self.ledger.tokens_until(entry.start + (position - 1 - entry.start) // size * size)
