@@ -14,7 +14,8 @@ from sapwood import __version__
 from sapwood.corpus.annotate import LOGS
 from sapwood.corpus.block import Block
 from sapwood.corpus.engine import run
-from sapwood.corpus.formats import Fields
+from sapwood.corpus.formats import WEB, Fields, format_of
+from sapwood.corpus.formats.page import EXTRACTION
 from sapwood.corpus.inputs import InputFile, Part, list_files, split_files, take_fingerprints
 from sapwood.corpus.normalise import NormaliseText
 from sapwood.corpus.quarantine import QUARANTINE, Reason, read_quarantine
@@ -36,7 +37,8 @@ def ingest(store: SourceStore, source: Source, normalise: Normalise, engine: Eng
     """Reads the source's files into documents, unless that was done before with the same files and settings.
 
     Work that was stopped goes on where it was. In the manifest, `counts` has `documents_read`, `documents`,
-    `quarantined` and `bytes` (of text, UTF-8); `reasons` counts the quarantined by reason.
+    `quarantined` and `bytes` (of text, UTF-8), and where there are such web pages `encoding_detected` and
+    `encoding_damaged` (`formats/encoding.py`); `reasons` counts the quarantined by reason.
 
     Raises SapwoodError where files are missing or cannot be opened, or no document can be used.
     """
@@ -98,6 +100,7 @@ def _plan(
             "normalise": normalise.model_dump(),
             "shard_bytes": SHARD_BYTES,
             "format": FORMAT,
+            **({"extraction": EXTRACTION} if any(format_of(file.name) in WEB for file in files) else {}),
         },
     )
     return planned, {name: asdict(file) for name, file in taken.items()}

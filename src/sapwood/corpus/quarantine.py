@@ -28,6 +28,7 @@ class Reason(StrEnum):
     TOO_LONG = "text too long"
     OTHER_WIDTH = "not as many fields as the header"
     BROKEN_PAGE = "page cannot be read"
+    NO_ENCODING = "page in no known encoding"
     NO_ARTICLE = "page without a text"
     NOT_HTML = "not a web page"
     NOT_FOUND = "page was not found"

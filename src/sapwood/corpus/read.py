@@ -59,7 +59,9 @@ def read_part(stream: BinaryIO, part: Part, fields: Fields, start: int) -> Itera
 def _document(part: Part, row: Row, position: Position) -> Document:
     origin = f"{part.file.name}#{row.number}"
     if not isinstance(row.text, Rejected):
-        return new_document(row.text, origin, position, row.url)
+        document = new_document(row.text, origin, position, row.url)
+        document.metadata["encoding"] = row.encoding
+        return document
     if row.text.reason is Reason.BROKEN_FILE:
         # Nothing follows a break, so nothing may be read again for it.
         position = Position(position.part + 1, 0, position.bytes)

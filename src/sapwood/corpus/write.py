@@ -15,6 +15,7 @@ from datatrove.data import Document
 
 from sapwood.corpus.block import Block
 from sapwood.corpus.document import SCHEMA, START, Position, identify
+from sapwood.corpus.formats.encoding import DECLARED
 from sapwood.corpus.quarantine import entry, is_set_aside
 from sapwood.corpus.store import read_account, write_shard
 from sapwood.errors import SapwoodError
@@ -97,6 +98,8 @@ class _Shard:
         size = len(document.text.encode())
         self.bytes += size
         self.counts.update(documents=1, bytes=size)
+        if (certainty := document.metadata.get("encoding", DECLARED)) != DECLARED:
+            self.counts[f"encoding_{certainty}"] += 1
 
     def account(self) -> dict[str, Any]:
         return {"position": list(self.position), "counts": dict(self.counts), "reasons": dict(self.reasons)}

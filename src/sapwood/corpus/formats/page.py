@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import BinaryIO
 
 from sapwood.corpus.formats.content import read_whole
+from sapwood.corpus.formats.encoding import BYTE_ORDER_MARKS, DECLARED, Certainty, decode_page
 from sapwood.corpus.formats.row import TEXT_BYTES, Rejected, Row, examine, shown_bytes
 from sapwood.corpus.quarantine import Reason
 from sapwood.errors import SapwoodError
 
 PAGE_BYTES = 8 * 2**20
 """The longest web page that is looked at: what is larger is data, and takes minutes to take apart."""
-
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+EXTRACTION = 2
+"""Counts the changes after which the texts of web pages are no longer what they were before."""
 
 
 def text_rows(file: BinaryIO, name: str, start: int) -> Iterator[Row]:
-    """The one row of a text file, unless `start` lies behind it. UTF-8, or UTF-16 with a byte order mark."""
+    """The one row of a text file, unless `start` lies behind it. UTF-8, or UTF-16 or UTF-32 with a byte order mark."""
     if start == 0:
         content, read = read_whole(file, name, TEXT_BYTES)
         yield Row(0, _decoded(content), read)
@@ -29,32 +29,39 @@ def html_rows(file: BinaryIO, name: str, start: int) -> Iterator[Row]:
     """The one row of a web page, unless `start` lies behind it: what an article says, without what surrounds it."""
     if start == 0:
         content, read = read_whole(file, name, PAGE_BYTES)
-        yield Row(0, extract_text(content), read)
+        text, certainty = extract_text(content)
+        yield Row(0, text, read, encoding=certainty)
 
 
-def extract_text(page: bytes) -> str | Rejected:
-    """The main text of a web page (trafilatura), which also finds its encoding."""
+def extract_text(page: bytes, content_type: str | None = None) -> tuple[str | Rejected, Certainty]:
+    """The main text of a web page (trafilatura), and how its encoding is known.
+
+    `content_type` is the HTTP header of that name.
+    """
     from trafilatura import extract
 
     if len(page) > PAGE_BYTES:
-        return Rejected(Reason.TOO_LONG, shown_bytes(page))
+        return Rejected(Reason.TOO_LONG, shown_bytes(page)), DECLARED
     if not page.strip():
-        return Rejected(Reason.EMPTY, "")
+        return Rejected(Reason.EMPTY, ""), DECLARED
     try:
-        text = extract(page, include_comments=False, include_tables=True)
+        decoded = decode_page(page, content_type)
+        if decoded is None:
+            return Rejected(Reason.NO_ENCODING, shown_bytes(page)), DECLARED
+        text = extract(decoded.text, include_comments=False, include_tables=True)
     except Exception as error:  # whatever a strange page does to the libraries below must not end a run
-        return Rejected(Reason.BROKEN_PAGE, f"{type(error).__name__}: {error}"[:200])
-    return examine(text) if text else Rejected(Reason.NO_ARTICLE, shown_bytes(page))
+        return Rejected(Reason.BROKEN_PAGE, f"{type(error).__name__}: {error}"[:200]), DECLARED
+    return examine(text) if text else Rejected(Reason.NO_ARTICLE, shown_bytes(page)), decoded.certainty
 
 
 def require_extraction() -> None:
     """Raises SapwoodError where the libraries for web pages are not installed."""
-    if not all(find_spec(name) for name in ("trafilatura", "warcio", "lxml_html_clean")):
+    if not all(find_spec(name) for name in ("trafilatura", "warcio", "lxml_html_clean", "charset_normalizer")):
         raise SapwoodError("Reading HTML and WARC needs trafilatura and warcio: pip install 'sapwood[web]'")
 
 
 def _decoded(content: bytes) -> str | Rejected:
-    encoding = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), "utf-8")
+    encoding = next((encoding for mark, encoding in BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8")
     try:
         return examine(content.decode(encoding))
     except UnicodeDecodeError:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sapwood.corpus.document import excerpt
+from sapwood.corpus.formats.encoding import DECLARED, Certainty
 from sapwood.corpus.quarantine import Reason
 
 TEXT_BYTES = 64 * 2**20
@@ -40,6 +41,8 @@ class Row:
     """Bytes of the file, or of the part of it, that were read up to here."""
     url: str | None = None
     """The address it was found at."""
+    encoding: Certainty = DECLARED
+    """Of a web page, how its encoding is known."""
 
 
 class BrokenFileError(Exception):

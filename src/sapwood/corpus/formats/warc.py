@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from sapwood.corpus.formats.content import ContentStream
+from sapwood.corpus.formats.encoding import DECLARED, Certainty
 from sapwood.corpus.formats.page import PAGE_BYTES, extract_text
 from sapwood.corpus.formats.row import BrokenFileError, Rejected, Row, address
 from sapwood.corpus.quarantine import Reason
@@ -30,18 +31,20 @@ def _rows(content: ContentStream, start: int) -> Iterator[Row]:
             if record.rec_type == "response":
                 if number >= start:
                     url = address(record.rec_headers.get_header("WARC-Target-URI"))
-                    yield Row(number, _text(record), content.read_bytes, url)
+                    text, certainty = _text(record)
+                    yield Row(number, text, content.read_bytes, url, certainty)
                 number += 1
     except Exception as error:  # warcio raises many kinds of errors for what is no archive
         raise BrokenFileError(f"{type(error).__name__}: {error}") from None
 
 
-def _text(record: Any) -> str | Rejected:
+def _text(record: Any) -> tuple[str | Rejected, Certainty]:
     http = record.http_headers
     status = http.get_statuscode() if http is not None else "unknown"
     if status != "200":
-        return Rejected(Reason.NOT_FOUND, f"status {status}")
-    kind = (http.get_header("Content-Type") or "").partition(";")[0].strip().lower()
+        return Rejected(Reason.NOT_FOUND, f"status {status}"), DECLARED
+    content_type = http.get_header("Content-Type") or ""
+    kind = content_type.partition(";")[0].strip().lower()
     if kind not in _PAGES:
-        return Rejected(Reason.NOT_HTML, kind)
-    return extract_text(record.content_stream().read(PAGE_BYTES + 1))
+        return Rejected(Reason.NOT_HTML, kind), DECLARED
+    return extract_text(record.content_stream().read(PAGE_BYTES + 1), content_type)

@@ -50,6 +50,11 @@ def overview_section(facts: DataFacts) -> dict[str, Any]:
         "read": sum(source.read for source in facts.sources),
         "kept": sum(tally.documents for tally in kept),
         "train_tokens": sum(source.fates["train"].tokens for source in facts.sources),
+        "encodings": [
+            (source.name, counts.get("encoding_detected", 0), counts.get("encoding_damaged", 0))
+            for source in facts.sources
+            if "encoding_detected" in (counts := source.manifests[DOCUMENTS].counts) or "encoding_damaged" in counts
+        ],
         "all_tokens": sum(tally.tokens for tally in every),
         "seconds": sum(manifest.seconds for source in facts.sources for manifest in source.manifests.values()),
     }
