@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sapwood.corpus.formats import Fields, Rejected, Row, format_of, jsonl, page, read_rows, row, table
-from sapwood.corpus.formats.jsonl import parse_line, split_lines
+from sapwood.corpus.formats.jsonl import parse_object, split_lines
 from sapwood.corpus.quarantine import Reason
 
 LINES = [json.dumps({"text": f"document {number} " * 40}).encode() for number in range(3000)]
@@ -111,7 +111,7 @@ def test_what_is_not_an_archive_is_a_broken_file(name: str) -> None:
     ],
 )
 def test_rejects(line: bytes, reason: Reason) -> None:
-    found = parse_line(line, Fields())[0]
+    found = parse_object(line, Fields())[0]
     assert isinstance(found, Rejected)
     assert found.reason is reason
     found.shown.encode()
@@ -121,11 +121,11 @@ def test_rejects(line: bytes, reason: Reason) -> None:
     "line", [b'{"text": "sound", "x": NaN}', b'{"text": "sound", "x": "\\udc00"}', b'\t{"text":"sound"} \r']
 )
 def test_takes_sound_text_beside_odd_values(line: bytes) -> None:
-    assert parse_line(line, Fields())[0] == "sound"
+    assert parse_object(line, Fields())[0] == "sound"
 
 
 def test_names_the_columns_that_are_there() -> None:
-    found = parse_line(b'{"content": "a", "url": "b"}', Fields())[0]
+    found = parse_object(b'{"content": "a", "url": "b"}', Fields())[0]
     assert isinstance(found, Rejected)
     assert found.shown == "columns: content, url"
 
@@ -137,7 +137,7 @@ def test_blank_lines_are_no_rows_but_count_as_lines() -> None:
 
 def test_long_texts_and_lines_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row, "TEXT_BYTES", 10)
-    found = [parse_line(json.dumps({"text": text}).encode(), Fields())[0] for text in ("天" * 3, "天" * 4)]
+    found = [parse_object(json.dumps({"text": text}).encode(), Fields())[0] for text in ("天" * 3, "天" * 4)]
     assert found[0] == "天天天"
     assert isinstance(found[1], Rejected)
     assert found[1].reason is Reason.TOO_LONG
@@ -198,7 +198,9 @@ def test_row_groups_before_damage_in_parquet_are_kept() -> None:
         ("a.md.zst", ".md"),
         ("a.parquet", ".parquet"),
         ("a.parquet.gz", None),
-        ("a.json", None),
+        ("a.json", ".json"),
+        ("a.yaml", None),
+        ("a.tsv.xz", ".tsv"),
         ("parquet", None),
     ],
 )
@@ -243,10 +245,20 @@ def test_csv_without_the_column_is_one_row() -> None:
     assert read(b"", "a.csv") == []
 
 
-def test_a_quote_that_is_never_closed_is_a_break(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("limit", [1000, table.TEXT_BYTES])
+def test_a_quote_that_is_never_closed_costs_its_row(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    monkeypatch.setattr(table, "TEXT_BYTES", limit)
+    content = 'n,text\n0,sound\n1,"open\n' + "".join(f"{number},line {number}\n" for number in range(2, 200))
+    found = read(content.encode(), "a.csv")
+    assert reasons(found) == [None, Reason.OPEN_QUOTE, *[None] * 198]
+    assert found[-1].text == "line 199"
+    assert [row.text for row in read(content.encode(), "a.csv", start=150)] == [row.text for row in found[150:]]
+
+
+def test_a_field_longer_than_texts_may_be_costs_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table, "TEXT_BYTES", 1000)
-    content = b"text\nsound\n" + b'"open ' + b"x" * 5000
-    assert reasons(read(content, "a.csv")) == [None, Reason.BROKEN_FILE]
+    content = b"text\nsound\n" + b'"open ' + b"x" * 5000 + b"\nafter\n"
+    assert reasons(read(content, "a.csv")) == [None, Reason.TOO_LONG, None]
 
 
 def test_rows_of_a_truncated_csv_archive_are_kept() -> None:

@@ -45,11 +45,11 @@ def test_reads_from_other_file_systems() -> None:
         ("none-*.jsonl", "no file matches"),
         ("none.jsonl", "cannot open"),
         ("", "is a directory"),
-        ("a.json", "no format"),
+        ("a.yaml", "no format"),
     ],
 )
 def test_what_cannot_be_listed_is_named(tmp_path: Path, pattern: str, message: str) -> None:
-    write(tmp_path / "a.json")
+    write(tmp_path / "a.yaml")
     with pytest.raises(SapwoodError, match=message) as error:
         list_files("web", [str(tmp_path / pattern)])
     assert "'web'" in str(error.value)

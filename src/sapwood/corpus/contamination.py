@@ -24,7 +24,7 @@ from sapwood.corpus.annotate import Step
 from sapwood.corpus.block import Annotator
 from sapwood.corpus.formats.content import read_blocks
 from sapwood.corpus.formats.row import BrokenFileError
-from sapwood.corpus.inputs import list_files, open_file
+from sapwood.corpus.inputs import list_files, open_file, require_unchanged, take_fingerprints
 from sapwood.corpus.ngrams import Hashes, ngram_hashes, tokenise
 from sapwood.corpus.quarantine import set_aside
 from sapwood.corpus.store import CONTAMINATION
@@ -66,7 +66,7 @@ class Hit(NamedTuple):
 
 
 def load_items(patterns: Sequence[str]) -> list[Item]:
-    """The items in JSONL files (plain, .gz, .zst), given as paths, globs or URLs.
+    """The items in JSONL files (plain or compressed), given as paths, globs or URLs.
 
     Raises SapwoodError where a pattern matches nothing and where a line is no JSON object.
     """
@@ -263,12 +263,16 @@ class ContaminationCheck(Annotator):
 
 def contamination_step(settings: Decontamination) -> Step:
     """The step that looks for the benchmarks of the recipe, in documents of any source. Reads their files."""
+    files = list_files("decontamination", settings.benchmarks)
+    taken = take_fingerprints("decontamination", files, {})
+    identity = benchmark_fingerprint(settings.benchmarks)
     index = BenchmarkIndex.build(load_items(settings.benchmarks), settings.ngram)
+    require_unchanged("decontamination", files, taken)
     return Step(
         name=CONTAMINATION,
         annotator=ContaminationCheck(index, settings.overlap, cut=settings.action == "cut"),
         settings={
-            "benchmarks": benchmark_fingerprint(settings.benchmarks),
+            "benchmarks": identity,
             "ngram": settings.ngram,
             "overlap": settings.overlap,
             "action": settings.action,

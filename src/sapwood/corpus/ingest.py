@@ -16,7 +16,15 @@ from sapwood.corpus.block import Block
 from sapwood.corpus.engine import run
 from sapwood.corpus.formats import WEB, Fields, format_of
 from sapwood.corpus.formats.page import EXTRACTION
-from sapwood.corpus.inputs import InputFile, Part, list_files, split_files, take_fingerprints
+from sapwood.corpus.inputs import (
+    Fingerprint,
+    InputFile,
+    Part,
+    list_files,
+    require_unchanged,
+    split_files,
+    take_fingerprints,
+)
 from sapwood.corpus.normalise import NormaliseText
 from sapwood.corpus.quarantine import QUARANTINE, Reason, read_quarantine
 from sapwood.corpus.read import ReadDocuments
@@ -25,12 +33,27 @@ from sapwood.corpus.write import QUARANTINE_PARTS, WriteDocuments, reached
 from sapwood.errors import SapwoodError
 from sapwood.files import read_json, write_atomic, write_json
 from sapwood.manifest import ATTEMPT, Manifest, begin, finished
+from sapwood.progress import console
 from sapwood.recipe.data import Engine, Normalise, Source
 
 SHARD_BYTES = 64 * 2**20
 """Text in a shard."""
-FORMAT = 2
+FORMAT = 3
 """Counts the changes after which prepared sources of before are no longer what would be made now."""
+
+WHOLE_FILES = {Reason.BROKEN_FILE, Reason.NO_COLUMN, Reason.TWO_COLUMNS}
+"""Reasons that may stand for more rows than one."""
+NOTED_FILES = 5
+"""How many such files are named; all are in the quarantine."""
+
+_REMEDIES: dict[str, str] = {
+    Reason.NO_COLUMN: "Write `text: COLUMN` under the source; `text: a.b` for `b` inside `a`.",
+    Reason.NOT_A_STRING: "Write `text: COLUMN` under the source, of a column that holds texts; join lists into one.",
+    Reason.TWO_COLUMNS: "Give one of them another name.",
+    Reason.BROKEN_JSON: "JSON Lines has an object a line; a file with an array, or with objects over several lines, "
+    "is called `.json`.",
+    Reason.NOT_AN_OBJECT: "Write objects with the key `text`; a file with an array of them is called `.json`.",
+}
 
 
 def ingest(store: SourceStore, source: Source, normalise: Normalise, engine: Engine) -> Manifest:
@@ -43,7 +66,8 @@ def ingest(store: SourceStore, source: Source, normalise: Normalise, engine: Eng
     Raises SapwoodError where files are missing or cannot be opened, or no document can be used.
     """
     files = list_files(store.name, source.files)
-    planned, fingerprints = _plan(store, source, normalise, files)
+    planned, taken = _plan(store, source, normalise, files)
+    fingerprints = {name: asdict(file) for name, file in taken.items()}
     directory = store.step(DOCUMENTS)
     done = finished(directory, planned)
     if done is not None:
@@ -51,6 +75,9 @@ def ingest(store: SourceStore, source: Source, normalise: Normalise, engine: Eng
             write_json(directory / ATTEMPT, {"fingerprint": planned.fingerprint, "files": fingerprints})
         _remove_parts(directory)
         return done
+    if _known(directory) != fingerprints:
+        # Equal files of another version may have had another content in between, and shards made of that.
+        (directory / ATTEMPT).unlink(missing_ok=True)
     begin(directory, planned, (SHARDS, QUARANTINE_PARTS, QUARANTINE, LOGS), {"files": fingerprints})
     started = time.monotonic()
     parts = split_files(files)
@@ -63,6 +90,11 @@ def ingest(store: SourceStore, source: Source, normalise: Normalise, engine: Eng
         total=sum(file.size for file in files),
         reached=_Reached(directory),
     )
+    try:
+        require_unchanged(store.name, files, taken)
+    except SapwoodError:
+        (directory / ATTEMPT).unlink(missing_ok=True)
+        raise
     return _finish(store, planned, time.monotonic() - started)
 
 
@@ -86,7 +118,7 @@ def ingested(store: SourceStore, source: Source, normalise: Normalise) -> bool:
 
 def _plan(
     store: SourceStore, source: Source, normalise: Normalise, files: list[InputFile]
-) -> tuple[Manifest, dict[str, Any]]:
+) -> tuple[Manifest, dict[str, Fingerprint]]:
     """The manifest to be, and what there is to know of the files, to be remembered for the next time."""
     taken = take_fingerprints(store.name, files, _known(store.step(DOCUMENTS)))
     planned = Manifest(
@@ -103,7 +135,7 @@ def _plan(
             **({"extraction": EXTRACTION} if any(format_of(file.name) in WEB for file in files) else {}),
         },
     )
-    return planned, {name: asdict(file) for name, file in taken.items()}
+    return planned, taken
 
 
 def _known(directory: Path) -> dict[str, dict[str, Any]]:
@@ -148,6 +180,7 @@ def _finish(store: SourceStore, planned: Manifest, seconds: float) -> Manifest:
     )
     manifest.write(directory)
     _remove_parts(directory)
+    _note_losses(store.name, directory, reasons)
     return manifest
 
 
@@ -160,10 +193,24 @@ def _nothing_usable(name: str, reasons: Counter[str], directory: Path) -> str:
         return f"Source '{name}': the files are empty."
     listed = ", ".join(f"{count} with {reason}" for reason, count in reasons.most_common())
     message = f"Source '{name}': no row can be used ({listed}); they are listed in {directory / QUARANTINE}."
-    if Reason.NO_COLUMN in reasons:
-        first = next(item for item in read_quarantine(directory) if item["reason"] == Reason.NO_COLUMN)
-        message += f"\n{first['file']} has {first['excerpt']}. Write `text: COLUMN` under the source."
-    return message
+    most = reasons.most_common(1)[0][0]
+    first = next(item for item in read_quarantine(directory) if item["reason"] == most)
+    return f"{message}\n{first['file']}, row {first['row']}: {first['excerpt']}. {_REMEDIES.get(most, '')}".rstrip()
+
+
+def _note_losses(name: str, directory: Path, reasons: Counter[str]) -> None:
+    """Says so where more than single rows was lost: what follows a break is not even counted."""
+    if reasons.keys() & WHOLE_FILES:
+        lost = [item for item in read_quarantine(directory) if item["reason"] in WHOLE_FILES]
+        for item in lost[:NOTED_FILES]:
+            console.print(
+                f"Source '{name}': {item['file']} is not read from row {item['row']} on: {item['reason']}, "
+                f"{item['excerpt']}",
+                style="yellow",
+                markup=False,
+            )
+        if len(lost) > NOTED_FILES:
+            console.print(f"Source '{name}': {len(lost) - NOTED_FILES} more in {directory / QUARANTINE}", markup=False)
 
 
 def _remove_parts(directory: Path) -> None:

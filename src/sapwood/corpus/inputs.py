@@ -12,7 +12,7 @@ import fsspec
 from fsspec.core import has_magic, url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from sapwood.corpus.formats import FORMATS, JSON_LINES, PARQUET, WEB, format_of
+from sapwood.corpus.formats import ARCHIVES, FORMATS, JSON_LINES, PARQUET, WEB, format_of
 from sapwood.corpus.formats.page import require_extraction
 from sapwood.corpus.formats.parquet import row_groups
 from sapwood.errors import SapwoodError
@@ -24,7 +24,15 @@ PART_BYTES = 256 * 2**20
 """Larger files are read in parts, where their format allows it."""
 
 Known = Mapping[str, Mapping[str, Any]]
-"""Earlier fingerprints by file name, as `InputFile.describe` gives them, with `modified` beside them."""
+"""Earlier fingerprints by file name, as dictionaries."""
+
+_VERSION = {
+    *("size", "etag", "lastmodified", "contentmd5", "digest", "md5", "md5hash", "crc", "crc32c", "checksum"),
+    *("generation", "versionid", "sha", "blobid", "mtime", "modified", "modificationtime", "updated", "created"),
+    *("datetime",),
+}
+"""What stores say of a file that changes with its content, without regard to case, hyphens and underscores. All else
+that they say differs between two ways of asking, such as the date of the last access."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +70,9 @@ class Fingerprint:
     """Bytes."""
     hash: str
     """Of a local file, the hash of its content; of a remote one, what its store says of its version."""
-    modified: int
-    """Of a local file, when it was written, in nanoseconds; else 0. Spares the hashing, and identifies nothing."""
+    version: str
+    """Which file it was, and when it was last changed. Spares the hashing, shows a change in the middle of reading, and
+    identifies nothing: an equal file may have another."""
 
 
 def list_files(source: str, patterns: Sequence[str]) -> list[InputFile]:
@@ -76,7 +85,7 @@ def list_files(source: str, patterns: Sequence[str]) -> list[InputFile]:
     if not patterns:
         raise SapwoodError(f"Source '{source}' names no files: there is nothing to prepare.")
     files = {file.url: file for pattern in patterns for file in _matches(source, pattern)}
-    parts = {url: url.split("/") for url in files}
+    parts = {url: _printable(url).split("/") for url in files}
     shared = len(os.path.commonprefix([folders[:-1] for folders in parts.values()]))  # noqa: RUF071 - of lists, by element
     named = [replace(file, name="/".join(parts[url][shared:])) for url, file in files.items()]
     return sorted(named, key=lambda file: file.name)
@@ -97,18 +106,25 @@ def _matches(source: str, pattern: str) -> list[InputFile]:
     local = isinstance(system, LocalFileSystem)
     files = []
     for detail in details:
-        if detail["type"] == "directory":
-            continue
         url = detail["name"] if local else system.unstrip_protocol(detail["name"])
         kind = format_of(url)
+        if detail["type"] == "directory":
+            if kind is not None:  # some programs write such directories in place of files
+                raise SapwoodError(f"Source '{source}': {url} is a directory. Write a pattern such as {url}/*{kind}")
+            continue
+        if local and detail["type"] == "other":
+            raise SapwoodError(
+                f"Source '{source}': {url} is a pipe, a socket or a device, which cannot be read twice. Write what it "
+                "gives into a file."
+            )
         if kind is None:
             raise SapwoodError(
                 f"Source '{source}': {url} is in no format that can be read: {', '.join(FORMATS)}; "
-                f"all but {PARQUET} also as .gz or .zst"
+                f"all but {PARQUET} also with {', '.join(ARCHIVES[:-1])} or {ARCHIVES[-1]} after it"
             )
         if kind in WEB:
             require_extraction()
-        files.append(InputFile(name=url, url=url, size=int(detail["size"])))
+        files.append(InputFile(name=_printable(url), url=url, size=int(detail["size"] or 0)))
     if not files:
         raise SapwoodError(f"Source '{source}': no file matches {pattern}")
     return files
@@ -162,29 +178,62 @@ def _by_lines(file: InputFile) -> Iterator[Part]:
         yield Part(file, start, file.size, row, file.size - start)
 
 
-def take_fingerprints(source: str, files: Iterable[InputFile], known: Known) -> dict[str, Fingerprint]:
-    """What is in each file, by name. A local file that has the size and time in `known` is not read again.
+def take_fingerprints(source: str, files: Sequence[InputFile], known: Known) -> dict[str, Fingerprint]:
+    """What is in each file, by name. A local file that has the version in `known` is not read again.
 
-    Raises SapwoodError where a file cannot be opened.
+    Raises SapwoodError where a file cannot be opened, or changes meanwhile.
     """
+    found = {}
+    versions = _versions(source, files)
+    for file in files:
+        version, before = versions[file.name], known.get(file.name, {})
+        if not isinstance(url_to_fs(file.url)[0], LocalFileSystem):
+            content = fingerprint(version)
+        elif before.get("version") == version:
+            content = before["hash"]
+        else:
+            try:
+                content = hash_file(Path(file.url))
+            except OSError as error:
+                raise SapwoodError(_cannot_open(source, file.url, error)) from None
+        found[file.name] = Fingerprint(file.size, content, version)
+    require_unchanged(source, files, found)
+    return found
+
+
+def require_unchanged(source: str, files: Sequence[InputFile], taken: Mapping[str, Fingerprint]) -> None:
+    """Raises SapwoodError where a file is no longer what it was when its fingerprint was taken."""
+    versions = _versions(source, files)
+    changed = [file for file in files if versions[file.name] != taken[file.name].version]
+    if changed:
+        others = f" and {len(changed) - 1} other files" if len(changed) > 1 else ""
+        raise SapwoodError(
+            f"Source '{source}': {_printable(changed[0].url)}{others} changed while being read, so nothing of the "
+            "source is kept. Run the same command again when nothing writes there any more: it reads all anew."
+        )
+
+
+def _versions(source: str, files: Sequence[InputFile]) -> dict[str, str]:
+    """The versions of files, by name, as they are now."""
+    for system in {id(system): system for system in (url_to_fs(file.url)[0] for file in files)}.values():
+        system.invalidate_cache()
     found = {}
     for file in files:
         try:
-            found[file.name] = _take(file, known.get(file.name, {}))
+            found[file.name] = _version(file.url)
         except (ImportError, ValueError, OSError) as error:
             raise SapwoodError(_cannot_open(source, file.url, error)) from None
     return found
 
 
-def _take(file: InputFile, known: Mapping[str, Any]) -> Fingerprint:
-    system, path = url_to_fs(file.url)
-    if not isinstance(system, LocalFileSystem):
-        return Fingerprint(file.size, fingerprint(str(system.ukey(path))), 0)
-    status = Path(path).stat()
-    if (known.get("size"), known.get("modified")) == (status.st_size, status.st_mtime_ns):
-        with Path(path).open("rb"):
-            return Fingerprint(status.st_size, known["hash"], status.st_mtime_ns)
-    return Fingerprint(status.st_size, hash_file(Path(path)), status.st_mtime_ns)
+def _version(url: str) -> str:
+    system, path = url_to_fs(url)
+    if isinstance(system, LocalFileSystem):
+        status = Path(path).stat()
+        # The time of the last change to the inode cannot be set, unlike that of the last write.
+        return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
+    info = {key.lower().replace("-", "").replace("_", ""): value for key, value in system.info(path).items()}
+    return " ".join(f"{key}={info[key]}" for key in sorted(_VERSION & info.keys()))
 
 
 def open_file(file: InputFile) -> Any:
@@ -192,5 +241,10 @@ def open_file(file: InputFile) -> Any:
     return fsspec.open(file.url, "rb").open()
 
 
+def _printable(name: str) -> str:
+    """A name as text: bytes of it that are no UTF-8, which Python keeps as surrogates, are written as `\\xe9`."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def _cannot_open(source: str, name: str, error: Exception) -> str:
-    return f"Source '{source}': cannot open {name}: {error or type(error).__name__}"
+    return f"Source '{source}': cannot open {_printable(name)}: {error or type(error).__name__}"

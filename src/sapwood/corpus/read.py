@@ -16,6 +16,7 @@ from sapwood.corpus.formats.parquet import parquet_rows
 from sapwood.corpus.inputs import Part, open_file
 from sapwood.corpus.quarantine import Reason, rejected_row
 from sapwood.corpus.write import resume_point
+from sapwood.errors import SapwoodError
 
 
 class ReadDocuments(Block):
@@ -36,10 +37,13 @@ class ReadDocuments(Block):
         _, start = resume_point(self.directory, rank)
         before = sum(part.size for part in parts[: start.part])
         for number, part in enumerate(parts[start.part :], start=start.part):
-            with open_file(part.file) as stream:
-                first = start.row if number == start.part else part.row
-                for row in read_part(stream, part, self.fields, first):
-                    yield _document(part, row, Position(number, row.number + 1, before + row.bytes))
+            first = start.row if number == start.part else part.row
+            try:
+                with open_file(part.file) as stream:
+                    for row in read_part(stream, part, self.fields, first):
+                        yield _document(part, row, Position(number, row.number + 1, before + row.bytes))
+            except OSError as error:
+                raise SapwoodError(f"{part.file.name} cannot be read: {error}") from error
             before += part.size
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 
-from sapwood.corpus.formats.content import read_blocks
+from sapwood.corpus.formats.content import ARCHIVES, read_blocks
 from sapwood.corpus.formats.row import BrokenFileError
 from sapwood.errors import SapwoodError
 
-ENDINGS = ("", ".gz", ".zst")
+ENDINGS = ("", *ARCHIVES)
 """A file may be compressed where the task names it plainly."""
 
 Row = dict[str, Any]
@@ -32,7 +32,7 @@ def find_files(task: str, patterns: Sequence[str], directory: Path | None, packa
         if not files:
             where = "no directory of items was named" if directory is None else f"it is not in {directory.absolute()}"
             raise SapwoodError(
-                f"Task '{task}' needs {pattern} (or with .gz or .zst at its end), but {where}. "
+                f"Task '{task}' needs {pattern} (or with {', '.join(ARCHIVES)} at its end), but {where}. "
                 "docs/suites.md says where benchmarks come from."
             )
     return [file for files in found for file in files]

@@ -45,8 +45,9 @@ class Source(Strict):
     """A named set of documents."""
 
     files: Paths = []
-    """Paths or globs, relative to the recipe, or URLs that fsspec knows: JSONL, CSV, text, Markdown, HTML or WARC (each
-    plain, .gz or .zst) or Parquet. They may move after a run has begun; what is in them may not change."""
+    """Paths or globs, relative to the recipe, or URLs that fsspec knows: JSONL, JSON, CSV, TSV, text, Markdown, HTML or
+    WARC (each plain, .gz, .zst, .xz or .bz2) or Parquet. They may move after a run has begun; what is in them may not
+    change."""
     programs: dict[str, Annotated[int, Field(gt=0)]] = {}
     """Instead of files: items with exact answers made by programs, reasoning-gym generator names to item counts."""
     synthesis: Annotated[str | None, Field(json_schema_extra=MUTABLE)] = None
@@ -58,7 +59,7 @@ class Source(Strict):
     tokens: Tokens | None = None
     """The expected size. Enough for `sapwood plan` where the documents are not there yet; never used to train."""
     text: str = "text"
-    """The column, or JSON key, that holds the text."""
+    """The column, or JSON key, that holds the text; `a.b` is `b` inside `a`."""
     url: str | None = None
     """The column, or JSON key, that holds the address a document came from. WARC files bring their own."""
     kind: str | None = None
@@ -122,7 +123,7 @@ class Decontamination(Strict):
     """Looks for benchmark items among the documents. Why the defaults are what they are is in `docs/data.md`."""
 
     benchmarks: Paths
-    """JSONL files (plain, .gz, .zst) of benchmark items, as paths, globs or URLs. Every text in an item counts."""
+    """JSONL files (plain or compressed) of benchmark items, as paths, globs or URLs. Every text in an item counts."""
     ngram: Annotated[int, Field(ge=2)] = 8
     """Tokens in a row that must be equal: words, or single Han characters."""
     overlap: Annotated[float, Field(gt=0, le=1)] = 0.3

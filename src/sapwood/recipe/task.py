@@ -82,7 +82,7 @@ class Task(Strict):
     language: str
     """Of the questions: `en`, `zh`."""
     files: Paths = []
-    """Below the directory of items: JSON Lines or one array of JSON, plain or with .gz or .zst at their end."""
+    """Below the directory of items: JSON Lines or one array of JSON, plain or compressed (.gz, .zst, .xz, .bz2)."""
     package: Annotated[str, Field(pattern=r"^\w+/.+$")] | None = None
     """Where the items come with a Python package: MODULE/FILE. `files` are taken first where they exist."""
     generator: Generator | None = None

@@ -10,11 +10,13 @@ from sapwood.corpus.formats.jsonl import json_rows
 from sapwood.corpus.formats.page import html_rows, text_rows
 from sapwood.corpus.formats.parquet import parquet_rows
 from sapwood.corpus.formats.row import BrokenFileError, Fields, Rejected, Row
-from sapwood.corpus.formats.table import csv_rows
+from sapwood.corpus.formats.table import table_rows
+from sapwood.corpus.formats.values import value_rows
 from sapwood.corpus.formats.warc import warc_rows
 from sapwood.corpus.quarantine import Reason
 
 __all__ = [
+    "ARCHIVES",
     "FORMATS",
     "JSON_LINES",
     "PARQUET",
@@ -31,9 +33,11 @@ JSON_LINES = (".jsonl", ".ndjson")
 PARQUET = ".parquet"
 WEB = (".html", ".htm", ".warc")
 """What needs the libraries for web pages."""
+JSON = ".json"
+TABLES = {".csv": ",", ".tsv": "\t"}
 TEXT = (".txt", ".md")
-FORMATS = (*JSON_LINES, PARQUET, ".csv", *TEXT, *WEB)
-"""Endings of the files that can be read; all but Parquet may be archives (`.gz`, `.zst`) too."""
+FORMATS = (*JSON_LINES, JSON, PARQUET, *TABLES, *TEXT, *WEB)
+"""Endings of the files that can be read; all but Parquet may be `ARCHIVES` too."""
 
 
 def format_of(name: str) -> str | None:
@@ -53,8 +57,10 @@ def read_rows(file: BinaryIO, name: str, size: int, fields: Fields, start: int) 
     kind = format_of(name)
     if kind == PARQUET:
         rows = parquet_rows(file, size, fields, start)
-    elif kind == ".csv":
-        rows = csv_rows(file, name, fields, start)
+    elif kind in TABLES:
+        rows = table_rows(file, name, fields, start, TABLES[kind])
+    elif kind == JSON:
+        rows = value_rows(file, name, fields, start)
     elif kind in TEXT:
         rows = text_rows(file, name, start)
     elif kind == ".warc":

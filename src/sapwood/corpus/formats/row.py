@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sapwood.corpus.document import excerpt
 from sapwood.corpus.formats.encoding import DECLARED, Certainty
@@ -15,7 +15,7 @@ TEXT_BYTES = 64 * 2**20
 
 
 class Fields(NamedTuple):
-    """Which columns, or JSON keys, are read."""
+    """Which columns, or JSON keys, are read; `a.b` is `b` inside `a` where there is no `a.b`."""
 
     text: str = "text"
     url: str | None = None
@@ -49,10 +49,34 @@ class BrokenFileError(Exception):
     """The file ends too early, or its inner form is damaged, after the last row that was yielded."""
 
 
+def pick(row: Mapping[str, Any], path: str) -> object:
+    """What stands in an object under a name, or under a path of names with dots. Raises KeyError where nothing does.
+
+    >>> pick({"content": {"text": "water"}}, "content.text")
+    'water'
+    """
+    if path in row:
+        return row[path]
+    outer, _, inner = path.partition(".")
+    inside = row[outer]
+    if not inner or not isinstance(inside, Mapping):
+        raise KeyError(path)
+    return pick(inside, inner)
+
+
+def paths(row: Mapping[str, Any]) -> Iterator[str]:
+    """The names in an object, as `pick` takes them."""
+    for name, value in row.items():
+        if isinstance(value, Mapping) and value:
+            yield from (f"{name}.{inner}" for inner in paths(value))
+        else:
+            yield name
+
+
 def examine(value: object) -> str | Rejected:
     """The text, if it is one that can be used."""
     if not isinstance(value, str):
-        return Rejected(Reason.NOT_A_STRING, excerpt(repr(value)))
+        return Rejected(Reason.NOT_A_STRING, "null" if value is None else excerpt(f"{type(value).__name__}: {value!r}"))
     if not value or value.isspace():
         return Rejected(Reason.EMPTY, "")
     try:
