@@ -133,16 +133,31 @@ def atomic_directory(path: Path) -> Iterator[Path]:
             if file.is_file():
                 _sync_file(file)
         sync_directory(temporary)
-        if path.exists():
-            stale = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
-            path.replace(stale)
-            temporary.replace(path)
+        stale = _put_away(path)
+        temporary.replace(path)
+        if stale is not None:
             shutil.rmtree(stale)
-        else:
-            temporary.replace(path)
         sync_directory(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_directory(path: Path) -> None:
+    """Removes a directory, if it is there: a reader, or a crash, sees it whole or not at all.
+
+    What a kill leaves of it is a leftover (`remove_leftovers`).
+    """
+    stale = _put_away(path)
+    if stale is not None:
+        shutil.rmtree(stale)
+
+
+def _put_away(path: Path) -> Path | None:
+    """Gives a directory a name that no one looks for; None where it is not there."""
+    if not path.exists():
+        return None
+    stale = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
+    return path.replace(stale)
 
 
 def remove_leftovers(directory: Path) -> None:

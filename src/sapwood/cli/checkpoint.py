@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sapwood.cli.common import RUNS, RecipeArgument, RunsOption, open_run
+from sapwood.cli.common import RUNS, RecipeArgument, RunsOption, open_run, writing
 from sapwood.errors import SapwoodError
 from sapwood.progress import console
 
@@ -64,5 +64,6 @@ def export_checkpoint(
     path = find_checkpoint(run.checkpoints, name)
     dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
     backbone = resolve(loaded.model, default_cache())
-    export_grown(loaded, backbone, path, output, dtypes[dtype] if dtype else None)
+    with writing(output, replaced=True):
+        export_grown(loaded, backbone, path, output, dtypes[dtype] if dtype else None)
     console.print(f"The model after {name} is in {output}.")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +14,7 @@ import typer
 
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
+from sapwood.lock import hold
 from sapwood.mixture.decided import RUNS, open_run, plan_or_refuse
 from sapwood.mixture.domains import domains_of
 from sapwood.mixture.ledger import Ledger
@@ -28,6 +32,7 @@ __all__ = [
     "open_begun",
     "open_run",
     "plan_or_refuse",
+    "writing",
 ]
 
 RecipeArgument = Annotated[
@@ -51,6 +56,31 @@ def open_begun(path: Path) -> tuple[RunDirectory, Stream]:
     recipe, run = open_run(path, (), path.parent)
     domains = domains_of(recipe, read_sizes(recipe, run))
     return run, open_stream(recipe, run, Ledger(run.ledger, writable=False), domains)
+
+
+@contextmanager
+def writing(directory: Path, *, replaced: bool = False, timeout: timedelta | None = None) -> Iterator[None]:
+    """Holds a directory that a command writes into (`lock.hold`). Of several ranks the first does, and tells others.
+
+    `timeout` is how long these ranks wait for each other from then on (`Ranks.join`). Raises SapwoodError, on all
+    ranks, where another command writes there.
+    """
+    with ExitStack() as stack:
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            stack.enter_context(hold(directory, replaced=replaced))
+        else:
+            from sapwood.training.parallel import Ranks
+
+            ranks, refusal = Ranks.join(timeout), None
+            if ranks.first:
+                try:
+                    stack.enter_context(hold(directory, replaced=replaced))
+                except SapwoodError as error:
+                    refusal = str(error)
+            refusal = ranks.tell(refusal)
+            if refusal is not None:
+                raise SapwoodError(refusal)
+        yield
 
 
 def labels(paths: Sequence[str]) -> dict[str, str]:

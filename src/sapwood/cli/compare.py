@@ -11,7 +11,7 @@ import orjson
 import typer
 from rich.console import Console
 
-from sapwood.cli.common import labels
+from sapwood.cli.common import labels, writing
 from sapwood.cli.comparison import print_comparison, print_levels
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError, closest
@@ -140,11 +140,13 @@ def _results(
         from sapwood.training.parallel import Ranks
 
         Ranks.join()
-        evaluator = TorchEvaluator(EvaluatedModel.open(directory))
-        return run_suite(evaluator, suite, items, place, weights=weights, sandbox=sandbox)
+        with writing(place):
+            evaluator = TorchEvaluator(EvaluatedModel.open(directory))
+            return run_suite(evaluator, suite, items, place, weights=weights, sandbox=sandbox)
     from sapwood.evaluation.harness import HarnessEvaluator
     from sapwood.evaluation.harness_own import run_own_versions
 
-    harness = HarnessEvaluator.open(directory, place / "harness", backend=backend)
-    run = run_own_versions if harness_prompts else run_suite
-    return run(harness, suite, items, place, weights=weights, sandbox=sandbox)
+    with writing(place):
+        harness = HarnessEvaluator.open(directory, place / "harness", backend=backend)
+        run = run_own_versions if harness_prompts else run_suite
+        return run(harness, suite, items, place, weights=weights, sandbox=sandbox)

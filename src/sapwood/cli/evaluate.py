@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run
+from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, writing
 from sapwood.cli.comparison import print_comparison
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
@@ -36,13 +36,14 @@ def evaluate(
 ) -> None:
     """Measure the backbone and, once it is trained, the grown model on the held-out documents."""
     loaded, run = open_run(recipe, overrides, runs)
-    base = evaluate_base(loaded, run)
-    if checkpoint is not None:
-        print_verdict(loaded, run, base, evaluate_checkpoint(loaded, run, checkpoint))
-    elif run.model.exists():
-        print_verdict(loaded, run, base, evaluate_grown(loaded, run))
-    else:
-        console.print("The model is not trained yet: only the backbone was measured.")
+    with writing(run.root):
+        base = evaluate_base(loaded, run)
+        if checkpoint is not None:
+            print_verdict(loaded, run, base, evaluate_checkpoint(loaded, run, checkpoint))
+        elif run.model.exists():
+            print_verdict(loaded, run, base, evaluate_grown(loaded, run))
+        else:
+            console.print("The model is not trained yet: only the backbone was measured.")
 
 
 def evaluate_base(recipe: Recipe, run: RunDirectory) -> Evaluation:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sapwood.backbone.resolve import default_cache, resolve
-from sapwood.cli.common import ModelArgument
+from sapwood.cli.common import ModelArgument, writing
 from sapwood.progress import console
 
 
@@ -20,7 +20,8 @@ def expand(
     """Insert copies of blocks that change nothing until they are trained, so that the old ones can stay as they are."""
     from sapwood.backbone.expand import expand as expand_model
 
-    manifest, names = expand_model(resolve(model, default_cache()), output, blocks)
+    with writing(output, replaced=True):
+        manifest, names = expand_model(resolve(model, default_cache()), output, blocks)
     counts = manifest.counts
     patterns = ", ".join(f"{name}.*" for name in names)
     console.print(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption
+from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, writing
 from sapwood.errors import SapwoodError, closest
 from sapwood.mixture.decided import DecidedRun
 from sapwood.progress import console
@@ -38,10 +38,13 @@ def export(
         raise SapwoodError("--stage and --tokens exclude each other: write one of them.")
     wanted = None if tokens is None else _tokens("--tokens", tokens)
     size = _tokens("--shard-tokens", shard_tokens)
-    run = DecidedRun.open(recipe, overrides or (), runs)
-    start, stop = _positions(run, stage, wanted)
-    directory = run.run.root / "export" / form if output is None else output
-    account = export_stream(run, directory, form, start, stop, size)
+    _, place = open_run(recipe, overrides, runs)
+    directory = place.root / "export" / form if output is None else output
+    with writing(place.root):
+        run = DecidedRun.open(recipe, overrides or (), runs)
+        start, stop = _positions(run, stage, wanted)
+        with writing(directory):
+            account = export_stream(run, directory, form, start, stop, size)
     console.print(
         f"{account['tokens']:,} tokens in {stop - start:,} sequences, digest {account['digest']}, are in {directory}."
     )

@@ -89,6 +89,3 @@ def main() -> None:
     except SapwoodError as error:
         console.print(str(error), style="red")
         sys.exit(1)
-    except KeyboardInterrupt:
-        console.print("Interrupted. Nothing that was finished is lost; the same command continues.")
-        sys.exit(130)

@@ -11,13 +11,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sapwood.cli.common import RunArgument, open_run
+from sapwood.cli.common import RunArgument, open_run, writing
 from sapwood.cli.evaluate import evaluate_base, measure_model
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.gate import Finding, mean_change
 from sapwood.evaluation.merged import Point, label_of, read_points
 from sapwood.files import fingerprint
+from sapwood.lock import hold
 from sapwood.mixture.ledger import Ledger
 from sapwood.progress import console
 from sapwood.recipe import Recipe
@@ -63,18 +64,20 @@ def merge(
     merged = Merged.ema(recipe, backbone, saved[-1]) if ema else Merged.of(recipe, backbone, saved, decay)
     if last is not None:
         _print_counts(merged, Ledger(directory.ledger, writable=False))
-    base = evaluate_base(recipe, directory)
-    for part, share in [(last_weights, 1.0), *((merged, share) for share in shares)]:
-        label, identity = label_of(newest.name, part.series, share), fingerprint([base.model, part.identity, share])
-        load = partial(part.model, share)
-        measure_model(recipe, directory, load, label, identity, tokens=newest.tokens, in_full=False)
-    if not Ranks.join().first:
-        return
-    points = read_points(recipe, directory.evaluation, newest.name, base)
-    _print_points(recipe, points)
-    console.print(f"\n{CAUTION}\nAll points: {write_merge_page(recipe, directory.root, points)}")
+    with writing(directory.root):
+        base = evaluate_base(recipe, directory)
+        for part, share in [(last_weights, 1.0), *((merged, share) for share in shares)]:
+            label, identity = label_of(newest.name, part.series, share), fingerprint([base.model, part.identity, share])
+            load = partial(part.model, share)
+            measure_model(recipe, directory, load, label, identity, tokens=newest.tokens, in_full=False)
+        if not Ranks.join().first:
+            return
+        points = read_points(recipe, directory.evaluation, newest.name, base)
+        _print_points(recipe, points)
+        console.print(f"\n{CAUTION}\nAll points: {write_merge_page(recipe, directory.root, points)}")
     if output is not None:
-        merged.write(shares[0], output)
+        with hold(output, replaced=True):
+            merged.write(shares[0], output)
         console.print(f"Model: {output}")
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sapwood.backbone.resolve import default_cache, resolve
-from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse
+from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse, writing
 from sapwood.cli.topics import trained_classifiers
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
@@ -39,10 +39,11 @@ def prepare(
     """Read, clean, compare, label, score, hold out and tokenise documents. What is done already is not done again."""
     loaded, run = open_run(recipe, overrides, runs)
     plan_or_refuse(loaded, run, recipe)
-    prepare_run(loaded, run, unscored=unscored)
-    if not unscored:
-        plan = plan_or_refuse(loaded, run, recipe)
-        write_json(run.plan, plan.to_json())
+    with writing(run.root):
+        prepare_run(loaded, run, unscored=unscored)
+        if not unscored:
+            plan = plan_or_refuse(loaded, run, recipe)
+            write_json(run.plan, plan.to_json())
 
 
 def prepare_run(recipe: Recipe, run: RunDirectory, *, unscored: bool = False) -> None:

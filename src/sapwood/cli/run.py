@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse
+from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse, writing
 from sapwood.cli.evaluate import evaluate_base, evaluate_grown, print_verdict
 from sapwood.cli.plan import print_plan
 from sapwood.cli.prepare import prepare_run
@@ -16,10 +16,11 @@ def run(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsO
     loaded, directory = open_run(recipe, overrides, runs)
     plan_or_refuse(loaded, directory, recipe)
     named_suites(loaded)
-    prepare_run(loaded, directory)
-    plan = plan_or_refuse(loaded, directory, recipe)
-    print_plan(loaded, plan)
-    base = evaluate_base(loaded, directory)
-    train_run(loaded, plan, directory)
-    print_verdict(loaded, directory, base, evaluate_grown(loaded, directory))
-    write_reports(loaded, directory)
+    with writing(directory.root):
+        prepare_run(loaded, directory)
+        plan = plan_or_refuse(loaded, directory, recipe)
+        print_plan(loaded, plan)
+        base = evaluate_base(loaded, directory)
+        train_run(loaded, plan, directory)
+        print_verdict(loaded, directory, base, evaluate_grown(loaded, directory))
+        write_reports(loaded, directory)

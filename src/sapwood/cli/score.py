@@ -8,6 +8,7 @@ from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run
 from sapwood.cli.prepare import scoring_model
 from sapwood.errors import SapwoodError
+from sapwood.lock import hold
 from sapwood.progress import console
 
 
@@ -28,7 +29,7 @@ def score(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: Run
         raise SapwoodError("The recipe scores no documents. Write `perplexity: {}` under `corpus:`.")
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     scorer = Scorer(scoring_model(loaded, resolve(loaded.model, default_cache())), perplexity.tokens)
-    with full_disk_explained(run.root):
+    with hold(run.root, rank=rank), full_disk_explained(run.root):
         for name in scored(loaded):
             score_part(run.corpus(name), scorer, verdicts(loaded, name, before=TRIM), rank, ranks)
     if rank == 0:

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from sapwood.cli.common import OverridesArgument
 from sapwood.errors import SapwoodError
 from sapwood.files import read_json
+from sapwood.lock import hold
 from sapwood.progress import console
 from sapwood.recipe import Synthesis
 
@@ -64,7 +65,7 @@ def run(
     from sapwood.synthesis.run import write_items
 
     loaded, directory = open_job(job, overrides or ())
-    with full_disk_explained(directory.root):
+    with hold(directory.root), full_disk_explained(directory.root):
         asker = Asker(directory.root, asks=lambda server: not batch and server.model not in loaded.fleet)
         work, planned = find_work(loaded, directory, asker.embed)
         account = read_json(directory.account) if directory.account.exists() else None
@@ -135,12 +136,13 @@ def calibrate(
     loaded, directory = open_job(job, overrides or ())
     own = None if loaded.prompts is None else Path(loaded.prompts)
     asker = Asker(directory.root)
-    found = calibrate_stages(read_labelled(file), build_stages(loaded, own, asker.embed), asker, target)
-    write_json(directory.calibration, found)
-    _print_calibration(found)
-    manifest = read_manifest(directory.root)
-    if manifest is not None:
-        finish(loaded, directory, manifest)
+    with hold(directory.root):
+        found = calibrate_stages(read_labelled(file), build_stages(loaded, own, asker.embed), asker, target)
+        write_json(directory.calibration, found)
+        _print_calibration(found)
+        manifest = read_manifest(directory.root)
+        if manifest is not None:
+            finish(loaded, directory, manifest)
 
 
 def _take_answers(asker: Asker, files: list[Path]) -> None:

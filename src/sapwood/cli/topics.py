@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sapwood.backbone.resolve import default_cache, resolve
-from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run
+from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, writing
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.progress import console
@@ -43,7 +43,7 @@ def label(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: Run
         stores = {name: run.corpus(name) for name in sources}
         after = {name: verdicts(loaded, name, before=TRIM) for name in sources}
         documents = sample(stores, after, labeller.sample)
-        with full_disk_explained(run.root):
+        with writing(run.root), full_disk_explained(run.root):
             found = label_documents(documents, load_taxonomy(reference), labeller, run.topics(reference))
         console.print(
             f"{reference}: {found.labels:,} labels, {found.unclear:,} answers without a topic, {found.failed:,} "
@@ -65,7 +65,8 @@ def train(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: Run
                 f"There are no labels for {reference}. `sapwood topics label` makes them, or name a file in the "
                 f"recipe: `corpus: {{topics: {{labels: {{{reference}: FILE}}}}}}`"
             )
-        print_worth(train_taxonomy(loaded, run, reference, taxonomy, labels))
+        with writing(run.root):
+            print_worth(train_taxonomy(loaded, run, reference, taxonomy, labels))
 
 
 @topics.command()
@@ -82,7 +83,8 @@ def apply(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: Run
         for name in sources:
             classifier = run.topics(reference) / CLASSIFIER
             step = topics_step(classifier, loaded.corpus.topics.confidence, verdicts(loaded, name, before=TRIM))
-            annotate(run.corpus(name), step, loaded.engine)
+            with writing(run.root):
+                annotate(run.corpus(name), step, loaded.engine)
     print_topics(loaded, run)
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
 
-from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse
+from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse, writing
 from sapwood.directory import RunDirectory
-from sapwood.files import remove_leftovers, write_json
+from sapwood.files import remove_directory, remove_leftovers, write_json
 from sapwood.mixture.plan import Plan
 from sapwood.progress import console
 from sapwood.recipe import Recipe
@@ -24,7 +23,14 @@ PATIENCE = 60
 def train(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS) -> None:
     """Train from the last checkpoint, or from the beginning. Ctrl-C saves and stops; the same command continues."""
     loaded, run = open_run(recipe, overrides, runs)
-    train_run(loaded, plan_or_refuse(loaded, run, recipe), run)
+    plan = plan_or_refuse(loaded, run, recipe)
+    with writing(run.root, timeout=patience(loaded)):
+        train_run(loaded, plan, run)
+
+
+def patience(recipe: Recipe) -> timedelta:
+    """How long torch waits for a rank."""
+    return timedelta(seconds=recipe.training.parallel.timeout.amount + PATIENCE)
 
 
 def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
@@ -44,7 +50,7 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
     from sapwood.mixture.measured import Losses
     from sapwood.mixture.open import source_identities
     from sapwood.mixture.rounds import is_over
-    from sapwood.training.checkpoint import State
+    from sapwood.training.checkpoint import State, remove_incomplete
     from sapwood.training.grown import export_grown
     from sapwood.training.loop import train as train_loop
     from sapwood.training.mirror import Mirror
@@ -57,21 +63,21 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
     base = fingerprint_model(model_directory)
     identity["model"] = base
 
-    limit = recipe.training.parallel.timeout.amount
-    ranks = Ranks.join(timedelta(seconds=limit + PATIENCE))
+    ranks = Ranks.join(patience(recipe))
     if ranks.first:
         run.adopt(recipe)
         write_json(run.plan, plan.to_json())
         write_json(run.environment, describe_environment(ranks.device, ranks.size))
         orders = [run.passes(part.domain.name) for part in plan.domains]
-        for directory in (run.root, run.checkpoints, run.evaluation, *orders):
+        for directory in (run.root, run.checkpoints, run.evaluation, *run.suites.glob("*"), *orders):
             remove_leftovers(directory)
+        remove_incomplete(run.checkpoints)
         if recipe.training.checkpoints.mirror is not None:
             Mirror(recipe.training.checkpoints.mirror, run).fetch()
         ledger = Ledger(run.ledger)
         ledger.begin(identity)
         if run.model.exists() and not (is_over(plan, ledger) and ledger.finished_at == ledger.decided):
-            shutil.rmtree(run.model)  # it was grown by fewer stages
+            remove_directory(run.model)  # it was grown by fewer stages
     ranks.wait()
 
     autocast = autocast_type(recipe.training.precision, ranks.device)

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sapwood.backbone.resolve import default_cache, resolve
-from sapwood.cli.common import ModelArgument
+from sapwood.cli.common import ModelArgument, writing
 from sapwood.errors import SapwoodError
 from sapwood.files import write_json
 from sapwood.progress import console
@@ -80,7 +80,8 @@ def extend(
 
     source = resolve(model, default_cache())
     learned, kept = _file_groups("--text", text, length), _file_groups("--keep", keep or [], length)
-    manifest = extend_model(source, _flat(learned), _flat(kept), output, size=size, multiple=pad_to)
+    with writing(output, replaced=True):
+        manifest = extend_model(source, _flat(learned), _flat(kept), output, size=size, multiple=pad_to)
     groups = learned | {f"{name} (kept)": texts for name, texts in kept.items()}
     _print_fertility({"before": measure_texts(source, groups), "after": measure_texts(output, groups)})
     counts = manifest.counts

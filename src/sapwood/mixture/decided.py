@@ -17,6 +17,7 @@ from typing import Any
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.files import fingerprint, write_json
+from sapwood.lock import refuse_held
 from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.measured import Change, Losses, Measured
 from sapwood.mixture.open import open_stream, read_sizes, source_identities
@@ -65,12 +66,13 @@ class DecidedRun:
         """Opens the run of a recipe, or in a run directory, and decides what can be decided without measuring.
 
         Any number of processes may do so at once: the first decides, the others follow. Raises SapwoodError where a
-        source is not prepared, or is not what the run was begun with.
+        source is not prepared, or is not what the run was begun with, and while a command writes into the run.
         """
         changes = list(overrides)
         recipe, run = open_run(path, changes, runs)
         plan = plan_or_refuse(recipe, run, path)
         domains = [part.domain for part in plan.domains]
+        refuse_held(run.root)
         identity = source_identities(recipe, run, domains)
         with _one_at_a_time(run):
             if changes or not path.is_dir():

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sapwood.files import atomic_directory, fingerprint, map_array
+from sapwood.files import atomic_directory, fingerprint, map_array, remove_directory
 from sapwood.mixture.order import Documents, Scores, arrange_pass
 from sapwood.recipe.mixture import Order
 from sapwood.tokens.sequence import Pass
@@ -78,7 +77,7 @@ class Passes:
             np.save(temporary / STARTS, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[documents])]))
         for other in path.parent.glob(f"{number:05d}-*"):  # the same pass, before its order changed half-way
             if other != path:
-                shutil.rmtree(other)
+                remove_directory(other)
 
     def _fingerprint(self, orders: Orders) -> str:
         record: list[Any] = [[begin, order.model_dump(mode="json")] for begin, order in orders]

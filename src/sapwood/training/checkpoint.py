@@ -21,7 +21,7 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from sapwood.backbone.load import FLOATS
 from sapwood.backbone.stored import Tensors
 from sapwood.errors import SapwoodError, closest
-from sapwood.files import hash_file, read_json
+from sapwood.files import hash_file, read_json, remove_directory
 
 STATE = "state.json"
 SHARDING = "DCP_SHARDING_INFO"
@@ -54,6 +54,13 @@ class State:
 def checkpoints(directory: Path) -> list[Path]:
     """The complete checkpoints below `directory`, oldest first."""
     return sorted(path for path in directory.glob("step-*") if (path / STATE).exists())
+
+
+def remove_incomplete(directory: Path) -> None:
+    """Removes what a kill has left of checkpoints that were being removed, or copied here by other programs."""
+    for path in directory.glob("step-*"):
+        if not (path / STATE).exists():
+            remove_directory(path)
 
 
 def find_checkpoint(directory: Path, name: str) -> Path:

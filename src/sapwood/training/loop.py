@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -12,6 +11,7 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from sapwood.directory import RunDirectory
+from sapwood.files import remove_directory
 from sapwood.metrics import StepMetrics, forget_after
 from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.measured import Losses
@@ -244,7 +244,7 @@ class Loop:
         forget_after(self.directory.metrics, self.state.step)
         for path in self.directory.suites.glob("*/step-*"):
             if path.name > self.state.name:
-                shutil.rmtree(path)
+                remove_directory(path)
 
     def _save(self) -> None:
         if self.state.step == self.saved:

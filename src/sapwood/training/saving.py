@@ -18,7 +18,7 @@ from torch.distributed.checkpoint.state_dict_saver import save
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.result import read_evaluation
-from sapwood.files import hash_file, sync_directory, write_json
+from sapwood.files import hash_file, remove_directory, sync_directory, write_json
 from sapwood.progress import console
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import members
@@ -104,7 +104,7 @@ class Saver:
         keep = kept(self._recipe, self._run, saved)
         for old in saved:
             if old not in keep:
-                shutil.rmtree(old)
+                remove_directory(old)
         if self._mirror is not None:
             self._mirror.copy(keep)
 
