@@ -92,3 +92,30 @@ def test_the_block_says_what_it_found_and_travels() -> None:
     assert english.metadata["reason"] == "language is en, expected zh"
     (unasked,) = LanguageCheck(None, SETTINGS).run([new_document(ENGLISH, "f#0", START)])
     assert "reason" not in unasked.metadata
+
+
+@pytest.mark.parametrize(
+    ("expected", "text"),
+    [
+        (
+            "hr",
+            "Vlada je danas objavila nova pravila o ribolovu uz obalu, a mnogi ribari to ne znaju.",
+        ),
+        ("bs", "Ko hoće hljeba, neka dođe u sedmici pred Bajram."),
+        ("ms", "Kerajaan hari ini membentangkan cadangan mengenai perikanan di sepanjang pantai."),
+        ("id", "Saya mau pergi ke toko untuk membeli beberapa buku sekolah."),
+        ("no", "Eg har aldri sett noko liknande, sa ho, og lo."),
+        ("nn", "Kommunen åpner en ny skole i bygda til høsten, melder ordføreren."),
+        (
+            "als",
+            "D Regierig hät hüt neui Regle für d Fischerei am Ufer bekannt gä, und vil wüssed das nöd.",
+        ),
+        ("gl", "O goberno anunciou hoxe novas regras para a pesca ao longo da costa."),
+        ("bh", "सरकार आज समुंदर के किनारे मछरी मारे खातिर नया नियम के घोषणा कइलस।"),
+        ("tl", "Hindi ko alam kung saan siya nagpunta kahapon."),
+        ("zh", "今朝落大雨，條路塞車塞到嘔，我遲咗成個鐘先返到公司，老細一睇見我就鬧，真係冇陰功。"),
+    ],
+)
+def test_a_language_may_be_taken_for_its_relative(expected: str, text: str) -> None:
+    assert mismatch(identify(text), expected, SETTINGS) is None
+    assert mismatch(identify(ENGLISH), expected, SETTINGS) is not None

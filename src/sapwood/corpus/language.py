@@ -18,6 +18,7 @@ from datatrove.data import Document
 from sapwood.corpus.block import Annotator
 from sapwood.corpus.quarantine import set_aside
 from sapwood.recipe.data import Language
+from sapwood.recipe.language import answers_for
 
 SLICES = 4
 SLICE_CHARACTERS = 2000
@@ -61,7 +62,7 @@ def identify(text: str) -> Identified:
 
 
 def mismatch(found: Identified, expected: str, settings: Language) -> str | None:
-    """Why a document does not fit a source in the language `expected`; None where it does."""
+    """Why a document does not fit a source in the language `expected`, a code of `IDENTIFIED`; None where it does."""
     named = found.confidence >= settings.confidence
     if expected == "zh":
         if found.language in ("ja", "ko") and named:
@@ -70,7 +71,7 @@ def mismatch(found: Identified, expected: str, settings: Language) -> str | None
             return None
         foreign = named and found.language not in ("zh", "und")
         return f"language is {found.language}, expected zh" if foreign else "too few Han characters, expected zh"
-    other = found.language not in (expected, "und")
+    other = found.language not in answers_for(expected) | {"und"}
     return f"language is {found.language}, expected {expected}" if other and named else None
 
 

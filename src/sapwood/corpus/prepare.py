@@ -42,6 +42,7 @@ from sapwood.corpus.trim import trim_step
 from sapwood.recipe import Recipe, Synthesis
 from sapwood.recipe.check import scored, watched
 from sapwood.recipe.data import RuleSet
+from sapwood.recipe.language import answers_for
 
 VERDICTS = (LANGUAGE, QUALITY, DUPLICATES, CONTAMINATION, TRIM)
 """The steps that may set a document aside, in order."""
@@ -156,6 +157,8 @@ def _checks(recipe: Recipe | Synthesis, name: str) -> Iterator[Step]:
     if language is not None:
         expected = recipe.sources[name].language
         settings = {"expected": expected, **language.model_dump()}
+        if expected is not None and (relatives := answers_for(expected) - {expected}):
+            settings["relatives"] = sorted(relatives)
         yield Step(name=LANGUAGE, annotator=LanguageCheck(expected, language), settings=settings)
     if rules:
         after = verdicts(recipe, name, before=QUALITY)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
 from sapwood.errors import closest
+from sapwood.recipe.data import language_problems
 from sapwood.recipe.mixture import Controller, Order, Shares, Weighting
 from sapwood.recipe.schema import LearningRate, Recipe, Stage
 from sapwood.recipe.units import format_tokens
@@ -21,6 +22,7 @@ def problems(recipe: Recipe) -> Iterator[Problem]:
             ("holdout", "share"),
             f"{float(recipe.holdout.share):g} is more than all documents; write a share such as 1%",
         )
+    yield from language_problems(recipe.sources, recipe.corpus)
     yield from _groups(recipe)
     names: set[str] = set()
     for number, stage in enumerate(recipe.stages):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from sapwood.recipe.fields import MUTABLE, Paths, Share, Strict, Tokens
+from sapwood.recipe.language import detected_language, problem_of
 from sapwood.recipe.server import ModelServer
 
 RuleSet = Literal["gopher-quality", "gopher-repetition", "c4", "fineweb"]
@@ -66,8 +68,9 @@ class Source(Strict):
     """What kind of text it is, such as `web` or `book`. The plan also gives totals by kind."""
     licence: Annotated[str | None, Field(json_schema_extra=MUTABLE)] = None
     """The licence of the texts, such as `CC-BY-SA-4.0`, for the reports and the model card."""
-    language: str | None = None
-    """The language the documents are in, as an ISO 639-1 code. Documents in another one are dropped."""
+    language: Annotated[str, AfterValidator(detected_language)] | None = None
+    """The language the documents are in: an ISO 639 code or a tag such as `zh-Hant`, kept as the code by which the
+    identification knows it (`docs/data.md`). Documents in another one are dropped."""
     quality: list[RuleSet] | None = None
     """Rules of quality for this source, in place of those in `corpus.quality`; `[]` for none."""
     topics: str | None = None
@@ -196,6 +199,13 @@ class Corpus(Strict):
     """How documents of sources with a taxonomy get their topic."""
     perplexity: Perplexity | None = None
     """The scoring by a model."""
+
+
+def language_problems(sources: Mapping[str, Source], corpus: Corpus) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The languages that the check of documents cannot check."""
+    for name, source in sources.items():
+        if corpus.language is not None and source.language is not None and (problem := problem_of(source.language)):
+            yield ("sources", name, "language"), problem
 
 
 class Engine(Strict):

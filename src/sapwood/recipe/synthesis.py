@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from sapwood.errors import closest
-from sapwood.recipe.data import Corpus, Decontamination, Engine, Source
+from sapwood.recipe.data import Corpus, Decontamination, Engine, Source, language_problems
 from sapwood.recipe.document import Problem
 from sapwood.recipe.fields import MUTABLE, Bytes, Name, Paths, Share, Stretch, Strict
 from sapwood.recipe.fleet import Fleet
@@ -262,6 +262,7 @@ def problems(job: Synthesis) -> Iterator[Problem]:
     """Everything in the job that contradicts something else in it: where, and what to write instead."""
     if job.corpus.perplexity is not None:
         yield ("corpus", "perplexity"), "pages are not scored; leave it out"
+    yield from language_problems(job.sources, job.corpus)
     for name, source in job.sources.items():
         if not source.files:
             yield ("sources", name), "names no 'files' to take pages from"
