@@ -117,6 +117,19 @@ def test_siblings_without_a_share_need_no_wish_and_stay_without() -> None:
     assert shares == {"a": Fraction(1, 4), "none": Fraction(0), "b": Fraction(3, 4)}
 
 
+def test_a_sibling_without_a_wish_keeps_its_share_exactly_and_the_others_share_out_the_rest() -> None:
+    now = {"a": Fraction(1, 3), "b": Fraction(1, 3), "kept": Fraction(1, 7), "c": Fraction(4, 21)}
+    controller = Controller(floor=Fraction(0), step=Fraction(3, 100))
+    for _ in range(3):
+        shares = move(family_of(now), {"a": 1.0, "b": 0.5, "c": 1.0}, controller)
+        assert shares["kept"] == Fraction(1, 7)
+        assert sum(shares.values()) == 1
+        assert shares["b"] < now["b"]
+        assert all(abs(shares[name] - now[name]) <= controller.step for name in now)
+        now = shares
+    assert max(share.denominator for share in now.values()) <= 7 * PRECISION
+
+
 def test_thirds_that_may_not_move_stay_thirds() -> None:
     now = {name: Fraction(1, 3) for name in "abc"}
     assert move(family_of(now), {"a": 1.0, "b": 2.0, "c": 3.0}, Controller(cap=Fraction(1, 4))) == now

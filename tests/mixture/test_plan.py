@@ -72,6 +72,21 @@ def test_topics_of_the_papers_web_pages_are_domains_once_they_are_counted() -> N
     assert float(web["web-zh/Law"].shares[0]) == pytest.approx(3e9, rel=1e-3), "natural shares"
 
 
+def test_topics_that_cannot_be_measured_are_named() -> None:
+    topics = {"Law": 10**9, "Art": 10**9, "Sea": 10**9}
+    held_out = {"web-zh": 60, "web-zh/Law": 0, "web-zh/Art": 1, "web-zh/Sea": 59}
+    plan = make_plan(load_recipe(PAPER), Sizes({"web-zh": 3 * 10**9}, {"web-zh": topics}, held_out))
+    (remark,) = [remark for remark in plan.remarks if "cannot measure" in remark]
+    assert "'web-zh/Law' (0), 'web-zh/Art' (1), of which fewer than 2 held-out documents are there" in remark
+    assert "Sea" not in remark
+    everything = make_plan(
+        load_recipe(PAPER, ["stages.bilingual-adaptation.controller.noise=0"]),
+        Sizes({"web-zh": 3 * 10**9}, {"web-zh": topics}, held_out),
+    )
+    (remark,) = [remark for remark in everything.remarks if "cannot measure" in remark]
+    assert "'web-zh/Law' (0), of which fewer than 1 held-out document is there" in remark
+
+
 @given(
     st.dictionaries(st.sampled_from("abcdefgh"), st.integers(min_value=0, max_value=10**6), min_size=1),
     st.integers(1, 10**7),

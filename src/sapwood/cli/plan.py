@@ -102,8 +102,13 @@ def print_plan(recipe: Recipe, plan: Plan) -> None:
         names = ", ".join(escape(Path(suite).stem) for suite in during.suites)
         console.print(f"\nSuites during training: {names}, about {times:,} times, every {during.every}", soft_wrap=True)
     print_learning_rate(console, recipe, plan)
+    print_remarks(console, plan)
+
+
+def print_remarks(console: Console, plan: Plan) -> None:
+    """Prints what works, but should be known."""
     for remark in plan.remarks:
-        console.print(f"\n[yellow]Note:[/] {remark}", soft_wrap=True)
+        console.print(f"\n[yellow]Note:[/] {escape(remark)}", soft_wrap=True)
 
 
 def _percent(share: Fraction) -> str:

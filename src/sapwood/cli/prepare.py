@@ -12,6 +12,7 @@ from rich.table import Table
 
 from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse, writing
+from sapwood.cli.plan import print_remarks
 from sapwood.cli.topics import trained_classifiers
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
@@ -44,6 +45,7 @@ def prepare(
         if not unscored:
             plan = plan_or_refuse(loaded, run, recipe)
             write_json(run.plan, plan.to_json())
+            print_remarks(console, plan)
 
 
 def prepare_run(recipe: Recipe, run: RunDirectory, *, unscored: bool = False) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from sapwood.corpus.store import TOPICS, SourceStore
+from sapwood.corpus.selection import HOLDOUT
+from sapwood.corpus.store import SELECTION, TOPICS, SourceStore
 from sapwood.files import atomic_directory, map_array, read_json, write_json
 from sapwood.manifest import Manifest, begin, finished, read_manifest
 from sapwood.recipe import Recipe
@@ -52,6 +54,8 @@ class Sizes:
     sources: Mapping[str, int]
     topics: Mapping[str, Mapping[str, int]]
     """Empty for a source whose documents were not divided yet."""
+    held_out: Mapping[str, int] = field(default_factory=dict)
+    """Held-out documents of every prepared source, and of its topics as `SOURCE/TOPIC`."""
 
 
 def domains_of(recipe: Recipe, sizes: Sizes) -> list[Domain]:
@@ -92,8 +96,22 @@ def divide(corpus: SourceStore, tokens: Path, directory: Path) -> Mapping[str, i
             with atomic_directory(directory / f"{len(counts) - 1:03d}") as target:
                 np.save(target / _MEMBERS, chosen)
         write_json(directory / _NAMES, counts)
-        planned.write(directory)
+        replace(planned, counts=dict.fromkeys(counts, 0) | _held_out(corpus)).write(directory)
     return topic_sizes(directory)
+
+
+def held_out_by_topic(directory: Path) -> dict[str, int]:
+    """The held-out documents of every topic that `divide` found; empty where it did not."""
+    manifest = read_manifest(directory)
+    return {} if manifest is None else manifest.counts
+
+
+def _held_out(corpus: SourceStore) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for batch in corpus.read_all({SELECTION: ["split"], TOPICS: ["topic"]}):
+        columns = (batch[f"{SELECTION}.split"].to_pylist(), batch[f"{TOPICS}.topic"].to_pylist())
+        found.update(topic for split, topic in zip(*columns, strict=True) if split == HOLDOUT and topic is not None)
+    return found
 
 
 def topic_sizes(directory: Path) -> dict[str, int]:

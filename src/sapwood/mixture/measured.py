@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+MEASURED_DOCUMENTS = 2
+"""Of fewer there is no standard error, so that no change can be told from noise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -58,6 +61,12 @@ class Measured:
             nats_per_token=record["nats_per_token"],
             **changes,
         )
+
+
+def is_judged(found: Change | Measured | None, errors: float) -> bool:
+    """Whether a controller can tell a change from noise of so many standard errors: of one held-out document alone,
+    which has no standard error, it never could."""
+    return found is not None and (not errors or math.isfinite(found.standard_error))
 
 
 Losses = Mapping[str, Measured]

@@ -9,7 +9,7 @@ from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.files import fingerprint
 from sapwood.manifest import read_manifest
-from sapwood.mixture.domains import Domain, Sizes, topic_members, topic_sizes
+from sapwood.mixture.domains import Domain, Sizes, held_out_by_topic, topic_members, topic_sizes
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.passes import Passes
 from sapwood.mixture.stream import Stream
@@ -20,11 +20,18 @@ from sapwood.tokens.store import TokenStore
 
 
 def read_sizes(recipe: Recipe, run: RunDirectory) -> Sizes:
-    """The tokens to train on in every source that is prepared, and in the topics of those that are divided."""
+    """What is there of every source that is prepared, and of the topics of those that are divided."""
+    divided = split_by_topic(recipe)
     manifests = {source: read_manifest(run.tokens(source)) for source in recipe.sources}
     return Sizes(
         sources={source: manifest.counts["train_tokens"] for source, manifest in manifests.items() if manifest},
-        topics={source: topic_sizes(run.divided(source)) for source in split_by_topic(recipe)},
+        topics={source: topic_sizes(run.divided(source)) for source in divided},
+        held_out={source: manifest.counts["holdout_documents"] for source, manifest in manifests.items() if manifest}
+        | {
+            f"{source}/{topic}": count
+            for source in divided
+            for topic, count in held_out_by_topic(run.divided(source)).items()
+        },
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from sapwood.errors import SapwoodError, closest
 from sapwood.mixture.domains import Domain, Sizes, domains_of
 from sapwood.mixture.limits import allow
+from sapwood.mixture.measured import MEASURED_DOCUMENTS
 from sapwood.mixture.weights import DEFAULT_PASSES, Mixture, Weights, normalised, shares_by_rule, spread, whole
 from sapwood.recipe.check import members, named, split_by_topic
 from sapwood.recipe.mixture import Shares, Weighting
@@ -191,6 +192,7 @@ def make_plan(recipe: Recipe, sizes: Sizes) -> Plan:
         for part in parts
         if part.domain.tokens == 0 and any(part.shares)
     ]
+    remarks += _unjudged(recipe, domains, sizes)
     return Plan(tuple(stages), parts, tuple(refusals), (*remarks, *_passes(parts)))
 
 
@@ -298,6 +300,27 @@ def _unknown(recipe: Recipe, domains: Sequence[Domain]) -> list[str]:
     ]
     if any(isinstance(shares, Weighting) for shares in rules) and any(domain.tokens is None for domain in domains):
         remarks.append("Shares that follow from sizes are planned as all alike where a size is not known.")
+    return remarks
+
+
+def _unjudged(recipe: Recipe, domains: Sequence[Domain], sizes: Sizes) -> list[str]:
+    """Which siblings a controller will never move, since too little of them is held out to measure a change."""
+    moved = {
+        stage.controller.over: stage.controller.noise for stage in recipe.stages if stage.controller.kind != "static"
+    }
+    names = {"topics": [d.name for d in domains if d.name != d.source], "sources": [d.source for d in domains]}
+    remarks = []
+    for over, noise in moved.items():
+        needed = MEASURED_DOCUMENTS if noise else 1
+        known = {name: sizes.held_out[name] for name in names.get(over, ()) if name in sizes.held_out}
+        few = {name: count for name, count in known.items() if count < needed}
+        if few:
+            listed = ", ".join(f"'{name}' ({count})" for name, count in few.items())
+            remarks.append(
+                f"The controller cannot measure a change of {listed}, of which fewer than {needed} held-out "
+                f"document{'s are' if needed > 1 else ' is'} there: they keep their shares. Raise holdout.share to "
+                "have them moved."
+            )
     return remarks
 
 

@@ -25,15 +25,16 @@ _SAME = 1e-12
 def move(family: Family, wished: Mapping[str, float], settings: Controller) -> dict[str, Fraction]:
     """The allowed shares nearest to the wished ones, in the order of the family; they sum to exactly 1.
 
-    `wished` are numbers of 0 or more, of any sum, one for every sibling that has a share. A wish of 0 gives way to all
-    others. Each sibling stays between max(floor, now - step) and min(cap, now + step), exactly; a floor never asks for
-    more than the sibling's initial share, a cap never allows less, and neither asks for a move when the share now lies
-    beyond it. No share that was above 0 falls below one unit; a share of 0 stays 0.
+    `wished` are numbers of 0 or more, of any sum. A wish of 0 gives way to all others; a sibling without a wish keeps
+    its share exactly, and the others share out what they have together. Each sibling stays between max(floor, now -
+    step) and min(cap, now + step), exactly; a floor never asks for more than the sibling's initial share, a cap never
+    allows less, and neither asks for a move when the share now lies beyond it. No share that was above 0 falls below
+    one unit; a share of 0 stays 0.
 
     The shares come back as they are, without rounding, when the wish is proportional to them, when there is one sibling
     alone, and when the bounds leave no other shares of whole units. Raises ValueError for wishes below 0 or not finite.
     """
-    now = {name: share for name, share in family.shares.items() if share > 0}
+    now = {name: share for name, share in family.shares.items() if share > 0 and name in wished}
     wishes = {name: wished[name] for name in now}
     if any(wish < 0 or not math.isfinite(wish) for wish in wishes.values()):
         raise ValueError(f"wished shares must be finite and not below 0: {wishes}")
@@ -41,10 +42,19 @@ def move(family: Family, wished: Mapping[str, float], settings: Controller) -> d
     if len(now) < 2 or max(ratios) <= min(ratios) * (1 + _SAME):
         return dict(family.shares)
     logarithms = {n: math.log(wish) if wish > 0 else math.log(float(now[n])) - _LAST for n, wish in wishes.items()}
-    units = share_out(PRECISION, logarithms, _bounds(family, settings))
+    bounds = {name: edges for name, edges in _bounds(family, settings).items() if name in now}
+    # Shares that stay need not be whole units, so what the others have together need not be either.
+    total = sum(now.values(), Fraction(0)) * PRECISION
+    units = share_out(int(total), logarithms, bounds)
     if units is None:
         return dict(family.shares)
-    return {name: Fraction(units.get(name, 0), PRECISION) for name in family.shares}
+    shares = {name: Fraction(count, PRECISION) for name, count in units.items()}
+    if remainder := (total - int(total)) / PRECISION:
+        roomy = [name for name in shares if units[name] < bounds[name][1]]
+        if not roomy:
+            return dict(family.shares)
+        shares[max(roomy, key=lambda name: (shares[name], name))] += remainder
+    return {name: shares.get(name, share) for name, share in family.shares.items()}
 
 
 def reached(family: Family, shares: Mapping[str, Fraction], settings: Controller) -> dict[str, str]:

@@ -28,7 +28,7 @@ from sapwood.mixture.controllers.bounds import move, reached
 from sapwood.mixture.controllers.smoothing import smooth
 from sapwood.mixture.controllers.static import keep
 from sapwood.mixture.controllers.wording import by_more_than, cause, explain
-from sapwood.mixture.measured import Change
+from sapwood.mixture.measured import Change, is_judged
 from sapwood.recipe.mixture import Controller
 
 STRENGTH = 1.0
@@ -43,7 +43,7 @@ class ExcessLoss:
         self._settings = settings
 
     def decide(self, family: Family, state: Mapping[str, Any]) -> Decision:
-        """The next shares. Siblings without a measurement, or without a target, count as being at their target.
+        """The next shares. Siblings without a measurement, or without a target, keep theirs.
 
         `state` holds the smoothed excesses by sibling in bits per byte, under `excess`.
         """
@@ -61,20 +61,20 @@ class ExcessLoss:
         strength = STRENGTH if self._settings.strength is None else self._settings.strength
         largest = max(signal.values())
         wished = {
-            name: float(share) * math.exp(strength * (signal.get(name, 0.0) - largest))
-            for name, share in family.shares.items()
+            name: float(family.shares[name]) * math.exp(strength * (excess - largest))
+            for name, excess in signal.items()
         }
         shares = move(family, wished, self._settings)
         causes = {
-            name: cause(shares[name] - share, signal.get(name, 0.0), self._fact(name, differences), excesses.get(name))
-            for name, share in family.shares.items()
+            name: cause(shares[name] - family.shares[name], signal[name], self._fact(name, differences), excess)
+            for name, excess in excesses.items()
         }
         reasons = explain(family.shares, shares, causes, reached(family, shares, self._settings))
         return Decision(shares=shares, reasons=reasons, state=remember)
 
     def _differences(self, family: Family) -> dict[str, Change]:
-        """Loss minus target of every sibling that has a share and both."""
-        found = {}
+        """Loss minus target of every sibling that has a share and both, and a standard error where noise counts."""
+        found: dict[str, Change] = {}
         for name, measured in family.measured.items():
             if not family.shares.get(name):
                 continue
@@ -83,11 +83,9 @@ class ExcessLoss:
                 found[name] = Change(difference, measured.standard_error)
             elif measured.since_base is not None:
                 found[name] = measured.since_base
-        return found
+        return {name: change for name, change in found.items() if is_judged(change, self._settings.noise)}
 
     def _fact(self, name: str, differences: Mapping[str, Change]) -> str:
-        if name not in differences:
-            return "it has no loss and target to compare"
         target = self._settings.targets.get(name)
         goal = "the backbone's" if target is None else f"its target of {target:g}"
         difference = differences[name]

@@ -29,6 +29,7 @@ from sapwood.mixture.controllers.bounds import move, reached
 from sapwood.mixture.controllers.smoothing import smooth
 from sapwood.mixture.controllers.static import keep
 from sapwood.mixture.controllers.wording import by_more_than, cause, explain, listed
+from sapwood.mixture.measured import is_judged
 from sapwood.recipe.mixture import Controller
 from sapwood.recipe.units import format_tokens
 
@@ -48,11 +49,12 @@ class Learnability:
         self._settings = settings
 
     def decide(self, family: Family, state: Mapping[str, Any]) -> Decision:
-        """The next shares; those of now until a curve can be fitted to every sibling.
+        """The next shares; those of now until a curve can be fitted to every sibling that is measured.
 
-        A sibling has slope 0 when its loss did not fall by more than the noise since the last measurement, or when none
-        of it was trained on since then. `state` holds the measurements (n, bits per byte) by sibling, oldest first,
-        under `history`, and the smoothed wish by sibling under `wish`.
+        Siblings of which nothing is held out, or one document alone, keep theirs. A sibling has slope 0 when its loss
+        did not fall by more than the noise since the last measurement, or when none of it was trained on since then.
+        `state` holds the measurements (n, bits per byte) by sibling, oldest first, under `history`, and the smoothed
+        wish by sibling under `wish`.
         """
         prior = self._settings.prior or family.budget
         history = {name: [list(point) for point in points] for name, points in state.get("history", {}).items()}
@@ -61,11 +63,11 @@ class Learnability:
         for name, share in family.shares.items():
             if not share:
                 continue
-            if name not in family.measured:
-                missing.append(f"{name} was not measured")
+            measured = family.measured.get(name)
+            if measured is None or not is_judged(measured, self._settings.noise):
                 continue
             points = history.setdefault(name, [])
-            n, measured = prior + family.tokens.get(name, 0), family.measured[name]
+            n = prior + family.tokens.get(name, 0)
             resting = bool(points) and points[-1][0] == n
             points[:] = [*(points[:-1] if resting else points), [n, measured.bits_per_byte]][-MOST_MEASUREMENTS:]
             falls = measured.since_last is None or (
@@ -78,6 +80,8 @@ class Learnability:
             else:
                 curves[name] = fit(points) if falls else None
         remember = {"history": history, "wish": dict(state.get("wish", {}))}
+        if not curves and not missing:
+            return keep(family, "Nothing moves: nothing is measured.", remember)
         if missing:
             needed = f"a curve needs {LEAST_MEASUREMENTS} measurements of each"
             return keep(family, f"Nothing moves yet: {needed}, and {listed(sorted(missing))}.", remember)

@@ -22,7 +22,7 @@ from sapwood.mixture.controllers.bounds import move, reached
 from sapwood.mixture.controllers.smoothing import smooth
 from sapwood.mixture.controllers.static import keep
 from sapwood.mixture.controllers.wording import by_more_than, cause, explain, from_to
-from sapwood.mixture.measured import Measured
+from sapwood.mixture.measured import Measured, is_judged
 from sapwood.recipe.mixture import Controller
 
 STRENGTH = 0.1
@@ -39,7 +39,8 @@ class PerplexityChange:
         self._settings = settings
 
     def decide(self, family: Family, state: Mapping[str, Any]) -> Decision:
-        """The next shares. Siblings that were not measured twice move only to make room, or with the room made.
+        """The next shares. Siblings that were not measured twice keep theirs: else what others give would flow to them
+        round after round, and nothing could ever show that it is too much.
 
         `state` holds the smoothed normalised changes by sibling, under `change`.
         """
@@ -54,13 +55,14 @@ class PerplexityChange:
             return keep(family, self._nothing(family), remember)
         strength = STRENGTH if self._settings.strength is None else self._settings.strength
         wished = {
-            name: float(share) * max(1 + strength * signal.get(name, 0.0), LEAST_FACTOR)
+            name: float(share) * max(1 + strength * signal[name], LEAST_FACTOR)
             for name, share in family.shares.items()
+            if name in changes
         }
         shares = move(family, wished, self._settings)
         causes = {
-            name: cause(shares[name] - share, signal.get(name, 0.0), self._fact(name, family), changes.get(name))
-            for name, share in family.shares.items()
+            name: cause(shares[name] - family.shares[name], signal[name], self._fact(name, family), change)
+            for name, change in changes.items()
         }
         reasons = explain(family.shares, shares, causes, reached(family, shares, self._settings))
         return Decision(shares=shares, reasons=reasons, state=remember)
@@ -71,10 +73,8 @@ class PerplexityChange:
         return f"Nothing moves: no perplexity changed{by_more_than(self._settings.noise)}."
 
     def _fact(self, name: str, family: Family) -> str:
-        measured = family.measured.get(name)
-        if measured is None or measured.since_last is None:
-            return "it was not measured twice"
-        if not measured.since_last.beyond(self._settings.noise):
+        measured = family.measured[name]
+        if measured.since_last is None or not measured.since_last.beyond(self._settings.noise):
             return f"its perplexity did not change{by_more_than(self._settings.noise)}"
         before, after = perplexity_before(measured), measured.perplexity
         return f"its perplexity {'rose' if after > before else 'fell'} {from_to(before, after)}"
@@ -83,13 +83,15 @@ class PerplexityChange:
 def normalised_changes(family: Family, settings: Controller) -> dict[str, float]:
     """delta_i of every sibling that has a share and was measured twice, without a unit; rising perplexity is above 0.
 
+    A sibling with one held-out document, whose changes have no standard error, is judged only where `noise` is 0.
+
     `largest`: the changes in perplexity divided by the largest of their magnitudes, so that they lie in [-1, 1].
     `relative`: each divided by the sibling's own perplexity before. Changes within the noise are 0.
     """
     measured = {
         name: family.measured[name]
         for name, share in family.shares.items()
-        if share > 0 and name in family.measured and family.measured[name].since_last is not None
+        if share > 0 and name in family.measured and is_judged(family.measured[name].since_last, settings.noise)
     }
     changes = {name: _counted(each, settings) for name, each in measured.items()}
     if settings.normalise == "relative":

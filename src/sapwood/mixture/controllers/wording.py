@@ -7,6 +7,7 @@ from fractions import Fraction
 
 SHOWN = 4
 """The largest movers are named one by one; of the others there is a summary."""
+UNJUDGED = "too little is held out to measure a change."
 NO_ROOM = "Nothing moves: what is wished is less than 0.01 points, or beyond a floor, a cap or a step."
 
 
@@ -15,13 +16,20 @@ def explain(
 ) -> tuple[str, ...]:
     """One sentence for each of the largest movers, and a summary of the others.
 
-    `causes` are half sentences by sibling; `limits` say of siblings which bound they have reached.
+    `causes` are half sentences by sibling that was judged; the others keep their shares, and a last sentence names
+    them. `limits` say of siblings which bound they have reached.
     """
     moves = {name: after[name] - share for name, share in before.items() if after[name] != share}
     if sum(share > 0 for share in before.values()) < 2:
         return ("Nothing moves: there is nothing to share out between.",)
+    unjudged = sorted(name for name, share in before.items() if share > 0 and name not in causes)
+    kept = (
+        (f"{listed(unjudged)} {'keep their' if len(unjudged) > 1 else 'keeps its'} share: {UNJUDGED}",)
+        if unjudged
+        else ()
+    )
     if not moves:
-        return (NO_ROOM,)
+        return (NO_ROOM, *kept)
     movers = sorted(moves, key=lambda name: (-abs(moves[name]), moves[name] < 0, name))
     sentences = []
     for name in movers[:SHOWN]:
@@ -30,7 +38,7 @@ def explain(
     if rest := movers[SHOWN:]:
         largest = float(abs(moves[rest[0]]) * 100)
         sentences.append(f"{len(rest)} more move{'s' if len(rest) == 1 else ''} by at most {largest:.2f} points.")
-    return tuple(sentences)
+    return (*sentences, *kept)
 
 
 def cause(direction: Fraction, signal: float, fact: str, now: float | None = None) -> str:
