@@ -28,6 +28,7 @@ from sapwood.corpus.inputs import (
 from sapwood.corpus.normalise import NormaliseText
 from sapwood.corpus.quarantine import QUARANTINE, Reason, read_quarantine
 from sapwood.corpus.read import ReadDocuments
+from sapwood.corpus.script import CONVERSION
 from sapwood.corpus.store import DOCUMENTS, SHARDS, SourceStore, read_account, shard_names
 from sapwood.corpus.write import QUARANTINE_PARTS, WriteDocuments, reached
 from sapwood.errors import SapwoodError
@@ -130,6 +131,7 @@ def _plan(
             "url": source.url,
             "language": source.language,
             "normalise": normalise.model_dump(),
+            **({"conversion": CONVERSION} if (normalise.script or "").startswith("traditional") else {}),
             "shard_bytes": SHARD_BYTES,
             "format": FORMAT,
             **({"extraction": EXTRACTION} if any(format_of(file.name) in WEB for file in files) else {}),

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator
 
 from datatrove.data import Document
 
 from sapwood.corpus.block import Block
 from sapwood.corpus.quarantine import Reason, is_set_aside, set_aside
-from sapwood.recipe.data import Normalise
-
-Script = str | None
-"""`simplified`, `traditional`, or None for the script that the text has."""
-
-_CONFIGURATIONS = {"simplified": "t2s", "traditional": "s2t"}
+from sapwood.corpus.script import convert
+from sapwood.recipe.data import Normalise, Script
 
 # Carriage returns are left for `_LINE_ENDS`, which must see what stood beside them.
 _LINES = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
@@ -27,7 +22,7 @@ _TO_REPLACE = re.compile(f"[{re.escape(_CONTROLS + _INVISIBLE + _LINES)}]")
 _LINE_ENDS = re.compile("\r\n?")
 
 
-def normalise(text: str, *, mojibake: bool = False, script: Script = None) -> str:
+def normalise(text: str, *, mojibake: bool = False, script: Script | None = None) -> str:
     r"""The same text in Unicode NFC, with `\n` between lines and without control and invisible characters.
 
     Tabs stay, and so do joiners and directional marks, which some scripts need, and spaces at the ends of lines, which
@@ -43,8 +38,8 @@ def normalise(text: str, *, mojibake: bool = False, script: Script = None) -> st
         text = _LINE_ENDS.sub("\n", text)
     if mojibake and not text.isascii():
         text = _repaired(text)
-    if script is not None and not text.isascii():
-        text = _converter(_CONFIGURATIONS[script])(text)
+    if script is not None:
+        text = convert(text, script)
     return unicodedata.normalize("NFC", text)
 
 
@@ -73,11 +68,3 @@ def _repaired(text: str) -> str:
     lines = [line if line.isascii() else ftfy.fix_encoding(line) for line in text.split("\n")]
     # A repaired line may hold what was removed before, now spelled rightly.
     return _LINE_ENDS.sub("\n", "\n".join(lines).translate(_REPLACED))
-
-
-@cache
-def _converter(configuration: str) -> Callable[[str], str]:
-    from opencc import OpenCC
-
-    convert: Callable[[str], str] = OpenCC(configuration).convert
-    return convert

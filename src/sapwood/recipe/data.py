@@ -16,6 +16,10 @@ RuleSet = Literal["gopher-quality", "gopher-repetition", "c4", "fineweb"]
 """A set of rules by which the quality of a text is judged."""
 
 
+Script = Literal["simplified", "traditional", "traditional-tw", "traditional-twp", "traditional-hk"]
+"""A script of Chinese, and the standard of its variants."""
+
+
 class Assembly(Strict):
     """How the parts of an item become the plain text of a document. No chat template is used."""
 
@@ -97,8 +101,9 @@ class Normalise(Strict):
 
     mojibake: bool = False
     """Whether text that was decoded wrongly somewhere on its way is repaired (ftfy)."""
-    script: Literal["simplified", "traditional"] | None = None
-    """The script to convert Chinese sources into (OpenCC); a source is Chinese when its `language` is `zh`."""
+    script: Script | None = None
+    """The script to convert Chinese sources into (OpenCC), a source whose `language` is Chinese: `traditional` by the
+    standard of OpenCC, `-tw` of Taiwan, `-twp` with its words, `-hk` of Hong Kong. Text in that script stays."""
 
 
 class Language(Strict):

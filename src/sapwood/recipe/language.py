@@ -34,9 +34,9 @@ _NAMES = dict(
     for pair in "arabic=ar bahasa=id bengali=bn burmese=my cantonese=yue chinese=zh czech=cs danish=da dutch=nl "
     "english=en farsi=fa filipino=fil finnish=fi french=fr german=de greek=el hebrew=he hindi=hi hungarian=hu "
     "indonesian=id italian=it japanese=ja javanese=jv khmer=km korean=ko malay=ms mandarin=zh marathi=mr nepali=ne "
-    "norwegian=no persian=fa polish=pl portuguese=pt punjabi=pa romanian=ro russian=ru serbian=sr spanish=es swahili=sw swedish=sv "
-    "tagalog=tl tamil=ta telugu=te thai=th tibetan=bo turkish=tr ukrainian=uk urdu=ur vietnamese=vi cn=zh jp=ja kr=ko "
-    "cz=cs dk=da gr=el vn=vi ua=uk".split()
+    "norwegian=no persian=fa polish=pl portuguese=pt punjabi=pa romanian=ro russian=ru serbian=sr spanish=es "
+    "swahili=sw swedish=sv tagalog=tl tamil=ta telugu=te thai=th tibetan=bo turkish=tr ukrainian=uk urdu=ur "
+    "vietnamese=vi cn=zh jp=ja kr=ko cz=cs dk=da gr=el vn=vi ua=uk".split()
 )
 """What is often written for a code, for a hint alone."""
 
@@ -128,7 +128,7 @@ def problem_of(language: str) -> str | None:
         near = difflib.get_close_matches(head, [*_NAMES, *_LANGUAGES], n=1, cutoff=0.75)
         hint = f"Did you mean '{_NAMES.get(near[0], near[0])}'? " if near else ""
     return (
-        f"documents cannot be checked for the language '{language}', none of the {len(IDENTIFIED)} that can be identified. "
+        f"documents cannot be checked for '{language}', none of the {len(IDENTIFIED)} that can be identified. "
         f"{hint}Leave 'language' out, and the documents of this source are not checked."
     )
 
