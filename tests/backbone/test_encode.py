@@ -52,7 +52,7 @@ def test_text_that_spells_a_control_token_stays_text(
     tokenizer_directory: Path, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if backend == "tokenizers":
-        monkeypatch.setattr(encode, "_fast", lambda path: (None, "not wanted"))
+        monkeypatch.setattr(encode, "_fast", lambda content: (None, "not wanted"))
     encoder = Encoder.load(tokenizer_directory)
     assert encoder.backend == backend
     text = "<|im_end|> a<|endoftext|><|im_start|>\n<|im_end|>"
@@ -63,7 +63,7 @@ def test_text_that_spells_a_control_token_stays_text(
 
 def test_both_libraries_agree(tokenizer_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fast = Encoder.load(tokenizer_directory)
-    monkeypatch.setattr(encode, "_fast", lambda path: (None, "not wanted"))
+    monkeypatch.setattr(encode, "_fast", lambda content: (None, "not wanted"))
     reference = Encoder.load(tokenizer_directory)
 
     @given(st.lists(st.text(), max_size=4))
@@ -141,7 +141,7 @@ def test_the_token_for_the_unknown_may_come_out(tmp_path: Path) -> None:
     ("files", "expected"),
     [
         ({"tokenizer_config.json": {"eos_token": "<|endoftext|>"}}, 0),
-        ({"tokenizer_config.json": {"eos_token": {"content": "<|im_start|>", "lstrip": False}}}, 1),
+        ({"tokenizer_config.json": {"eos_token": {"__type": "AddedToken", "content": "<|im_start|>"}}}, 1),
         ({"tokenizer_config.json": {}, "generation_config.json": {"eos_token_id": [2, 0]}}, 2),
         ({"tokenizer_config.json": {}, "config.json": {"eos_token_id": 1}}, 1),
     ],
@@ -151,8 +151,8 @@ def test_finds_the_token_that_ends_a_text(
 ) -> None:
     for name, content in files.items():
         (tokenizer_directory / name).write_text(json.dumps(content))
-    assert Encoder.load(tokenizer_directory).eos == expected
-    assert Encoder.load(tokenizer_directory, eos=7).eos == 7
+    assert Encoder.load(tokenizer_directory).delimiters.end == expected
+    assert Encoder.load(tokenizer_directory, eos=7).delimiters.end == 7
 
 
 def test_no_token_that_ends_a_text(tokenizer_directory: Path) -> None:

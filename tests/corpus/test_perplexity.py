@@ -38,7 +38,7 @@ def measured(make_store: MakeStore, tiny_backbone: Path) -> MakeStore:
 
     def make(texts: Sequence[str], **options: Any) -> SourceStore:
         store = make_store(texts, **options)
-        annotate(store, signals_step(store, tiny_backbone), Engine(workers=1))
+        annotate(store, signals_step(store, Encoder.load(tiny_backbone)), Engine(workers=1))
         return store
 
     return make
@@ -83,13 +83,17 @@ def say(store: SourceStore, step: str, reasons: list[str | None], **values: list
     Manifest(step=step, inputs={"said": [reasons, values]}, settings={}).write(store.step(step))
 
 
+def scorer(model: Path, tokens: int | None) -> Scorer:
+    return Scorer(model, Encoder.load(model), tokens)
+
+
 def test_scores_are_those_of_the_model(measured: MakeStore, tiny_backbone: Path, exact: None) -> None:
     import torch
 
     from sapwood.backbone.load import load_model, load_tokenizer
 
     store = measured(TEXTS)
-    manifest = score_source(store, Scorer(tiny_backbone, None), ())
+    manifest = score_source(store, scorer(tiny_backbone, None), ())
     model, tokenizer = load_model(tiny_backbone), load_tokenizer(tiny_backbone)
     for text, row in zip(TEXTS, rows(store), strict=True):
         ids = torch.tensor([[tokenizer.eos_token_id, *tokenizer(text, add_special_tokens=False)["input_ids"]]])
@@ -101,7 +105,7 @@ def test_scores_are_those_of_the_model(measured: MakeStore, tiny_backbone: Path,
     assert rows(store)[-1]["scored_tokens"] == 1
     assert manifest.counts["documents"] == len(TEXTS)
     assert manifest.counts["dropped"] == 0
-    assert score_source(store, Scorer(tiny_backbone, None), ()) == manifest
+    assert score_source(store, scorer(tiny_backbone, None), ()) == manifest
 
 
 def test_documents_are_scored_as_held_out_ones_are(measured: MakeStore, tiny_backbone: Path, exact: None) -> None:
@@ -116,13 +120,12 @@ def test_documents_are_scored_as_held_out_ones_are(measured: MakeStore, tiny_bac
         load_model(tiny_backbone),
         encoder,
         {"web": held_out},
-        prefix=encoder.eos,
         window=256,
         autocast=None,
         title="",
     )["web"].documents
     store = measured(texts)
-    score_source(store, Scorer(tiny_backbone, None), ())
+    score_source(store, scorer(tiny_backbone, None), ())
     for row, document in zip(rows(store), expected, strict=True):
         assert row["scored_tokens"] == document.tokens
         assert row["scored_bytes"] == document.bytes
@@ -136,7 +139,7 @@ def test_only_the_beginning_is_scored_and_its_bytes_are_exact(
 ) -> None:
     texts = [*TEXTS, "🦉🌋" * 5]  # characters of several tokens each
     store = measured(texts)
-    score_source(store, Scorer(tiny_backbone, limit), ())
+    score_source(store, scorer(tiny_backbone, limit), ())
     encoder = Encoder.load(tiny_backbone)
     for text, row in zip(texts, rows(store), strict=True):
         ids = encoder.encode_batch([text])[0].tolist()
@@ -151,7 +154,7 @@ def test_only_the_beginning_is_scored_and_its_bytes_are_exact(
 def test_the_beginning_of_a_long_document_is_that_of_the_whole(measured: MakeStore, tiny_backbone: Path) -> None:
     text = "".join(TEXTS[:12])
     store = measured([text * 50, text])
-    score_source(store, Scorer(tiny_backbone, 16), ())
+    score_source(store, scorer(tiny_backbone, 16), ())
     long, short = rows(store)
     assert long["nll"] == pytest.approx(short.pop("nll"), rel=1e-6)
     assert long["scored_tokens"] == short["scored_tokens"] == 16
@@ -168,16 +171,16 @@ def test_ranks_share_the_work(
 ) -> None:
     monkeypatch.setattr(module, "CHUNK_TOKENS", 100)
     one, many = measured(TEXTS), measured(TEXTS, name="many")
-    score_source(one, Scorer(tiny_backbone, None), ())
+    score_source(one, scorer(tiny_backbone, None), ())
     scored.clear()
     for rank in reversed(range(ranks)):
-        score_part(many, Scorer(tiny_backbone, None), (), rank, ranks)
+        score_part(many, scorer(tiny_backbone, None), (), rank, ranks)
     assert sorted(scored) == sorted(TEXTS)
     (notes,) = many.step("perplexity").glob("scores-*")
     assert sorted(path.name for path in notes.iterdir()) == [
         f"{rank:05d}-of-{ranks:05d}.jsonl" for rank in range(ranks)
     ]
-    score_source(many, Scorer(tiny_backbone, None), ())
+    score_source(many, scorer(tiny_backbone, None), ())
     assert len(scored) == len(TEXTS)
     assert rows(many) == rows(one)
 
@@ -190,20 +193,20 @@ def test_however_the_turns_fall_all_is_scored_once(
     monkeypatch.setattr(module, "TURNS", turns)
     store = measured(TEXTS)
     for rank in range(2):
-        score_part(store, Scorer(tiny_backbone, 5), (), rank, 2)
+        score_part(store, scorer(tiny_backbone, 5), (), rank, 2)
     assert sorted(scored) == sorted(TEXTS)
 
 
 def test_nothing_is_scored_twice(measured: MakeStore, tiny_backbone: Path, scored: list[str]) -> None:
     store = measured(TEXTS)
     say(store, "language", ["foreign" if number % 3 == 0 else None for number in range(len(TEXTS))])
-    score_source(store, Scorer(tiny_backbone, 50), ("language",))
+    score_source(store, scorer(tiny_backbone, 50), ("language",))
     assert scored == [text for number, text in enumerate(TEXTS) if number % 3]
     assert [row["nll"] is None for row in rows(store)] == [number % 3 == 0 for number in range(len(TEXTS))]
     before = rows(store)
     scored.clear()
     say(store, "language", ["foreign" if number % 5 == 0 else None for number in range(len(TEXTS))])
-    score_source(store, Scorer(tiny_backbone, 50), ("language",))
+    score_source(store, scorer(tiny_backbone, 50), ("language",))
     assert scored == [text for number, text in enumerate(TEXTS) if number % 3 == 0 and number % 5]
     assert [row["nll"] is None for row in rows(store)] == [number % 5 == 0 for number in range(len(TEXTS))]
     for number, (old, new) in enumerate(zip(before, rows(store), strict=True)):
@@ -215,23 +218,23 @@ def test_when_all_is_known_no_model_is_loaded(
 ) -> None:
     store = measured(TEXTS)
     say(store, "language", [None] * len(TEXTS))
-    score_source(store, Scorer(tiny_backbone, 50), ())
+    score_source(store, scorer(tiny_backbone, 50), ())
     monkeypatch.setattr(documents, "DocumentModel", None)
-    score_source(store, Scorer(tiny_backbone, 50), ("language",))
+    score_source(store, scorer(tiny_backbone, 50), ("language",))
     with pytest.raises(AttributeError):
-        score_source(store, Scorer(tiny_backbone, 51), ("language",))
+        score_source(store, scorer(tiny_backbone, 51), ("language",))
 
 
 def test_what_is_cut_out_is_not_scored(measured: MakeStore, tiny_backbone: Path, scored: list[str]) -> None:
     store = measured(["keep this\nleak\nand this", "all of it"])
     cuts: list[list[dict[str, int]]] = [[{"start": 10, "end": 15}], []]
     say(store, "contamination", [None, None], cuts=cuts)
-    score_source(store, Scorer(tiny_backbone, None), ("contamination",))
+    score_source(store, scorer(tiny_backbone, None), ("contamination",))
     assert scored == ["keep this\nand this", "all of it"]
     assert [row["scored_bytes"] for row in rows(store)] == [len(text) for text in scored]
     # Another cut leaves another text, which has no score yet.
     say(store, "contamination", [None, None], cuts=[[{"start": 0, "end": 15}], []])
-    score_source(store, Scorer(tiny_backbone, None), ("contamination",))
+    score_source(store, scorer(tiny_backbone, None), ("contamination",))
     assert scored[2:] == ["and this"]
     assert rows(store)[0]["scored_bytes"] == len("and this")
 
@@ -240,7 +243,7 @@ def test_what_is_cut_out_is_not_scored(measured: MakeStore, tiny_backbone: Path,
 def test_sources_of_next_to_nothing(measured: MakeStore, tiny_backbone: Path, texts: list[str]) -> None:
     store = measured(texts)
     say(store, "language", ["foreign" if text else None for text in texts])
-    manifest = score_source(store, Scorer(tiny_backbone, 9), ("language",))
+    manifest = score_source(store, scorer(tiny_backbone, 9), ("language",))
     assert manifest.counts["documents"] == texts.count("")
     assert [row["nll"] for row in rows(store)] == [None] * len(texts)
 
@@ -248,10 +251,10 @@ def test_sources_of_next_to_nothing(measured: MakeStore, tiny_backbone: Path, te
 def test_the_steps_before_must_be_done(make_store: MakeStore, tiny_backbone: Path) -> None:
     store = make_store(TEXTS)
     with pytest.raises(SapwoodError, match="signals is not complete"):
-        score_part(store, Scorer(tiny_backbone, 9), ())
-    annotate(store, signals_step(store, tiny_backbone), Engine(workers=1))
+        score_part(store, scorer(tiny_backbone, 9), ())
+    annotate(store, signals_step(store, Encoder.load(tiny_backbone)), Engine(workers=1))
     with pytest.raises(SapwoodError, match="duplicates is not complete"):
-        score_part(store, Scorer(tiny_backbone, 9), ("duplicates",))
+        score_part(store, scorer(tiny_backbone, 9), ("duplicates",))
 
 
 SLOWLY = """
@@ -264,7 +267,9 @@ documents.BATCH_TOKENS = {"cpu": 120}
 perplexity.WRITE_SECONDS = 0
 write = perplexity.write_scores
 perplexity.write_scores = lambda path, scores: (write(path, scores), time.sleep(0.5))
-perplexity.score_source(SourceStore(Path(sys.argv[1])), perplexity.Scorer(Path(sys.argv[2]), 50), ())
+model = Path(sys.argv[2])
+scorer = perplexity.Scorer(model, perplexity.Encoder.load(model), 50)
+perplexity.score_source(SourceStore(Path(sys.argv[1])), scorer, ())
 """
 
 
@@ -273,7 +278,7 @@ def test_a_kill_costs_some_seconds(
 ) -> None:
     monkeypatch.setattr(documents, "BATCH_TOKENS", {"cpu": 120})
     whole, store = measured(TEXTS), measured(TEXTS, name="killed")
-    score_source(whole, Scorer(tiny_backbone, 50), ())
+    score_source(whole, scorer(tiny_backbone, 50), ())
     scored.clear()
     child = subprocess.Popen([sys.executable, "-c", SLOWLY, str(store.directory), str(tiny_backbone)])
     while child.poll() is None and _lines(store) < 3:
@@ -283,7 +288,7 @@ def test_a_kill_costs_some_seconds(
     (notes,) = store.step("perplexity").glob("scores-*")
     known = len(Scores.read(notes))
     assert 0 < known < len(TEXTS)
-    score_source(store, Scorer(tiny_backbone, 50), ())
+    score_source(store, scorer(tiny_backbone, 50), ())
     assert len(scored) == len(TEXTS) - known
     assert rows(store) == rows(whole)
 

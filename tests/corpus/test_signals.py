@@ -33,7 +33,7 @@ def column(store: SourceStore, name: str) -> list[Any]:
 
 def test_what_is_said_of_every_document(make_store: MakeStore, tiny_backbone: Path) -> None:
     store = make_store(TEXTS)
-    annotate(store, signals_step(store, tiny_backbone), LOCAL)
+    annotate(store, signals_step(store, Encoder.load(tiny_backbone)), LOCAL)
     assert column(store, "characters") == [len(text) for text in TEXTS]
     assert column(store, "bytes") == [len(text.encode()) for text in TEXTS]
     expected = [len(Encoder.load(tiny_backbone).encode_batch([text])[0]) for text in TEXTS]
@@ -44,7 +44,7 @@ def test_what_is_said_of_every_document(make_store: MakeStore, tiny_backbone: Pa
 
 def test_rarity_by_its_definition(make_store: MakeStore, tiny_backbone: Path) -> None:
     store, encoder = make_store(TEXTS), Encoder.load(tiny_backbone)
-    annotate(store, signals_step(store, tiny_backbone), LOCAL)
+    annotate(store, signals_step(store, Encoder.load(tiny_backbone)), LOCAL)
     tokens = [encoder.encode_batch([text])[0].tolist() for text in TEXTS]
     counts = Counter(token for text in tokens for token in text)
     total = sum(counts.values()) + encoder.vocabulary_size
@@ -70,9 +70,9 @@ def test_the_sample_is_spread_over_the_source(
 
 def test_batches_change_nothing(make_store: MakeStore, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = make_store(TEXTS), make_store(TEXTS, name="other", shard_documents=3)
-    annotate(one, signals_step(one, tiny_backbone), LOCAL)
+    annotate(one, signals_step(one, Encoder.load(tiny_backbone)), LOCAL)
     monkeypatch.setattr(module, "_BATCH_CHARACTERS", 100)
-    annotate(two, signals_step(two, tiny_backbone), LOCAL)
+    annotate(two, signals_step(two, Encoder.load(tiny_backbone)), LOCAL)
     for name in Signals.columns:
         assert column(one, name) == column(two, name)
 
@@ -81,10 +81,10 @@ def test_rarities_are_gathered_once(
     make_store: MakeStore, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = make_store(TEXTS)
-    step = signals_step(store, tiny_backbone)
+    step = signals_step(store, Encoder.load(tiny_backbone))
     manifest = annotate(store, step, LOCAL)
     monkeypatch.setattr(module, "token_rarities", None)
-    assert annotate(store, signals_step(store, tiny_backbone), LOCAL) == manifest
+    assert annotate(store, signals_step(store, Encoder.load(tiny_backbone)), LOCAL) == manifest
     monkeypatch.undo()
     other = write_rarities(store, Encoder.load(tiny_backbone), {"level": 9})
     assert list(store.step("signals").glob("rarities-*")) == [other]
@@ -100,5 +100,5 @@ def test_compression_tells_repetition_from_noise() -> None:
 @pytest.mark.parametrize("texts", [[], [" "]])
 def test_sources_of_next_to_nothing(make_store: MakeStore, tiny_backbone: Path, texts: list[str]) -> None:
     store = make_store(texts)
-    assert annotate(store, signals_step(store, tiny_backbone), LOCAL).counts["documents"] == len(texts)
+    assert annotate(store, signals_step(store, Encoder.load(tiny_backbone)), LOCAL).counts["documents"] == len(texts)
     assert column(store, "tokens") == [1] * len(texts)

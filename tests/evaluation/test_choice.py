@@ -14,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, processors
 
+from sapwood.backbone.tokenizer import Delimiters
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.choice import judge_choice, preferred
 from sapwood.evaluation.continuations import score_continuations
 from sapwood.evaluation.evaluator import TorchEvaluator
+from sapwood.evaluation.generate import generate_texts
 from sapwood.evaluation.model import EvaluatedModel
 from sapwood.evaluation.question import Pair, put_questions
 from sapwood.evaluation.task_item import load_task_items
@@ -59,8 +61,10 @@ def test_continuations_are_scored_by_definition(model: EvaluatedModel) -> None:
 
 def test_a_text_without_context_is_predicted_from_the_token_that_begins_or_ends_texts(model: EvaluatedModel) -> None:
     [scored] = score_continuations(model, [Pair("", " the wood")], "test")
-    assert scored.loglikelihood == pytest.approx(by_definition(model, [model.prefix], "", " the wood"), rel=1e-5)
-    assert model.beginning == ()
+    assert scored.loglikelihood == pytest.approx(
+        by_definition(model, list(model.encoder.delimiters.prefix), "", " the wood"), rel=1e-5
+    )
+    assert model.encoder.delimiters.begin == ()
 
 
 def test_spaces_at_the_end_of_a_context_belong_to_the_text(model: EvaluatedModel) -> None:
@@ -80,10 +84,23 @@ def test_a_token_that_begins_every_text_stands_in_front(tiny_backbone: Path, tmp
     settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({**settings, "bos_token": "<|im_start|>"}))
     model = EvaluatedModel.open(tmp_path, "fp32")
-    assert (model.beginning, model.prefix) == ((begin[1],), begin[1])
+    assert model.encoder.delimiters == Delimiters((begin[1],), 0, (begin[1],))
     pair = Pair("the tree adds a ring of", " living wood")
     [scored] = score_continuations(model, [pair], "test")
     assert scored.loglikelihood == pytest.approx(by_definition(model, [begin[1]], *pair), rel=1e-5)
+
+    # Too long a context loses its own beginning, and not that of every text.
+    rows: list[list[int]] = []
+    model.model.register_forward_pre_hook(
+        lambda module, args, given: rows.extend(given["input_ids"].tolist()), with_kwargs=True
+    )
+    [scored] = score_continuations(model, [Pair("wood " * 300 + pair.context, pair.continuation)], "test")
+    assert scored.cut
+    assert [(row[0], len(row)) for row in rows] == [(begin[1], 256)]
+    rows.clear()
+    [written] = generate_texts(model, ["wood " * 300], stop=(), max_tokens=2, title="test")
+    assert written.cut
+    assert (rows[0][0], len(rows[0])) == (begin[1], 254)
 
 
 def test_text_that_spells_a_control_token_stays_text(model: EvaluatedModel) -> None:

@@ -29,7 +29,7 @@ def model(tiny_backbone: Path) -> EvaluatedModel:
 
 def by_definition(model: EvaluatedModel, prompt: str, count: int) -> list[int]:
     """The likeliest tokens, one after the other, without cache or padding."""
-    ids = [*model.beginning, *model.encoder.encode_batch([prompt])[0].tolist()]
+    ids = [*model.encoder.delimiters.begin, *model.encoder.encode_batch([prompt])[0].tolist()]
     start = len(ids)
     while len(ids) < start + count:
         with torch.no_grad():

@@ -152,28 +152,35 @@ def test_a_first_token_without_context_is_refused(model):
         score(model, _sequences(5), context=[0])
 
 
-@given(st.lists(st.integers(0, 90), max_size=200), st.integers(1, 50))
-def test_rolling_windows_predict_every_token_once(document, length):
-    prefix = 99
-    windows = rolling_windows(np.array(document, dtype=np.uint32), prefix, length)
-    predicted = [int(token) for window, context in windows for token in window[context:]]
-    assert predicted == document
-    before = [prefix, *document]
+@given(st.lists(st.integers(0, 90), max_size=200), st.integers(3, 50), st.sampled_from([1, 2]), st.booleans())
+def test_rolling_windows_predict_every_token_once(document, length, begin, every):
+    prefix = [99, 98][:begin]
+    windows = rolling_windows(np.array(document, dtype=np.uint32), prefix, length, every=every)
+    assert [int(token) for window, context in windows for token in window[context:]] == document
+    done = 0
     for number, (window, context) in enumerate(windows):
-        assert context == 1
-        assert 2 <= len(window) <= length + 1
-        assert window[0] == before[number * length]
+        front = prefix if every or number == 0 else []
+        last = document[done - 1 : done] if number else []
+        assert window[:context].tolist() == [*front, *last]
+        assert len(window) <= length + 1
+        done += len(window) - context
+
+
+def test_every_window_begins_as_a_text_does():
+    windows = rolling_windows(np.arange(10, 200), 2, 64)
+    assert [(int(window[0]), context) for window, context in windows] == [(2, 1), (2, 2), (2, 2)]
+    assert [int(window[1]) for window, _ in windows] == [10, 73, 136]
 
 
 def test_rolling_windows_of_a_document_add_up(model):
     [document] = _sequences(150)
-    windows = rolling_windows(document, prefix=0, length=LONGEST)
+    windows = rolling_windows(document, 0, LONGEST)
     scored = score(model, [window for window, _ in windows], context=[context for _, context in windows])
     assert sum(item.tokens for item in scored) == len(document)
 
 
 def test_a_window_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="at least 2"):
         rolling_windows(np.array([1, 2]), 0, 0)
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from sapwood.backbone.encode import Encoder
+from sapwood.backbone.tokenizer import Delimiters
 from sapwood.corpus import ingest as ingest_module
 from sapwood.corpus.ingest import ingest
 from sapwood.corpus.selection import HoldoutRule, select
@@ -81,8 +82,8 @@ def test_both_splits_hold_what_was_prepared(corpus: SourceStore, encoder: Encode
             store.documents,
             store.tokens,
         )
-        assert [ids.count(encoder.eos) for ids in documents(store)] == [1] * store.documents
-        assert all(ids[-1] == encoder.eos for ids in documents(store))
+        assert [ids.count(encoder.delimiters.end) for ids in documents(store)] == [1] * store.documents
+        assert all(ids[-1] == encoder.delimiters.end for ids in documents(store))
         shard_ids = {
             shard: [row for b in corpus.read(shard, {"documents": ["id"]}) for row in b["id"].to_pylist()]
             for shard in corpus.shards()
@@ -189,3 +190,15 @@ def test_stopped_work_goes_on_after_its_last_shard(
 def test_an_unprepared_source_is_refused(tmp_path: Path, encoder: Encoder) -> None:
     with pytest.raises(SapwoodError, match="not complete"):
         encode_source(SourceStore(tmp_path / "none"), tmp_path / "tokens", encoder, held_out_hashes([]))
+
+
+def test_documents_begin_as_the_models_texts_do(corpus: SourceStore, encoder: Encoder, tmp_path: Path) -> None:
+    plain = encode_source(corpus, tmp_path / "plain", encoder, held_out_hashes([corpus]))
+    begun = Encoder(encoder.content, Delimiters((0, 1), 2, (0, 1)))
+    manifest = encode_source(corpus, tmp_path / "begun", begun, held_out_hashes([corpus]))
+    assert (manifest.settings["begin"], manifest.fingerprint != plain.fingerprint) == ([0, 1], True)
+    for split in ("train", "holdout"):
+        before, after = (documents(TokenStore(tmp_path / name, split)) for name in ("plain", "begun"))
+        assert after == [[0, 1, *ids] for ids in before]
+        assert manifest.counts[f"{split}_tokens"] == sum(map(len, after))
+    assert manifest.counts["tokens"] == plain.counts["tokens"] + 2 * plain.counts["documents"]

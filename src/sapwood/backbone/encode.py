@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import orjson
 from fastokens import Tokenizer as FastTokenizer
 from tokenizers import Tokenizer
 
+from sapwood.backbone.contents import CONFIG
 from sapwood.backbone.probe import probe_texts
+from sapwood.backbone.tokenizer import AUTO, TOKENIZER, Delimiters, open_tokenizer, read_settings
 from sapwood.errors import SapwoodError
-from sapwood.files import fingerprint, hash_file
+from sapwood.files import fingerprint, read_json, write_json
 
 REFERENCE, FAST = "tokenizers", "fastokens"
 _REFUSALS = 4
@@ -35,52 +38,71 @@ class Encoder:
     """The library at work: `fastokens` or `tokenizers`."""
     reason: str
     """Why it is `tokenizers`; empty while it is `fastokens`."""
-    eos: int
-    """The id that ends every document."""
+    content: str
+    """The tokenizer.json that is applied."""
+    delimiters: Delimiters
+    """How texts begin and end. What is encoded here has neither: who lays out a text puts them around it."""
     vocabulary_size: int
     """Ids are below this."""
     fingerprint: str
-    """Identifies everything that decides the ids."""
+    """Identifies everything that decides the ids, those around a text among them."""
 
-    def __init__(self, path: Path, reference: Tokenizer, eos: int, vocabulary_size: int) -> None:
-        """`path` is a tokenizer.json, and `reference` what is in it.
+    def __init__(self, content: str, delimiters: Delimiters, rows: int = 0) -> None:
+        """`content` is that of a tokenizer.json; the model has embeddings for the ids below `rows`.
 
-        Raises SapwoodError where the tokenizer cannot keep text and control tokens apart.
+        Raises SapwoodError where the tokenizer cannot be read, or cannot keep text and control tokens apart.
         """
-        self._reference = reference
-        added = reference.get_added_tokens_decoder()
+        self._reference = _reference(content)
+        added = self._reference.get_added_tokens_decoder()
         special = {number: token.content for number, token in added.items() if token.special}
-        unknown = _unknown(path)
-        control = [number for number, content in special.items() if content != unknown or number == eos]
+        unknown = _unknown(content)
+        control = [number for number, spelled in special.items() if spelled != unknown or number == delimiters.end]
         self._control = np.array(control, np.int64)
-        self.eos = eos
-        self.vocabulary_size = max(vocabulary_size, 1 + max(reference.get_vocab().values(), default=0))
-        if not 0 <= eos < self.vocabulary_size:
-            raise SapwoodError(f"The end-of-text token {eos} is outside the vocabulary of {self.vocabulary_size}.")
-        self.fingerprint = fingerprint([hash_file(path), eos, self.vocabulary_size])
-        self._fast, self.reason = _fast(path)
+        self.content = content
+        self.delimiters = delimiters
+        self.vocabulary_size = max(rows, 1 + max(self._reference.get_vocab().values(), default=0))
+        for number in (*delimiters.begin, delimiters.end):
+            if not 0 <= number < self.vocabulary_size:
+                raise SapwoodError(
+                    f"The token {number}, with which texts begin or end, is outside the vocabulary of "
+                    f"{self.vocabulary_size}."
+                )
+        self.fingerprint = fingerprint([fingerprint(content), asdict(delimiters), self.vocabulary_size])
+        self._fast, self.reason = _fast(content)
         self.backend = REFERENCE if self._fast is None else FAST
         self.verify(probe_texts(token.content for token in added.values()))
 
     @staticmethod
-    def load(directory: Path, eos: int | None = None) -> Encoder:
-        """The tokenizer in a model's directory.
+    def load(directory: Path, begin: str = AUTO, end: str = AUTO, *, eos: int | None = None) -> Encoder:
+        """The tokenizer in a model's directory, as those who use the model get it (`open_tokenizer`).
 
-        `eos` is the id that ends every document; without it, the tokenizer's end-of-sequence token is taken, or the
-        one in `generation_config.json` or `config.json`.
+        Texts begin and end as it does it, or with the tokens spelled `begin` and `end`. With the id `eos`, its
+        tokenizer.json alone is read, and nothing observed: texts begin with nothing, and end with that.
 
-        Raises SapwoodError where the directory has no `tokenizer.json` or names no such token.
+        Raises SapwoodError where the directory has no tokenizer, or it names no token that ends a text.
         """
-        path = directory / "tokenizer.json"
-        if not path.exists():
-            raise SapwoodError(
-                f"{directory} has no tokenizer.json. Write one with "
-                f"`AutoTokenizer.from_pretrained(directory).save_pretrained(directory)` from transformers."
-            )
-        reference = _reference(path)
-        config = _read(directory / "config.json")
-        size = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size") or 0
-        return Encoder(path, reference, _end(directory, reference, config) if eos is None else eos, int(size))
+        if eos is not None:
+            settings = read_settings(directory / CONFIG)
+            rows = settings.get("vocab_size") or settings.get("text_config", {}).get("vocab_size") or 0
+            content = (directory / TOKENIZER).read_text(encoding="utf-8")
+            return Encoder(content, Delimiters((), eos, (eos,)), int(rows))
+        opened = open_tokenizer(directory)
+        return Encoder(opened.content, opened.delimiters(begin, end), opened.rows)
+
+    def write(self, path: Path) -> None:
+        """Writes down what `read` makes the same encoder of, without a look at the model."""
+        write_json(
+            path,
+            {"content": self.content, "delimiters": asdict(self.delimiters), "vocabulary_size": self.vocabulary_size},
+        )
+
+    @staticmethod
+    def read(path: Path) -> Encoder:
+        """The encoder that was written to `path`."""
+        written = read_json(path)
+        around = written["delimiters"]
+        delimiters = Delimiters(tuple(around["begin"]), around["end"], tuple(around["prefix"]))
+        return Encoder(written["content"], delimiters, written["vocabulary_size"])
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -116,9 +138,9 @@ class Encoder:
                 self._fast, self.backend = None, REFERENCE
         self.encode_batch(texts)
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of some ids, control tokens spelt out."""
-        return str(self._reference.decode(list(ids), skip_special_tokens=False))
+    def decode(self, ids: Sequence[int], *, controls: bool = True) -> str:
+        """The text of some ids, control tokens spelt out, or left out."""
+        return str(self._reference.decode(list(ids), skip_special_tokens=not controls))
 
     def _encode(self, texts: Sequence[str]) -> Encoded:
         if self._fast is None:
@@ -134,11 +156,11 @@ class Encoder:
         return np.concatenate([ids, more]), np.concatenate([offsets, offsets[-1] + further[1:]])
 
 
-def _reference(path: Path) -> Tokenizer:
+def _reference(content: str) -> Tokenizer:
     try:
-        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer = Tokenizer.from_str(content)
     except Exception as error:  # tokenizers raises bare Exception
-        raise SapwoodError(f"{path} is no tokenizer that `tokenizers` can read: {error}") from None
+        raise SapwoodError(f"This is no tokenizer that `tokenizers` can read: {error}") from None
     tokenizer.encode_special_tokens = True
     # A saved tokenizer may still have the limits of whoever used it last.
     tokenizer.no_truncation()
@@ -146,9 +168,9 @@ def _reference(path: Path) -> Tokenizer:
     return tokenizer
 
 
-def _fast(path: Path) -> tuple[FastTokenizer | None, str]:
+def _fast(content: str) -> tuple[FastTokenizer | None, str]:
     try:
-        tokenizer = FastTokenizer.from_file(str(path))
+        tokenizer = FastTokenizer.from_json_str(content)
     except Exception as error:  # whatever it cannot read, the reference can
         return None, f"fastokens cannot read this tokenizer: {error}"
     tokenizer.no_truncation()
@@ -191,30 +213,10 @@ def _objection(reference: Tokenizer, fast: FastTokenizer, texts: Sequence[str]) 
     return ""
 
 
-def _end(directory: Path, reference: Tokenizer, config: dict[str, Any]) -> int:
-    token = _read(directory / "tokenizer_config.json").get("eos_token")
-    spelling = token.get("content") if isinstance(token, dict) else token
-    number: Any = reference.token_to_id(spelling) if spelling else None
-    for settings in (_read(directory / "generation_config.json"), config):
-        if number is None:
-            named = settings.get("eos_token_id")
-            number = named[0] if isinstance(named, list) and named else named
-    if not isinstance(number, int):
-        raise SapwoodError(
-            f"{directory} names no token that ends a text: write `eos_token` in its tokenizer_config.json, "
-            "or `eos_token_id` in its config.json."
-        )
-    return number
-
-
-def _unknown(path: Path) -> str | None:
+def _unknown(content: str) -> str | None:
     """The token for what the vocabulary lacks. It is marked as special, but it is what such text becomes."""
-    model = orjson.loads(path.read_bytes())["model"]
+    model = orjson.loads(content)["model"]
     if model.get("unk_id") is not None:
         return str(model["vocab"][model["unk_id"]][0])
     token = model.get("unk_token")
     return token if isinstance(token, str) else None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return dict(orjson.loads(path.read_bytes())) if path.exists() else {}

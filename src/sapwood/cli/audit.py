@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sapwood.backbone.encode import Encoder
 from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.cli.common import RunArgument, open_begun
+from sapwood.cli.tokenizer import open_encoder
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.metrics import read_metrics
@@ -65,7 +65,8 @@ def audit(
 
 
 def _print_uses(run: RunDirectory, stream: Stream, uses: list[Use], *, lines: bool) -> None:
-    encoder = Encoder.load(resolve(load_recipe(run.recipe).model, default_cache()))
+    recipe = load_recipe(run.recipe)
+    encoder = open_encoder(recipe, resolve(recipe.model, default_cache()))
     known = look_up(run.corpus, stream, uses, encoder)
     rows = [(use, known[source_of(use.domain), use.document]) for use in uses]
     if lines:

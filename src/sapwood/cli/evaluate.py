@@ -12,6 +12,7 @@ from rich.table import Table
 
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, writing
 from sapwood.cli.comparison import print_comparison
+from sapwood.cli.tokenizer import open_encoder
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.gate import judge
@@ -115,7 +116,8 @@ def measure_model(
     model = cache(lambda: load().to(ranks.device))
     if in_full and recipe.evaluation.suites:
         suites = RunSuites.open(recipe, run)
-        suites.measure(EvaluatedModel.of(model(), directory, autocast), label=label, weights=identity)
+        evaluated = EvaluatedModel.of(model(), open_encoder(recipe, directory), autocast)
+        suites.measure(evaluated, label=label, weights=identity)
     yardstick = Yardstick.open(recipe, run.corpora(recipe), directory, autocast)
     path = run.evaluation / f"{label}.json"
     if path.exists():

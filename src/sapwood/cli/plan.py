@@ -10,9 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from sapwood.backbone.resolve import at_hand, default_cache
 from sapwood.cli import cost
 from sapwood.cli.chart import print_learning_rate
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse
+from sapwood.cli.tokenizer import print_delimiters
 from sapwood.evaluation.named_suites import named_suites
 from sapwood.mixture.plan import DomainPlan, Plan
 from sapwood.recipe import Recipe
@@ -34,6 +36,9 @@ def plan(
     planned = plan_or_refuse(loaded, run, recipe)
     named_suites(loaded)
     print_plan(loaded, planned)
+    directory = at_hand(loaded.model, default_cache())
+    if directory is not None:
+        print_delimiters(loaded, directory, recipe)
     cost.print_cost(loaded, planned, cost.Hardware(gpu, memory, gpus, gpus_per_node, mfu))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,6 +13,7 @@ from rich.table import Table
 from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse, writing
 from sapwood.cli.plan import print_remarks
+from sapwood.cli.tokenizer import open_encoder, print_delimiters
 from sapwood.cli.topics import trained_classifiers
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
@@ -25,6 +26,9 @@ from sapwood.progress import console
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import split_by_topic
 from sapwood.synthesis.source import write_source
+
+if TYPE_CHECKING:
+    from sapwood.backbone.encode import Encoder
 
 UnscoredOption = Annotated[
     bool, typer.Option("--unscored", help="Stop before a model scores documents: `sapwood score` does it on many GPUs.")
@@ -40,6 +44,7 @@ def prepare(
     """Read, clean, compare, label, score, hold out and tokenise documents. What is done already is not done again."""
     loaded, run = open_run(recipe, overrides, runs)
     plan_or_refuse(loaded, run, recipe)
+    print_delimiters(loaded, resolve(loaded.model, default_cache()), recipe)
     with writing(run.root):
         prepare_run(loaded, run, unscored=unscored)
         if not unscored:
@@ -67,7 +72,6 @@ def prepare_run(recipe: Recipe, run: RunDirectory, *, unscored: bool = False) ->
 
 
 def _prepare(recipe: Recipe, run: RunDirectory, *, unscored: bool) -> None:
-    from sapwood.backbone.encode import Encoder
     from sapwood.corpus.prepare import prepare_documents, score_documents, select_documents
     from sapwood.report.data import write_data_report
     from sapwood.tokens.shard import encode_source, held_out_hashes
@@ -75,16 +79,16 @@ def _prepare(recipe: Recipe, run: RunDirectory, *, unscored: bool) -> None:
     run.adopt(recipe)
     remove_leftovers(run.root)  # of pages and plans that a killed process was writing
     model, stores = resolve(recipe.model, default_cache()), run.corpora(recipe)
+    encoder = open_encoder(recipe, model)
     made = with_items(recipe, run)
     if Ledger(run.ledger).rounds:
         refuse_change(made, run)
     else:
-        prepare_documents(made, stores, model, trained_classifiers(recipe, run))
+        prepare_documents(made, stores, encoder, trained_classifiers(recipe, run))
         if unscored:
             return
-        score_documents(made, stores, scoring_model(recipe, model))
+        score_documents(made, stores, *scoring_model(recipe, model))
         select_documents(made, stores)
-    encoder = Encoder.load(model)
     held_out = held_out_hashes(stores.values())
     tokens = {name: encode_source(store, run.tokens(name), encoder, held_out) for name, store in stores.items()}
     for name in split_by_topic(recipe):
@@ -96,11 +100,16 @@ def _prepare(recipe: Recipe, run: RunDirectory, *, unscored: bool) -> None:
     console.print(f"What became of the documents: {write_data_report(recipe, run.root)}")
 
 
-def scoring_model(recipe: Recipe, backbone: Path) -> Path:
-    """The directory of the model that scores documents: the one that the recipe names for it, or the backbone."""
+def scoring_model(recipe: Recipe, backbone: Path) -> tuple[Path, Encoder]:
+    """The directory of the model that scores documents, and its tokenizer: the one that the recipe names for it, whose
+    texts begin as its own tokenizer says, or the backbone."""
+    from sapwood.backbone.encode import Encoder
+
     perplexity = recipe.corpus.perplexity
-    named = None if perplexity is None else perplexity.model
-    return backbone if named is None else resolve(named, default_cache())
+    if perplexity is None or perplexity.model is None:
+        return backbone, open_encoder(recipe, backbone)
+    directory = resolve(perplexity.model, default_cache())
+    return directory, Encoder.load(directory)
 
 
 def with_items(recipe: Recipe, run: RunDirectory) -> Recipe:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse, writing
 from sapwood.cli.evaluate import evaluate_base, evaluate_grown, print_verdict
 from sapwood.cli.plan import print_plan
 from sapwood.cli.prepare import prepare_run
 from sapwood.cli.report import write_reports
+from sapwood.cli.tokenizer import print_delimiters
 from sapwood.cli.train import train_run
 from sapwood.evaluation.named_suites import named_suites
 
@@ -16,6 +18,7 @@ def run(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsO
     loaded, directory = open_run(recipe, overrides, runs)
     plan_or_refuse(loaded, directory, recipe)
     named_suites(loaded)
+    print_delimiters(loaded, resolve(loaded.model, default_cache()), recipe)
     with writing(directory.root):
         prepare_run(loaded, directory)
         plan = plan_or_refuse(loaded, directory, recipe)

@@ -28,7 +28,7 @@ def score(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: Run
     if perplexity is None:
         raise SapwoodError("The recipe scores no documents. Write `perplexity: {}` under `corpus:`.")
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    scorer = Scorer(scoring_model(loaded, resolve(loaded.model, default_cache())), perplexity.tokens)
+    scorer = Scorer(*scoring_model(loaded, resolve(loaded.model, default_cache())), perplexity.tokens)
     with hold(run.root, rank=rank), full_disk_explained(run.root):
         for name in scored(loaded):
             score_part(run.corpus(name), scorer, verdicts(loaded, name, before=TRIM), rank, ranks)

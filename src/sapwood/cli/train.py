@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import cache
 
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse, writing
+from sapwood.cli.tokenizer import open_encoder, refuse_other_tokens
 from sapwood.directory import RunDirectory
 from sapwood.files import remove_directory, remove_leftovers, write_json
 from sapwood.mixture.plan import Plan
@@ -62,6 +63,8 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
     model_directory = resolve(recipe.model, default_cache())
     base = fingerprint_model(model_directory)
     identity["model"] = base
+    encoder = open_encoder(recipe, model_directory)
+    refuse_other_tokens(run, recipe, encoder)
 
     ranks = Ranks.join(patience(recipe))
     if ranks.first:
@@ -100,7 +103,7 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
         )
 
     def measure_suites(model: PreTrainedModel, state: State) -> Mapping[str, float]:
-        evaluated = EvaluatedModel.of(model, model_directory, autocast)
+        evaluated = EvaluatedModel.of(model, encoder, autocast)
         return suites.measure(evaluated, label=state.name, weights=f"{base}+{state.step}")
 
     with full_disk_explained(run.root, "Training"):

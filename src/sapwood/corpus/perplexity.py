@@ -55,17 +55,17 @@ _CHARACTERS = 16
 class Scorer:
     """What scores, and how."""
 
-    def __init__(self, model: Path, tokens: int | None) -> None:
-        """Scores with the model and the tokenizer in the directory `model`, which is loaded when there is work.
+    def __init__(self, model: Path, encoder: Encoder, tokens: int | None) -> None:
+        """Scores with the model in the directory `model`, which is loaded when there is work.
 
-        Of every document, the first `tokens` tokens are scored; None scores all.
+        Of every document, the first `tokens` tokens are scored, without what begins a text; None scores all.
         """
         self.model = model
         self.tokens = tokens
-        self.encoder = Encoder.load(model)
+        self.encoder = encoder
         self.settings = {
             "model": fingerprint_model(model),
-            "tokenizer": self.encoder.fingerprint,
+            "tokenizer": encoder.fingerprint,
             "tokens": tokens,
         }
         """Everything that decides a document's score, beside its text and the precision of the arithmetic."""
@@ -94,18 +94,18 @@ class Scorer:
     def _loaded(self) -> DocumentModel:
         from sapwood.likelihood.documents import DocumentModel  # it imports torch and transformers
 
-        return DocumentModel.open(self.model)
+        return DocumentModel.open(self.model, self.encoder.delimiters)
 
     @cached_property
     def _spelt(self) -> npt.NDArray[np.int64]:
-        return spelt_bytes(self.model / "tokenizer.json")
+        return spelt_bytes(self.encoder.content)
 
 
 def score_source(store: SourceStore, scorer: Scorer, after: tuple[str, ...]) -> Manifest:
     """Scores the documents of a source that the steps in `after` left, unless that was done before.
 
-    A document is scored as it will be trained on, without what the contamination step cuts out of it. Its first token
-    is predicted from the token that begins a text, or else ends one; further windows are predicted without overlap.
+    A document is scored as it will be trained on, without what the contamination step cuts out of it. Its windows begin
+    as the model's texts do (`rolling_windows`), and do not overlap.
 
     In the manifest, `counts` and `reasons` are as in `annotate`. Raises SapwoodError where the signals or a step in
     `after` are missing.

@@ -11,6 +11,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+from sapwood.backbone.encode import Encoder
 from sapwood.corpus.annotate import Step, annotate
 from sapwood.corpus.contamination import contamination_step
 from sapwood.corpus.duplicates import find_duplicates
@@ -49,16 +50,16 @@ VERDICTS = (LANGUAGE, QUALITY, DUPLICATES, CONTAMINATION, TRIM)
 
 
 def prepare_documents(
-    recipe: Recipe, stores: Mapping[str, SourceStore], model: Path, classifiers: Mapping[str, Path]
+    recipe: Recipe, stores: Mapping[str, SourceStore], encoder: Encoder, classifiers: Mapping[str, Path]
 ) -> None:
     """Does everything up to the topics; scoring and selection follow.
 
-    `stores` are by source; `model` is the backbone's directory; `classifiers` are directories by taxonomy, of those
-    that are trained. Raises SapwoodError where something is missing or cannot work.
+    `stores` are by source; `encoder` is the backbone's; `classifiers` are directories by taxonomy, of those that are
+    trained. Raises SapwoodError where something is missing or cannot work.
     """
     clean_documents(recipe, stores, classifiers, watched(recipe))
     for store in stores.values():
-        annotate(store, signals_step(store, model), recipe.engine)
+        annotate(store, signals_step(store, encoder), recipe.engine)
 
 
 def clean_documents(
@@ -96,10 +97,10 @@ def clean_documents(
             annotate(store, step, recipe.engine)
 
 
-def score_documents(recipe: Recipe, stores: Mapping[str, SourceStore], model: Path) -> None:
+def score_documents(recipe: Recipe, stores: Mapping[str, SourceStore], model: Path, encoder: Encoder) -> None:
     """Scores the documents that the recipe wants scored, under the model in the directory `model`."""
     if recipe.corpus.perplexity is not None:
-        scorer = Scorer(model, recipe.corpus.perplexity.tokens)
+        scorer = Scorer(model, encoder, recipe.corpus.perplexity.tokens)
         for name in scored(recipe):
             score_source(stores[name], scorer, verdicts(recipe, name, before=TRIM))
 

@@ -47,10 +47,10 @@ class Signals(Annotator):
         "token_rarity": pa.float32(),
     }
 
-    def __init__(self, model: Path, rarities: Path) -> None:
-        """`model` is the directory of the tokenizer, `rarities` what `write_rarities` wrote."""
+    def __init__(self, tokenizer: Path, rarities: Path) -> None:
+        """`tokenizer` is what `Encoder.write` wrote, `rarities` what `write_rarities` wrote."""
         super().__init__()
-        self.model = model
+        self.tokenizer = tokenizer
         self.rarities = rarities
 
     def run(self, data: Iterable[Document] | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
@@ -69,7 +69,7 @@ class Signals(Annotator):
 
     def _measured(self, batch: list[Document]) -> list[Document]:
         documents = [document for document in batch if not is_set_aside(document)]
-        ids, offsets = encoder_of(self.model).encode_batch([document.text for document in documents])
+        ids, offsets = encoder_of(self.tokenizer).encode_batch([document.text for document in documents])
         sums = np.concatenate([[0.0], np.cumsum(self._rarity[ids], dtype=np.float64)])
         tokens = np.diff(offsets)
         rarity = np.diff(sums[offsets]) / np.maximum(1, tokens)
@@ -96,20 +96,26 @@ def compression_ratio(content: bytes) -> float:
     return len(_compressor().compress(beginning)) / len(beginning) if beginning else 1.0
 
 
-def signals_step(store: SourceStore, model: Path) -> Step:
-    """The step that measures all documents of a source, with the tokenizer in the directory `model`.
+def signals_step(store: SourceStore, encoder: Encoder) -> Step:
+    """The step that measures all documents of a source, with the tokenizer of the model that will be trained.
 
     A document's `token_rarity` is the mean rarity of its tokens in the source (`token_rarities`): the cross entropy of
     its tokens, in bits, under a model that knows nothing but how common each token is.
     """
-    encoder = encoder_of(model)
     settings: dict[str, Any] = {
         "tokenizer": encoder.fingerprint,
         "compressed_bytes": COMPRESSED_BYTES,
         "level": _LEVEL,
         "sample": [SAMPLED_GROUPS, SAMPLED_DOCUMENTS, SAMPLED_CHARACTERS],
     }
-    return Step(name=SIGNALS, annotator=Signals(model, write_rarities(store, encoder, settings)), settings=settings)
+    # Workers read the encoder from here: observing the model's tokenizer anew would load torch in each of them.
+    tokenizer = store.step(SIGNALS) / f"tokenizer-{encoder.fingerprint}.json"
+    rarities = write_rarities(store, encoder, settings)
+    if not tokenizer.exists():
+        encoder.write(tokenizer)
+    for other in set(tokenizer.parent.glob("tokenizer-*.json")) - {tokenizer}:
+        other.unlink()
+    return Step(name=SIGNALS, annotator=Signals(tokenizer, rarities), settings=settings)
 
 
 def write_rarities(store: SourceStore, encoder: Encoder, settings: dict[str, Any]) -> Path:
@@ -150,9 +156,9 @@ def _sample(store: SourceStore) -> Iterator[list[str]]:
 
 
 @cache
-def encoder_of(model: Path) -> Encoder:
-    """The tokenizer in a model's directory, loaded once a process."""
-    return Encoder.load(model)
+def encoder_of(path: Path) -> Encoder:
+    """The encoder that was written to `path`, read once a process."""
+    return Encoder.read(path)
 
 
 @cache

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from sapwood.backbone.encode import Encoder
 from sapwood.evaluation.held_out import HeldOutText
 from sapwood.evaluation.result import DocumentScore, DomainScore
-from sapwood.likelihood.score import rolling_windows, score
+from sapwood.likelihood.score import document_windows, score
 from sapwood.progress import track
 
 Texts = Mapping[str, Sequence[HeldOutText]]
@@ -22,23 +22,22 @@ def score_texts(
     encoder: Encoder,
     texts: Texts,
     *,
-    prefix: int,
     window: int,
     autocast: torch.dtype | None,
     title: str,
 ) -> dict[str, DomainScore]:
     """Scores all `texts` under `model`, each once, however often it is among them.
 
-    Every token of a text is predicted once, in windows of at most `window` tokens that do not overlap; the first token
-    is predicted from the token `prefix`, as lm-evaluation-harness does for rolling likelihoods. `title` is shown with
-    the progress.
+    Every token of a text is predicted once, in windows of at most `window` tokens that do not overlap and begin as the
+    model's texts do (`rolling_windows`). `title` is shown with the progress.
     """
     owners: list[HeldOutText] = []
     windows, contexts = [], []
     once = list(dict.fromkeys(text for chosen in texts.values() for text in chosen))
     ids, offsets = encoder.encode_batch([text.text for text in once])
     for number, text in enumerate(once):
-        for tokens, context in rolling_windows(ids[offsets[number] : offsets[number + 1]], prefix, window):
+        part = ids[offsets[number] : offsets[number + 1]]
+        for tokens, context in document_windows(part, encoder.delimiters, window):
             owners.append(text)
             windows.append(tokens)
             contexts.append(context)

@@ -28,7 +28,8 @@ def score_continuations(model: EvaluatedModel, pairs: Sequence[Pair], title: str
     """Scores every pair, in order; what is asked several times is computed once.
 
     A text's tokens are those of context and text together, less those of the context; spaces at the context's end count
-    as part of the text. Too long a context loses its beginning. On several ranks this is a collective.
+    as part of the text. Too long a context loses its beginning, but not what begins every text. On several ranks this
+    is a collective.
 
     Raises SapwoodError for a text that is longer than the model can read.
     """
@@ -57,17 +58,18 @@ def _encode(model: EvaluatedModel, pairs: Sequence[Pair]) -> tuple[list[np.ndarr
     sequences, starts, cuts = [], [], []
     for number, (context, _) in enumerate(moved):
         whole = ids[offsets[number] : offsets[number + 1]].astype(np.int64)
-        front = model.beginning if context else (model.prefix,)
+        delimiters = model.encoder.delimiters
+        front = delimiters.begin if context else delimiters.prefix
         # Where the last characters of a context join the text in one token, that token is the text's.
         start = len(front) + min(lengths[context], len(whole) - 1)
         sequence = np.concatenate([np.array(front, np.int64), whole])
         surplus = max(0, len(sequence) - model.window - 1)
-        if surplus >= start:
+        if surplus > start - max(1, len(front)):
             raise SapwoodError(
                 f"An answer has {len(sequence) - start:,} tokens, but the model reads at most {model.window:,} at a "
                 f"time: {pairs[number].continuation[:60]!r}. Leave this task out for it."
             )
-        sequences.append(sequence[surplus:])
+        sequences.append(np.concatenate([sequence[: len(front)], sequence[len(front) + surplus :]]))
         starts.append(start - surplus)
         cuts.append(surplus > 0)
     return sequences, starts, cuts

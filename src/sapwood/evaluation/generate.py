@@ -43,7 +43,8 @@ def generate_texts(
     Whatever the model's own settings for generation say, nothing is sampled and nothing penalised. Prompts of similar
     length go through the model together, padded on the left; that changes logits by no more than rounding, so an answer
     depends on its neighbours only where two tokens are as good as equally likely. Too long a prompt loses its
-    beginning. On several ranks this is a collective: each takes its part, and all get all the texts.
+    beginning, but not what begins every text. On several ranks this is a collective: each takes its part, and all get
+    all the texts.
 
     Raises SapwoodError where the model cannot read as much as is to be written.
     """
@@ -79,11 +80,14 @@ def cut_at(text: str, stop: Sequence[str]) -> str:
 
 def _encode(model: EvaluatedModel, prompts: Sequence[str], room: int) -> tuple[list[np.ndarray], list[bool]]:
     ids, offsets = model.encoder.encode_batch(prompts)
-    rows = []
+    rows, cuts, delimiters = [], [], model.encoder.delimiters
     for start, end in itertools.pairwise(offsets):
-        row = [*model.beginning, *ids[start:end].tolist()] or [model.prefix]
-        rows.append(np.array(row, np.int64))
-    return [row[-room:] for row in rows], [len(row) > room for row in rows]
+        text = ids[start:end]
+        front = delimiters.begin if len(text) else delimiters.prefix
+        left = max(0, room - len(front))
+        rows.append(np.array([*front, *text[max(0, len(text) - left) :].tolist()], np.int64))
+        cuts.append(len(text) > left)
+    return rows, cuts
 
 
 def _continue(

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from sapwood.backbone.encode import Encoder
-from sapwood.backbone.load import load_tokenizer
 from sapwood.likelihood.documents import BATCH_LOGITS, BATCH_TOKENS, WINDOW, DocumentModel
 from sapwood.likelihood.precision import autocast_type
 
@@ -21,10 +20,7 @@ class EvaluatedModel:
 
     model: PreTrainedModel
     encoder: Encoder
-    beginning: tuple[int, ...]
-    """What the tokenizer itself puts in front of a text: the token that begins one, or nothing."""
-    prefix: int
-    """The token from which the first one of a text without context is predicted."""
+    """It knows how prompts begin (`Encoder.delimiters`)."""
     ends: tuple[int, ...]
     """The tokens that end a text."""
     window: int
@@ -37,21 +33,19 @@ class EvaluatedModel:
     @staticmethod
     def open(directory: Path, precision: Literal["auto", "bf16", "fp32"] = "auto") -> EvaluatedModel:
         """Loads the model in a directory, on this process's GPU or the CPU. `auto` is bf16 where it is fast."""
-        model = DocumentModel.open(directory).model
-        return EvaluatedModel.of(model, directory, autocast_type(precision, model.device))
+        encoder = Encoder.load(directory)
+        model = DocumentModel.open(directory, encoder.delimiters).model
+        return EvaluatedModel.of(model, encoder, autocast_type(precision, model.device))
 
     @staticmethod
-    def of(model: PreTrainedModel, directory: Path, autocast: torch.dtype | None) -> EvaluatedModel:
-        """A model that is loaded already, such as one in training, with the tokenizer in `directory`."""
-        tokenizer, encoder = load_tokenizer(directory), Encoder.load(directory)
-        config, begin = model.config.get_text_config(), tokenizer.bos_token_id
+    def of(model: PreTrainedModel, encoder: Encoder, autocast: torch.dtype | None) -> EvaluatedModel:
+        """A model that is loaded already, such as one in training, with its tokenizer."""
+        config = model.config.get_text_config()
         device = model.device.type
         return EvaluatedModel(
             model=model,
             encoder=encoder,
-            beginning=_beginning(tokenizer),
-            prefix=encoder.eos if begin is None else begin,
-            ends=tuple(sorted({encoder.eos, *_ends(model)})),
+            ends=tuple(sorted({encoder.delimiters.end, *_ends(model)})),
             window=min(getattr(config, "max_position_embeddings", None) or WINDOW, WINDOW),
             batch_tokens=min(BATCH_TOKENS[device], BATCH_LOGITS[device] // config.vocab_size),
             autocast=autocast,
@@ -61,12 +55,6 @@ class EvaluatedModel:
     def precision(self) -> str:
         """The arithmetic, in words."""
         return str(self.autocast or self.model.dtype).removeprefix("torch.")
-
-
-def _beginning(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    plain = tokenizer("a", add_special_tokens=False)["input_ids"]
-    whole = tokenizer("a")["input_ids"]
-    return tuple(whole[: whole.index(plain[0])]) if plain and plain[0] in whole else ()
 
 
 def _ends(model: PreTrainedModel) -> list[int]:

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from sapwood.backbone.encode import Encoder
-from sapwood.backbone.load import load_tokenizer
 from sapwood.corpus.store import SourceStore
 from sapwood.evaluation.bits import Texts, score_texts
 from sapwood.evaluation.held_out import HeldOutText, held_out_texts
@@ -29,7 +28,6 @@ class Yardstick:
 
     recipe: Recipe
     texts: Texts
-    tokenizer: PreTrainedTokenizerBase
     encoder: Encoder
     autocast: torch.dtype | None
 
@@ -39,7 +37,7 @@ class Yardstick:
     ) -> Yardstick:
         """Chooses the held-out texts of every prepared source, and of its topics where those are domains of their own.
 
-        The tokenizer is that of `model_directory`."""
+        The tokenizer is that of `model_directory`, and texts begin as the recipe says."""
         evaluation = recipe.evaluation
         texts: dict[str, list[HeldOutText]] = {}
         divided = split_by_topic(recipe)
@@ -49,8 +47,7 @@ class Yardstick:
         return Yardstick(
             recipe=recipe,
             texts=texts,
-            tokenizer=load_tokenizer(model_directory),
-            encoder=Encoder.load(model_directory),
+            encoder=Encoder.load(model_directory, recipe.tokenizer.begin, recipe.tokenizer.end),
             autocast=autocast,
         )
 
@@ -59,6 +56,7 @@ class Yardstick:
         """Everything but the model that decides the numbers."""
         return {
             "window": self.recipe.sequence_length,
+            "begin": list(self.encoder.delimiters.begin),
             "precision": "fp32" if self.autocast is None else str(self.autocast).removeprefix("torch."),
             "document_bytes": self.recipe.evaluation.document_bytes,
             "documents": {name: fingerprint([text.id for text in chosen]) for name, chosen in self.texts.items()},
@@ -69,17 +67,15 @@ class Yardstick:
     ) -> Evaluation:
         """Measures a model that has been trained on `tokens` tokens."""
         started = time.monotonic()
-        begin = self.tokenizer.bos_token_id
         domains = score_texts(
             model,
             self.encoder,
             self.texts,
-            prefix=self.tokenizer.eos_token_id if begin is None else begin,
             window=self.recipe.sequence_length,
             autocast=self.autocast,
             title=f"Measuring {label}",
         )
-        samples = generate_samples(model, self.tokenizer, self.texts, self.recipe) if with_samples else ()
+        samples = generate_samples(model, self.encoder, self.texts, self.recipe) if with_samples else ()
         return Evaluation(
             label=label,
             model=model_fingerprint,

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from sapwood.backbone.load import load_config, load_model, load_tokenizer
+from sapwood.backbone.load import load_config, load_model
+from sapwood.backbone.tokenizer import Delimiters
 from sapwood.likelihood.batch import plan_batches
 from sapwood.likelihood.precision import autocast_type
-from sapwood.likelihood.score import rolling_windows, score
+from sapwood.likelihood.score import document_windows, score
 from sapwood.memory import reuse_freed_memory
 
 WINDOW = 8192
@@ -29,15 +30,15 @@ class DocumentModel:
     """A model on the device of this process, and how it reads documents."""
 
     model: PreTrainedModel
-    prefix: int
-    """The token from which the first one of a document is predicted: the one that begins a text, or else ends one."""
+    delimiters: Delimiters
+    """How documents begin."""
     window: int
     """Tokens that are predicted at a time."""
     batch_tokens: int
     autocast: torch.dtype | None
 
     @staticmethod
-    def open(directory: Path) -> DocumentModel:
+    def open(directory: Path, delimiters: Delimiters) -> DocumentModel:
         """Loads the model in a directory, on the GPU that torchrun gives this process, on the CPU where there is none.
 
         The arithmetic is bf16 where the hardware is fast at it.
@@ -47,11 +48,10 @@ class DocumentModel:
         else:
             device = torch.device("cpu")
             reuse_freed_memory()
-        config, tokenizer = load_config(directory).get_text_config(), load_tokenizer(directory)
-        begin = tokenizer.bos_token_id
+        config = load_config(directory).get_text_config()
         return DocumentModel(
             model=load_model(directory).to(device),
-            prefix=tokenizer.eos_token_id if begin is None else begin,
+            delimiters=delimiters,
             window=min(getattr(config, "max_position_embeddings", None) or WINDOW, WINDOW),
             batch_tokens=min(BATCH_TOKENS[device.type], BATCH_LOGITS[device.type] // config.vocab_size),
             autocast=autocast_type("auto", device),
@@ -60,22 +60,25 @@ class DocumentModel:
     def score(self, documents: Sequence[np.ndarray]) -> Iterator[dict[int, float]]:
         """Scores token ids of documents, and gives the nats of some after the other, by their numbers in `documents`.
 
-        Every token of a document is predicted once, in windows that do not overlap, the first from `prefix`. Answers
+        Every token of a document is predicted once, in windows that begin as documents do (`rolling_windows`). Answers
         come whenever no document is half done. So of documents that fit into one window, those without an answer yet
         would now be batched as they were from the beginning: who stops here and goes on later gets the same numbers.
         """
         owners: list[int] = []
         windows: list[np.ndarray] = []
+        contexts: list[int] = []
         for number, tokens in enumerate(documents):
-            for window, _ in rolling_windows(tokens, self.prefix, self.window):
+            for window, context in document_windows(tokens, self.delimiters, self.window):
                 owners.append(number)
                 windows.append(window)
+                contexts.append(context)
         waiting = np.bincount(np.array(owners, np.int64), minlength=len(documents))
         nats = {number: 0.0 for number in range(len(documents)) if not waiting[number]}
         half_done: set[int] = set()
         for batch in plan_batches([len(window) - 1 for window in windows], self.batch_tokens):
             rows = [windows[index] for index in batch]
-            scored = score(self.model, rows, max_tokens=self.batch_tokens, autocast=self.autocast)
+            starts = [contexts[index] for index in batch]
+            scored = score(self.model, rows, context=starts, max_tokens=self.batch_tokens, autocast=self.autocast)
             for index, answer in zip(batch, scored, strict=True):
                 owner = owners[index]
                 nats[owner] = nats.get(owner, 0.0) + answer.nats

@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812
 
+from sapwood.backbone.tokenizer import Delimiters
 from sapwood.errors import SapwoodError
 from sapwood.likelihood.batch import plan_batches
 from sapwood.progress import Advance
@@ -89,21 +90,37 @@ def score(
     return [Scored(tokens=count, nats=float(value)) for count, value in zip(counts, nats, strict=True)]
 
 
-def rolling_windows(tokens: np.ndarray, prefix: int, length: int) -> list[tuple[np.ndarray, int]]:
+def rolling_windows(
+    tokens: np.ndarray, prefix: int | Sequence[int], length: int, *, every: bool = True
+) -> list[tuple[np.ndarray, int]]:
     """Cuts a document into windows in which every one of its tokens is predicted exactly once.
 
-    Returns (token ids, context) for `score`. A window has up to `length` inputs and as many targets, so up to
-    `length + 1` ids; the first begins with the token `prefix`, each later one with the last token of the
-    window before. These are the disjoint rolling windows of lm-evaluation-harness.
+    Returns (token ids, context) for `score`. Every window begins with `prefix`, as the texts begin that the model
+    knows, and after it the last token of the window before; neither is a target there. With `every` false, of a model
+    whose texts begin with nothing, the first window alone has it. A window has up to `length` inputs, so up to
+    `length + 1` ids. But for the beginnings, these are the disjoint rolling windows of lm-evaluation-harness.
 
     >>> [(window.tolist(), context) for window, context in rolling_windows(np.array([5, 6, 7]), 0, 2)]
+    [([0, 5, 6], 1), ([0, 6, 7], 2)]
+    >>> [(window.tolist(), context) for window, context in rolling_windows(np.array([5, 6, 7]), 0, 2, every=False)]
     [([0, 5, 6], 1), ([6, 7], 1)]
     """
-    if length < 1:
-        raise ValueError(f"a window must have at least 1 token, not {length}")
-    tokens = np.asarray(tokens)
-    whole = np.concatenate([np.array([prefix], dtype=np.int64), tokens.astype(np.int64)])
-    return [(whole[start : start + length + 1], 1) for start in range(0, len(tokens), length)]
+    front = np.atleast_1d(np.asarray(prefix, np.int64))
+    again = front if every else front[:0]
+    if length <= len(again) or length < len(front):
+        raise ValueError(f"a window must have at least {len(again) + 1} tokens, not {length}")
+    whole = np.asarray(tokens).astype(np.int64)
+    first = length + 1 - len(front)
+    windows = [(np.concatenate([front, whole[:first]]), len(front))] if len(whole) else []
+    for start in range(first, len(whole), length - len(again)):
+        later = whole[start - 1 : start + length - len(again)]
+        windows.append((np.concatenate([again, later]), len(again) + 1))
+    return windows
+
+
+def document_windows(tokens: np.ndarray, delimiters: Delimiters, length: int) -> list[tuple[np.ndarray, int]]:
+    """The windows of a document (`rolling_windows`) of a model whose texts begin as `delimiters` say."""
+    return rolling_windows(tokens, delimiters.prefix, length, every=bool(delimiters.begin))
 
 
 def _check(model: PreTrainedModel, sequences: Sequence[np.ndarray], contexts: Sequence[int]) -> None:

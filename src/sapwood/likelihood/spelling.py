@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,16 +12,16 @@ from tokenizers import Tokenizer
 _SINGLE_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 
 
-def spelt_bytes(tokenizer: Path) -> npt.NDArray[np.int64]:
-    """The bytes of UTF-8 that each token of a tokenizer.json spells, `[vocabulary]`.
+def spelt_bytes(tokenizer: str) -> npt.NDArray[np.int64]:
+    """The bytes of UTF-8 that each token of a tokenizer.json with this content spells, `[vocabulary]`.
 
     Tokens may begin and end inside a character, so this is exact where decoded text is not. It knows byte-level
     vocabularies (GPT-2 and most since) and those of SentencePiece, where a space is written `▁` and single bytes
     `<0x0A>`. What a normalizer adds or removes is not in it.
     """
-    reference = Tokenizer.from_file(str(tokenizer))
+    reference = Tokenizer.from_str(tokenizer)
     added = {token.content for token in reference.get_added_tokens_decoder().values()}
-    written = orjson.loads(tokenizer.read_bytes())
+    written = orjson.loads(tokenizer)
     byte_level = b'"ByteLevel"' in orjson.dumps([written.get("pre_tokenizer"), written.get("decoder")])
     vocabulary: dict[str, int] = reference.get_vocab()
     lengths = np.zeros(max(vocabulary.values(), default=-1) + 1, np.int64)

@@ -285,6 +285,17 @@ class Evaluation(Strict):
     """Suites that are put to the model while it is trained, too."""
 
 
+class TokenizerSettings(Strict):
+    """How texts begin and end, in training, scoring and prompts alike, where that is not as the model's tokenizer does
+    it."""
+
+    begin: Annotated[str, Field(min_length=1)] = "auto"
+    """What stands in front of every text: `auto`, what the model's own tokenizer puts there, which may be nothing;
+    `none`; or a token as it is spelled, such as `<bos>`."""
+    end: Annotated[str, Field(min_length=1)] = "auto"
+    """The token after every document: `auto`, the one that the model names as the end of a text, or a token."""
+
+
 class Recipe(Strict):
     """A run, from the model and the texts to what will be judged."""
 
@@ -294,6 +305,8 @@ class Recipe(Strict):
     """The backbone: a hub name (`org/name`, or `org/name@revision`), a Hugging Face directory, a GGUF file, or a GGUF
     file inside an installed Python package (`package:MODULE/FILE.gguf`). It may move after a run has begun; its weights
     may not change."""
+    tokenizer: TokenizerSettings = TokenizerSettings()
+    """How texts begin and end."""
     sequence_length: Annotated[int, Field(ge=8)]
     """Tokens in a packed sequence."""
     seed: int = 0

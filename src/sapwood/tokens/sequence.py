@@ -21,7 +21,7 @@ class Span:
     start: int
     """The first token, counted inside the document."""
     length: int
-    """Tokens; the end-of-text token is the document's last."""
+    """Tokens; what begins and ends texts is the document's first and last."""
     offset: int
     """Where the piece begins in the sequence."""
 

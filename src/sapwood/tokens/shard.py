@@ -1,7 +1,7 @@
 """Token shards: the ids of the documents of one source, made shard by shard from its prepared documents.
 
 DIRECTORY/manifest.json
-DIRECTORY/00000-00000/train/tokens.npy     ids, [tokens]; every document ends with the end-of-text token
+DIRECTORY/00000-00000/train/tokens.npy     ids, [tokens]; every document begins and ends as the model's texts do
                            /offsets.npy    where each document begins, and where the last ends, int64 [documents + 1]
                            /ids.npy        the documents' ids, uint8 [documents, 16]
                            /rows.npy       which rows of the prepared shard they are, int32 [documents]
@@ -28,6 +28,7 @@ import xxhash
 
 from sapwood import __version__
 from sapwood.backbone.encode import Encoder
+from sapwood.backbone.tokenizer import Delimiters
 from sapwood.corpus.contamination import apply_cuts
 from sapwood.corpus.selection import HOLDOUT, SPLITS
 from sapwood.corpus.store import CONTAMINATION, DOCUMENTS, SELECTION, SourceStore, from_hexadecimal
@@ -35,7 +36,7 @@ from sapwood.files import atomic_directory, read_json, write_json
 from sapwood.manifest import Manifest, begin, finished
 from sapwood.progress import track
 
-FORMAT = 3
+FORMAT = 4
 """Counts the changes after which token shards of before are no longer what would be made now."""
 COPY = "copy of a held-out document"
 NO_TOKENS = "no tokens"
@@ -66,7 +67,7 @@ def encode_source(store: SourceStore, directory: Path, encoder: Encoder, held_ou
     `held_out` are the text hashes of the held-out documents of all sources (`held_out_hashes`): a document for training
     whose text is among them is dropped. Work that was stopped goes on after its last complete shard.
 
-    In the manifest, `counts` has `documents` and `tokens` (end-of-text tokens among them), which are the sums of
+    In the manifest, `counts` has `documents` and `tokens` (those that begin and end texts among them), the sums of
     `train_…`, `holdout_…` and `dropped_…`; `reasons` counts the dropped documents by reason. Documents that the corpus
     steps set aside are not among them.
 
@@ -76,7 +77,13 @@ def encode_source(store: SourceStore, directory: Path, encoder: Encoder, held_ou
     planned = Manifest(
         step="tokens",
         inputs={SELECTION: selected.fingerprint, "held_out": xxhash.xxh3_64_hexdigest(held_out.tobytes())},
-        settings={"tokenizer": encoder.fingerprint, "eos": encoder.eos, "type": encoder.dtype.name, "format": FORMAT},
+        settings={
+            "tokenizer": encoder.fingerprint,
+            "begin": list(encoder.delimiters.begin),
+            "eos": encoder.delimiters.end,
+            "type": encoder.dtype.name,
+            "format": FORMAT,
+        },
     )
     done = finished(directory, planned)
     if done is not None:
@@ -167,9 +174,9 @@ def _encode_shard(
     for rows in batches:
         for part in _selected(rows, read):
             ids, offsets = encoder.encode_batch(_final_texts(part))
-            lengths = np.diff(offsets) + 1
-            tokens = np.insert(ids, offsets[1:], encoder.eos).astype(encoder.dtype)
-            empty = lengths == 1
+            tokens, lengths = _delimited(ids, offsets, encoder.delimiters)
+            tokens = tokens.astype(encoder.dtype)
+            empty = np.diff(offsets) == 0
             held = _is(part[_SPLIT], HOLDOUT)
             copy = ~held & ~empty & np.isin(_hashes(part["text_hash"]), held_out)
             for name, chosen in (
@@ -193,6 +200,16 @@ def _encode_shard(
             split.write(temporary / name)
         account = {"read": read, "counts": dict(counts), "reasons": {k: n for k, n in reasons.items() if n}}
         write_json(temporary / _ACCOUNT, account)
+
+
+def _delimited(
+    ids: npt.NDArray[np.uint32], offsets: npt.NDArray[np.int64], delimiters: Delimiters
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    """The ids with what begins and ends every text around it, and the tokens of each, `[texts]`."""
+    begin, end = delimiters.begin, delimiters.end
+    # Of several insertions at one place the first stands first: an end before the beginning that follows it.
+    places = np.concatenate([np.column_stack([offsets[:-1]] * len(begin) + [offsets[1:]]).ravel()])
+    return np.insert(ids, places, [*begin, end] * (len(offsets) - 1)), np.diff(offsets) + len(begin) + 1
 
 
 def _selected(rows: dict[str, pa.ChunkedArray], first: int) -> Iterator[pa.Table]:

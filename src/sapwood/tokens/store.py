@@ -17,7 +17,7 @@ from sapwood.tokens.shard import token_shards
 class TokenStore:
     """The documents of one source and split, numbered from 0 in the order of the shards.
 
-    Every document ends with the end-of-text token, which counts as one of its tokens.
+    Every document begins and ends as the model's texts do; these tokens count among its own.
     """
 
     def __init__(self, directory: Path, split: str) -> None:
@@ -38,7 +38,7 @@ class TokenStore:
 
     @property
     def tokens(self) -> int:
-        """How many tokens there are, end-of-text tokens among them."""
+        """How many tokens there are, those that begin and end texts among them."""
         return int(self._first_token[-1])
 
     def lengths(self) -> npt.NDArray[np.int64]:

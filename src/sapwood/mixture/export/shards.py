@@ -122,7 +122,11 @@ def export_stream(
                 lines[shard.number] = asdict(shard) | {"tokens": shard.tokens, "digest": digest(total.value)}
                 append_line(directory / SHARDS, lines[shard.number])
     ends = {manifest.settings["eos"] for manifest in tokenised if manifest is not None}
-    account = _account(run, planned, shards, lines) | {"end_of_text": ends.pop() if len(ends) == 1 else sorted(ends)}
+    begins = [manifest.settings["begin"] for manifest in tokenised if manifest is not None]
+    account = _account(run, planned, shards, lines) | {
+        "begin_of_text": begins[0] if begins else [],
+        "end_of_text": ends.pop() if len(ends) == 1 else sorted(ends),
+    }
     write_json(directory / STREAM, account)
     counts = {"sequences": stop - start, "tokens": account["tokens"], "shards": len(shards)}
     seconds = round(time.monotonic() - started, 3)

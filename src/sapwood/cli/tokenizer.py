@@ -1,0 +1,64 @@
+"""The tokenizer of a recipe's model: opened with what the recipe says of it, shown in the plan, refused where it cannot
+work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+from sapwood.directory import RunDirectory
+from sapwood.errors import SapwoodError
+from sapwood.manifest import read_manifest
+from sapwood.recipe import Recipe
+from sapwood.recipe.document import line_of
+
+if TYPE_CHECKING:
+    from sapwood.backbone.encode import Encoder
+
+
+def open_encoder(recipe: Recipe, model: Path) -> Encoder:
+    """The tokenizer in the directory `model`, with texts that begin and end as the recipe says."""
+    from sapwood.backbone.encode import Encoder
+
+    return Encoder.load(model, recipe.tokenizer.begin, recipe.tokenizer.end)
+
+
+def print_delimiters(recipe: Recipe, model: Path, path: Path) -> None:
+    """Prints how texts begin and end. `path` is that of the recipe.
+
+    Raises SapwoodError, with the recipe's line, where it names a token that the tokenizer does not have.
+    """
+    from sapwood.backbone.tokenizer import DelimiterError, open_tokenizer
+
+    opened = open_tokenizer(model)
+    try:
+        delimiters = opened.delimiters(recipe.tokenizer.begin, recipe.tokenizer.end)
+    except DelimiterError as error:
+        file = path / "recipe.yaml" if path.is_dir() else path
+        raise SapwoodError(f"{line_of(file, ('tokenizer', error.field))}: {error.message}") from None
+    console = Console(highlight=False)
+    begin = " ".join(opened.spelled(number) for number in delimiters.begin) or "nothing"
+    console.print(
+        f"\nTexts begin with {escape(begin)} and end with {escape(opened.spelled(delimiters.end))}", soft_wrap=True
+    )
+    if opened.begin is not None and delimiters.begin != opened.begin:
+        own = " ".join(opened.spelled(number) for number in opened.begin) or "nothing"
+        console.print(
+            f"[yellow]Note:[/] the model's tokenizer begins them with {escape(own)}, and goes on doing so for those "
+            "who use the adapted model. Part of what is measured will be the change from one to the other.",
+            soft_wrap=True,
+        )
+
+
+def refuse_other_tokens(run: RunDirectory, recipe: Recipe, encoder: Encoder) -> None:
+    """Raises SapwoodError where the run's token shards were made by another tokenizer, or with other beginnings."""
+    for source in recipe.sources:
+        made = read_manifest(run.tokens(source))
+        if made is not None and made.settings.get("tokenizer") != encoder.fingerprint:
+            raise SapwoodError(
+                f"The tokens of '{source}' were made by another tokenizer than the model's, or begin and end otherwise "
+                "than the recipe says now. Run `sapwood prepare` again."
+            )
