@@ -12,6 +12,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "sapwood"
 ORDER = [
     "recipe",
+    "answers",
     "backbone",
     "likelihood",
     "generation",
@@ -24,7 +25,7 @@ ORDER = [
     "report",
     "cli",
 ]
-WITHOUT_TORCH = ["recipe", "generation", "synthesis", "corpus", "tokens", "mixture", "report"]
+WITHOUT_TORCH = ["recipe", "answers", "generation", "synthesis", "corpus", "tokens", "mixture", "report"]
 SCORING = {"corpus/perplexity.py", "corpus/topics/encoder.py"}
 """The modules of these packages that run a model. Nothing loads them before there is something to score or to train."""
 

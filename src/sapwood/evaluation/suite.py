@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from sapwood import answers
+from sapwood.answers.grader import grader
 from sapwood.evaluation.choice import judge_choice
 from sapwood.evaluation.evaluator import Evaluator
 from sapwood.evaluation.item_result import ITEMS, SUMMARY, TaskResult, read_task_result
@@ -38,12 +40,14 @@ def run_suite(
     is where programs run that the model writes. On several ranks this is a collective; the first rank writes, and it
     alone gets the results.
 
-    Raises SapwoodError, before anything is measured, where files or the sandbox are missing, or an item is not what
-    its task's file says.
+    Raises SapwoodError, before anything is measured, where files, the sandbox or math-verify are missing, or an item is
+    not what its task's file says.
     """
     tasks = list(suite.tasks.values())
     for task in tasks:
         require_sandbox(task, sandbox)
+        if task.generates and task.equal == "formula":
+            grader()
     loaded = [load_task_items(task, items) for task in tasks]
     put = [put_questions(task, found) for task, found in zip(tasks, loaded, strict=True)]
     first = rank_and_ranks()[0] == 0
@@ -67,14 +71,14 @@ def run_task(
     evaluator: Evaluator, task: Task, questions: Sequence[Question], sandbox: Sandbox | None = None
 ) -> TaskResult:
     """Puts the questions of one task to a model. On several ranks this is a collective, and all get the result."""
-    answers = evaluator.answer(task, questions)
+    found = evaluator.answer(task, questions)
     if task.kind == "choice":
         items = [
             judge_choice(task, question, loglikelihoods, cut)
-            for question, loglikelihoods, cut in zip(questions, answers.loglikelihoods, answers.cuts, strict=True)
+            for question, loglikelihoods, cut in zip(questions, found.loglikelihoods, found.cuts, strict=True)
         ]
     else:
-        items = judge_writing(task, questions, answers, sandbox=sandbox, device=evaluator.device)
+        items = judge_writing(task, questions, found, sandbox=sandbox, device=evaluator.device)
     return TaskResult(task.name, task.counts, chance_of(task, questions), tuple(items))
 
 
@@ -106,8 +110,11 @@ def _wording(task: Task) -> dict[str, object]:
 
 
 def _grader(task: Task) -> dict[str, object]:
-    """Who compares formulas: another version may judge otherwise."""
-    return {"math-verify": _version("math-verify")} if task.generates and task.equal == "formula" else {}
+    """Who reads and compares answers: another version may judge otherwise."""
+    if not task.generates or task.kind == "code":
+        return {}
+    formulas = {"math-verify": _version("math-verify")} if task.equal == "formula" else {}
+    return {"answers": answers.VERSION, **formulas}
 
 
 def _first_says(evaluator: Evaluator, said: bool) -> bool:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from functools import cache
 
+from sapwood.answers.letters import stated_letter
+from sapwood.answers.numbers import find_numbers
 from sapwood.corpus.language import identify
 from sapwood.corpus.ngrams import ngram_hashes, tokenise
 from sapwood.corpus.quality import TextMeasures
@@ -24,8 +27,8 @@ QUOTED_SHARE = 0.8
 """The least share of the evidence that stands in the snippet, in 4-grams."""
 LEAST_TOKENS = {"question": 4, "reasoning": 3}
 MOST_CHARACTERS = {"question": 4000, "answer": 400, "evidence": 1500}
-TOLERANCE = 0.01
-"""Up to so much do two numbers differ that may be the same one, rounded."""
+ROUNDED = 0.01
+"""Up to so much may two numbers differ that are called alike here: an answer to two digits, of a solution to three."""
 
 _SCRIPT_LETTERS, _SPELLED_LETTERS = 20, 120
 """Letters of prose from which on a language is told by its script, and by the classifier."""
@@ -53,14 +56,7 @@ _OTHERS = re.compile(
     r"|以上(?:都|皆|均|全|选项)|都不(?:对|正确)$|^(?-i:[A-J]和[A-J])",
     re.IGNORECASE,
 )
-_RIGHT_LETTER = re.compile(
-    r"(?i:(?:correct|right) (?:answer|option|choice) is:?|answer(?: is)?:|answer is)"
-    r"\s*\**\(?(?:[Oo]ption )?([A-J])\b(?!['’])"
-    r"|(?:答案[是为：:选]*|正确选项[是为：:]*|故选|应选|因此选|所以选)\s*([A-J])(?![A-Za-z])"
-)
 _OPTION_LINES = re.compile(r"^\s*[-*]*\s*\(?[A-D][.)、．:：]", re.MULTILINE)
-_NUMBER = re.compile(r"(?<![A-Za-z\d._^])(?<![_^]\{)(?:\d+(?:(?:,|\{,\})\d{3})*(?:\.\d+)?|\.\d+)")
-"""A number, but for what stands in names, formulas of substances and exponents."""
 
 
 def fault(item: Item, prompt: Prompt) -> str | None:
@@ -158,8 +154,7 @@ def _options_in_question(item: Item, _: Prompt) -> bool:
 def _ends_otherwise(item: Item, _: Prompt) -> bool:
     """Whether the solution says another letter, or has none of the answer's numbers."""
     if item.choices:
-        letters = _RIGHT_LETTER.findall(item.reasoning)
-        return bool(letters) and "".join(letters[-1]) != item.answer
+        return (stated_letter(item.reasoning) or item.answer) != item.answer
     wanted, given = _numbers(item.answer), _numbers(f"{item.reasoning}\n{item.evidence}")
     return not item.tests and bool(wanted and given) and not any(_same(one, other) for one in wanted for other in given)
 
@@ -195,13 +190,14 @@ def _wording(text: str, ngram: int) -> frozenset[int]:
     return frozenset(ngram_hashes(tokenise(text).hashes, ngram).tolist())
 
 
-def _numbers(text: str) -> list[float]:
-    return [float(found.replace("{,}", "").replace(",", "")) for found in _NUMBER.findall(text)]
+def _numbers(text: str) -> list[Fraction]:
+    return [abs(found.number.value) for found in find_numbers(text) if found.number is not None]
 
 
-def _same(one: float, other: float) -> bool:
+def _same(one: Fraction, other: Fraction) -> bool:
     """Whether two numbers are the same but for rounding and powers of ten: 25% is 0.25, and 3.2e3 is 3200."""
     if not one or not other:
         return one == other
-    turns = math.log10(one / other) % 1
-    return min(turns, 1 - turns) < math.log10(1 + TOLERANCE)
+    quotient = one / other
+    turns = (math.log10(quotient.numerator) - math.log10(quotient.denominator)) % 1
+    return min(turns, 1 - turns) < math.log10(1 + ROUNDED)

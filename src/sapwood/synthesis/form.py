@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from sapwood.answers.letters import split_letter
+from sapwood.answers.numbers import narrow
 from sapwood.generation.cache import Completion
 from sapwood.recipe.synthesis import Synthesis
 from sapwood.synthesis.attempts import Attempt
@@ -15,7 +17,6 @@ from sapwood.synthesis.markup import has_table
 from sapwood.synthesis.prompt import FormError, Prompt
 
 _OPTION = re.compile(r"[-*\s]*\(?([A-J])\)?[.)、．:：*]+\s*(.*)")
-_CHOICE = re.compile(r"[(*\[]*(?:Option |选项)?([A-J])[)*\]]*(?:[.)、．:：*\s]+(.*))?", re.DOTALL)
 _LABEL = re.compile(
     r"(?:the )?(?:final |correct )?answer(?: is)?\s*[:：]\s*|(?:最终|正确)?答案[:：是为]+\s*", re.IGNORECASE
 )
@@ -84,17 +85,17 @@ def _choices(text: str, prompt: Prompt) -> tuple[str, ...]:
 def _letter(text: str, choices: tuple[str, ...]) -> str:
     """The letter of the option that an answer names, by its letter or by its text."""
     text = _LABEL.sub("", text).strip().strip("*").strip()
-    found = _CHOICE.fullmatch(text)
-    if found and found[1] in map(letter, range(len(choices))):
-        named = _plain(choices[ord(found[1]) - ord("A")])
-        if found[2] and not _plain(found[2]).casefold().startswith(named.casefold()):
-            raise FormError("letter and text of the answer disagree")
-        return found[1]
+    found = split_letter(text)
+    known = found is not None and found.letter in map(letter, range(len(choices)))
+    if found is not None and known:
+        named = _plain(narrow(choices[ord(found.letter) - ord("A")]))
+        if not found.rest or _plain(found.rest).casefold().startswith(named.casefold()):
+            return found.letter
     for alike in (_plain, lambda option: _plain(option).casefold()):
         same = [number for number, option in enumerate(choices) if alike(option) == alike(text)]
         if len(same) == 1:
             return letter(same[0])
-    raise FormError("answer is none of the options")
+    raise FormError("letter and text of the answer disagree" if known else "answer is none of the options")
 
 
 def _answer(text: str, program: bool) -> str:

@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from sapwood.answers.equal import same_answers
+from sapwood.answers.letters import chosen_option
 from sapwood.generation.client import Failure
 from sapwood.recipe.server import ModelServer
 from sapwood.recipe.synthesis import Shuffles
 from sapwood.synthesis.item import Item, letter
 from sapwood.synthesis.stage import Ask, Stage, Verdict
-from sapwood.synthesis.verify.equal import same_answers
 from sapwood.synthesis.verify.replies import Asker, Replies, of_those
 from sapwood.synthesis.verify.tally import Tally, count
 
@@ -104,27 +105,12 @@ def orders(item: Item, samples: int) -> list[Order]:
 def _tally(item: Item, shown: Sequence[Order], replies: Replies) -> Tally:
     counts: Counter[str] = Counter()
     for order, sections in zip(shown, replies.sections, strict=True):
-        place = None if sections is None else _place(sections["answer"], [item.choices[number] for number in order])
+        options = [item.choices[number] for number in order]
+        place = None if sections is None else chosen_option(sections["answer"], options, same_answers)
         if place is not None:
             counts[letter(order[place])] += 1
     return count(item.answer, list(counts.items()), replies)
 
 
-def _place(answer: str, options: Sequence[str]) -> int | None:
-    """Which of the options was chosen: by its letter, or by all its words."""
-    match = _LETTER.match(answer)
-    if match is not None and (place := ord(match["letter"].upper()) - ord("A")) < len(options):
-        rest = answer[match.end() :].strip()
-        if not rest or match["stop"] or same_answers(options[place], rest):
-            return place
-    same = [place for place, option in enumerate(options) if same_answers(option, answer)]
-    return same[0] if len(same) == 1 else None
-
-
-_LETTER = re.compile(
-    r"[\s*(（\[]*(?:(?:option|choice|answer|选项|答案)\s*(?:is|是|为)?\s*[:：]?\s*)?"
-    r"[*(（\[]*(?P<letter>[A-Z])(?P<stop>[)）\].、:：*]*)",
-    re.IGNORECASE,
-)
 _NAMES_OTHERS = re.compile(r"\b(?:of the above|of these|above)\b|以上|上述", re.IGNORECASE)
 _NAMES_LETTERS = re.compile(r"\b[A-Z] (?:and|or|&) [A-Z]\b|[A-Z]\s*[和与或、]\s*[A-Z]")

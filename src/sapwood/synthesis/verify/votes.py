@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from sapwood.answers.equal import is_comparable, same_answers
 from sapwood.generation.client import Failure
 from sapwood.recipe.server import ModelServer
 from sapwood.recipe.synthesis import Votes
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.stage import Ask, Stage, Verdict
-from sapwood.synthesis.verify.equal import is_comparable, same_answers
 from sapwood.synthesis.verify.replies import Asker, Replies, of_those
 from sapwood.synthesis.verify.tally import Tally, count
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sapwood.synthesis.verify.units import parse_unit
+from sapwood.answers.units import parse_unit
 
 
 def factor(one: str, two: str) -> Fraction | None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sapwood.answers import formulas, grader
+from sapwood.answers.grader import Grader
 from sapwood.errors import SapwoodError
-from sapwood.synthesis.verify import formulas, grader
-from sapwood.synthesis.verify.grader import Grader
 
 pytest.importorskip("math_verify")
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from sapwood.synthesis.verify.reading import TOLERANCE
+from sapwood.answers.numbers import TOLERANCE
 
 READY = "ready"
 """The first line that is written."""
@@ -34,8 +34,9 @@ def compare(given: str, other: str) -> bool | None:
         return None
     one, two = _number(ours), _number(theirs)
     if one is not None and two is not None and (_is_rounded(ours) or _is_rounded(theirs)):
-        # math-verify rounds to six places, where all small numbers are 0.
-        return math.isclose(one, two, rel_tol=float(TOLERANCE))
+        # math-verify rounds to six places, where all small numbers are 0. Of an integer nothing is rounded.
+        exact = _is_integer(ours) or _is_integer(theirs)
+        return math.isclose(one, two, rel_tol=1e-12 if exact else float(TOLERANCE))
     return bool(verify([ours], [theirs], timeout_seconds=None) or verify([theirs], [ours], timeout_seconds=None))
 
 
@@ -65,6 +66,10 @@ def _is_rounded(value: Any) -> bool:
     from sympy import Float
 
     return bool(value.has(Float))
+
+
+def _is_integer(value: Any) -> bool:
+    return not _is_rounded(value) and getattr(value, "is_integer", None) is True
 
 
 def main() -> None:

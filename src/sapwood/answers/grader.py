@@ -13,8 +13,8 @@ from functools import cache
 
 import orjson
 
+from sapwood.answers import formulas
 from sapwood.errors import SapwoodError
-from sapwood.synthesis.verify import formulas
 
 _START_SECONDS = 120.0
 _ANSWER_SECONDS = 120.0

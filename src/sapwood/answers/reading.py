@@ -4,30 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from fractions import Fraction
 
-from sapwood.synthesis.verify.units import Unit, parse_unit
+from sapwood.answers.numbers import Number, narrow, number_at_start, parse_number
+from sapwood.answers.units import Unit, parse_unit
 
-TOLERANCE = Fraction(1, 200)
-"""By what share two numbers may differ that are the same but for rounding. Integers and fractions must be equal."""
-LONGEST_FORMULA = 200
+LONGEST_FORMULA = 1000
 """Characters. What is longer is taken as words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A number as it was written."""
-
-    value: Fraction
-    exact: bool
-    """An integer or a fraction, which nobody rounded."""
-
-    def equals(self, other: Number, factor: Fraction = Fraction(1)) -> bool:
-        """Whether they are the same, of which this one is `factor` times as large as it says."""
-        mine, theirs = self.value * factor, other.value
-        if self.exact and other.exact:
-            return mine == theirs
-        return abs(mine - theirs) <= TOLERANCE * max(abs(mine), abs(theirs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +29,13 @@ class Reading:
 def read_answer(text: str) -> Reading:
     """Reads an answer. What is neither a number nor a formula is words."""
     bare = _bare(text)
-    words = _words(bare)
+    unmarked = _MARKS.sub("", bare).strip()
+    words = _words(unmarked)
     if len(bare) > LONGEST_FORMULA:
         return Reading(words)
-    spelled, about = _spell(bare), False
+    if (number := parse_number(bare)) is not None:  # with its currency, by which $1.5M is a number
+        return Reading(words, number, _latex(bare, number))
+    spelled, about = _spell(unmarked), False
     if match := _ABOUT.match(spelled):
         spelled, about = spelled[match.end() :], True
     if (match := _ASSIGNMENT.match(spelled)) and _quantity(spelled[match.end() :]):
@@ -59,24 +44,29 @@ def read_answer(text: str) -> Reading:
     if found is None:
         return Reading(words)
     formula, unit = found
-    number = _number(formula)
-    if number is not None and about:
-        number = Number(number.value, exact=False)
+    if (number := parse_number(formula)) is not None:
+        formula = _latex(formula, number)
+        number = Number(number.value, number.exact and not about)
     glued = unit is not None and re.search(r"\d[A-Za-z]$", spelled) is not None
     return Reading(words, number, formula, unit, unit_is_sure=not glued)
 
 
 def _bare(text: str) -> str:
     """Without what stands around an answer: signs of LaTeX and Markdown, `The answer is`, a full stop."""
-    text = re.sub(r"\s+", " ", text.translate(_NARROW)).strip()
+    text = re.sub(r"\s+", " ", narrow(text).translate(_SPELLED)).strip()
     before = None
     while before != text:
         before = text
-        text = text.strip(" `\"'“”‘’。.;；,，")
+        text = _EDGES.sub("", text)
         for wrapped in _WRAPPED:
             text = wrapped.sub(r"\1", text)
         text = _LABEL.sub("", text)
-    return _MARKS.sub("", text).strip()
+    return _PERCENT.sub(r"\1%", text)
+
+
+def _latex(written: str, number: Number) -> str:
+    """A number for math-verify: as it is written where that is LaTeX, and worked out where it is 12.5万 or 1'234."""
+    return written if _IN_LATEX.fullmatch(written) else number.latex
 
 
 def _spell(text: str) -> str:
@@ -91,33 +81,19 @@ def _spell(text: str) -> str:
 
 def _quantity(text: str) -> tuple[str, Unit | None] | None:
     """A number or a formula, and its unit, which must be there where it is a formula."""
-    if _number(text) is not None:
+    if parse_number(text) is not None:
         return text, None
+    if (found := number_at_start(text)) is not None and (unit := parse_unit(text[found[1] :])) is not None:
+        return text[: found[1]], unit
     for match in _BEFORE_UNIT.finditer(text):
         value, rest = text[: match.end()], text[match.end() :]
-        if (_number(value) is not None or _is_formula(value)) and (unit := parse_unit(rest)) is not None:
+        if (parse_number(value) is not None or _is_formula(value)) and (unit := parse_unit(rest)) is not None:
             return value, unit
     return None
 
 
-def _number(text: str) -> Number | None:
-    match = _NUMBER.fullmatch(text)
-    if match is None:
-        return None
-    sign = -1 if match["sign"] == "-" else 1
-    if match["power_alone"]:
-        return Number(sign * Fraction(10) ** int(match["power_alone"]), exact=True)
-    if match["over"]:
-        below = int(match["under"])
-        whole = int(match["whole"] or 0)
-        return Number(sign * (whole + Fraction(int(match["over"]), below)), exact=True) if below else None
-    digits = match["digits"].replace(",", "").replace(" ", "")
-    value = sign * Fraction(digits) * Fraction(10) ** int(match["power"] or 0)
-    return Number(value, exact="." not in digits and match["power"] is None)
-
-
 def _is_formula(text: str) -> bool:
-    rest = re.sub(r"\\[A-Za-z]+", " ", text)
+    rest = re.sub(r"\\(?:begin|end) ?\{[a-z]+\*?\}|\\[A-Za-z]+", " ", text)
     return (
         rest.isascii()
         and not re.search("[A-Za-z]{4}", rest)
@@ -134,12 +110,7 @@ def _words(text: str) -> str:
     return words.strip()
 
 
-_NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {
-    0x3000: " ",
-    0x2212: "-",
-    0x2103: "°C",
-    0x2109: "°F",
-}
+_SPELLED = str.maketrans({"℃": "°C", "℉": "°F"})
 _LOWERED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ₀₁₂₃₄₅₆₇₈₉₊₋ₙ", "0123456789+-n0123456789+-n")
 _SUPERSCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
 _SUBSCRIPTS = re.compile("[₀₁₂₃₄₅₆₇₈₉₊₋ₙ]+")
@@ -169,7 +140,8 @@ _REWRITTEN = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         (_TEXT.pattern, r" \1 "),
-        (r"\\[,;:!]|\\ |~|\\quad\b|\\qquad\b", " "),
+        (r",\\!", ","),
+        (r"(?<!\\)\\[,;:! ]|~|\\quad\b|\\qquad\b", " "),
         (r"\{,\}", ","),
         (r"\\[dtc]frac\b", r"\\frac"),
         (r"\^\s*\\circ\b|\^\s*\{\s*\\circ\s*\}|\\degree\b", "°"),
@@ -183,20 +155,16 @@ _REWRITTEN = tuple(
         (r"\s*(?:\bor\b|\band\b|[或和与及、;])\s*", ", "),
     )
 )
+_EDGES = re.compile(r"^(?:[\s`\"'“”‘’。;,、]|\.(?!\d))+|[\s`\"'“”‘’。.;,、]+$")
+_PERCENT = re.compile(r"百分之([\d.零〇一二两三四五六七八九十百点]+)")
 _LABEL = re.compile(r"^(?:(?:the )?(?:final )?answer(?: is|:| is:)|答案(?:[是为]:?|:)) *", re.IGNORECASE)
 _ABOUT = re.compile(r"(?:approximately|approx\.?|about|roughly|\\approx|~|大约|约为|约) *", re.IGNORECASE)
 _WRAPPED = (re.compile(r"^\*\*(.*)\*\*$"), re.compile(r"^\\boxed *\{(.*)\}$"))
-_MARKS = re.compile(r"\\?\$|(?<!\\)\\[()\[\]]|\\left(?![a-z])|\\right(?![a-z])|\\displaystyle\b")
+_MARKS = re.compile(r"(?:\b(?:US|HK|NT))?\\?\$|(?<!\\)\\[()\[\]]|\\left(?![a-z])|\\right(?![a-z])|\\displaystyle\b")
 _ASSIGNMENT = re.compile(
     r"(?:[A-Za-z]{1,3}|\\[A-Za-z]+ ?)(?:_(?:\w|\{ ?\w+ ?\}))?(?: ?\( ?[A-Za-z] ?\))? *(?:=|\\approx)(?!=) *"
 )
-_NUMBER = re.compile(
-    r"(?P<sign>[+-]?) ?(?:10\^\{(?P<power_alone>-?\d{1,3})\}"
-    r"|(?:(?P<whole>\d{1,30})(?: ?(?=\\frac)| (?=\d+ ?/)))?(?:\\frac ?\{ ?(?=\d+ ?\} ?\{ ?\d+ ?\}))?"
-    r"(?P<over>\d{1,30})(?: ?/ ?| ?\} ?\{ ?)(?P<under>\d{1,30})(?: ?\})?"
-    r"|(?P<digits>\d{1,3}(?:[, ]\d{3})+(?:\.\d{1,30})?|\d{1,60}(?:\.\d{0,60})?|\.\d{1,60})"
-    r"(?: ?(?:\\times|\\cdot|\*|x) ?10 ?\^\{(?P<power>-?\d{1,3})\})?)"
-)
+_IN_LATEX = re.compile(r"[-+]? ?(?:(?:\d+(?:\.\d+)?|\.\d+)(?: ?\\(?:times|cdot) ?10 ?\^\{-?\d+\})?|10 ?\^\{-?\d+\})")
 _BEFORE_UNIT = re.compile(r"(?:[\d)}\]]|\\pi)(?= ?(?:[A-Za-zμΩÅ°%‰\u4e00-\u9fff]|\\(?:mu|Omega|%)))")
 _RANGE = re.compile(r"\d[\d.]*(?: ?[-–—~～] ?\d[\d.]*)+")
 _NAME = re.compile(r"[A-Za-z][\w{}()]*(?:\^?\{?\d*[+-]\}?)?")
