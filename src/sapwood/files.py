@@ -16,6 +16,21 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 import xxhash
+from fsspec import AbstractFileSystem
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+
+def locate(address: str) -> tuple[AbstractFileSystem, str]:
+    """The file system of an address, and the path in it.
+
+    What has `://` is an address of fsspec, chains such as `zip://*.jsonl::/data/a.zip` among them. All else is a local
+    path, whatever signs its names have: fsspec itself takes `a::b` for a chain.
+    """
+    if "://" in address:
+        system, path = url_to_fs(address)
+        return system, str(path)
+    return LocalFileSystem(), str(Path(os.path.expanduser(address)).absolute())  # noqa: PTH111 - leaves `./~` alone
 
 
 def fingerprint(value: Any) -> str:

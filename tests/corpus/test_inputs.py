@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import re
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from sapwood.corpus.inputs import list_files, open_file, take_fingerprints
 from sapwood.errors import SapwoodError
+from sapwood.recipe import dump_recipe, load_recipe
 
 
 def write(path: Path, content: str = "{}") -> str:
@@ -87,3 +90,55 @@ def test_remote_files_are_known_by_what_their_store_says() -> None:
             stream.write(content)
         prints.append(take_fingerprints("s", list_files("s", ["memory://prints/x.jsonl"]), {}))
     assert prints[0] != prints[1]
+
+
+ODD_NAMES = ["[2026] run", "a::b", "50% #1", "{x,y}", "what?", "st*r", "[ab]", "~", "zip:", "x[[]y"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_recipe_may_lie_anywhere(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "a" / "data" / "zh-9.jsonl")  # what `[ab]` would match as a pattern
+    here = tmp_path / name
+    paths = [write(here / "data" / file) for file in ("zh-1.jsonl", "zh-2.jsonl", "part[1].jsonl", "en.jsonl")]
+    write(
+        here / "recipe.yaml",
+        "name: a\nmodel: m\nsequence_length: 64\nsources:\n"
+        "  zh: {files: data/zh-*.jsonl}\n  part: {files: 'data/part[1].jsonl'}\n"
+        "  en: {files: ./data/../data/en.jsonl}\n"
+        "groups: {new: {zh: 1, part: 1}, old: {en: 1}}\nstages: [{name: only, tokens: 1M, mixture: {new: 1, old: 1}}]\n"
+        "training: {batch_tokens: 1K, learning_rate: 1e-4}\n"
+        "evaluation: {gain: {domains: [new]}, retention: {domains: [old], margin: 0.01}}\n",
+    )
+    sources = load_recipe(here / "recipe.yaml").sources
+    found = {source: [file.url for file in list_files(source, sources[source].files)] for source in sources}
+    assert found == {"zh": paths[:2], "part": paths[2:3], "en": paths[3:]}
+    write(here / "again.yaml", dump_recipe(load_recipe(here / "recipe.yaml")))
+    again = load_recipe(here / "again.yaml").sources
+    assert [file.url for file in list_files("zh", again["zh"].files)] == paths[:2]
+    for file in list_files("zh", sources["zh"].files):
+        with open_file(file) as stream:
+            assert stream.read() == b"{}"
+    take_fingerprints("zh", list_files("zh", sources["zh"].files), {})
+    (here / "data" / "part[1].jsonl").unlink()
+    with pytest.raises(SapwoodError, match=re.escape(f"no file matches {here}/data/part[1].jsonl")):
+        list_files("part", sources["part"].files)
+
+
+def test_a_file_that_is_reached_in_two_ways_is_one(tmp_path: Path) -> None:
+    path = write(tmp_path / "data" / "a.jsonl")
+    assert len(list_files("s", [path, str(tmp_path / "data" / ".." / "data" / "*.jsonl")])) == 1
+
+
+def test_chains_of_file_systems_are_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("one.jsonl", "first")
+        archive.writestr("deep/two.jsonl", "second")
+    write(tmp_path / "b.jsonl", "third")
+    chains = [f"zip://*.jsonl::{tmp_path}/a.zip", f"zip://deep/two.jsonl::{tmp_path}/a.zip"]
+    files = list_files("s", [*chains, f"simplecache::file://{tmp_path}/?.jsonl"])
+    contents = set()
+    for file in files:
+        with open_file(file) as stream:
+            contents.add(stream.read())
+    assert contents == {b"first", b"second", b"third"}
+    assert set(take_fingerprints("s", files, {})) == {file.name for file in files}

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import fsspec
-from fsspec.core import has_magic, url_to_fs
+from fsspec import AbstractFileSystem
+from fsspec.core import has_magic
 from fsspec.implementations.local import LocalFileSystem
 
 from sapwood.corpus.formats import ARCHIVES, FORMATS, JSON_LINES, PARQUET, WEB, format_of
 from sapwood.corpus.formats.page import require_extraction
 from sapwood.corpus.formats.parquet import row_groups
 from sapwood.errors import SapwoodError
-from sapwood.files import fingerprint, hash_file
+from sapwood.files import fingerprint, hash_file, locate
 
+_ESCAPED = re.compile(r"\[([\[*?])\]")
+"""A sign of patterns that stands for itself."""
 _COUNTED_BYTES = 1 << 22
 
 PART_BYTES = 256 * 2**20
@@ -78,14 +82,15 @@ class Fingerprint:
 def list_files(source: str, patterns: Sequence[str]) -> list[InputFile]:
     """The files that the patterns stand for, each once, sorted by name.
 
-    A file's name is its path below the directory that all files of the source share: where that lies, nobody need know.
+    A pattern that is the path of a file is that file, whatever signs it has. A file's name is its path below the
+    directory that all files of the source share: where that lies, nobody need know.
 
     Raises SapwoodError where there is no pattern, one matches nothing, or a file is in no format that can be read.
     """
     if not patterns:
         raise SapwoodError(f"Source '{source}' names no files: there is nothing to prepare.")
     files = {file.url: file for pattern in patterns for file in _matches(source, pattern)}
-    parts = {url: _printable(url).split("/") for url in files}
+    parts = {url: file.name.split("/") for url, file in files.items()}
     shared = len(os.path.commonprefix([folders[:-1] for folders in parts.values()]))  # noqa: RUF071 - of lists, by element
     named = [replace(file, name="/".join(parts[url][shared:])) for url, file in files.items()]
     return sorted(named, key=lambda file: file.name)
@@ -93,28 +98,31 @@ def list_files(source: str, patterns: Sequence[str]) -> list[InputFile]:
 
 def _matches(source: str, pattern: str) -> list[InputFile]:
     try:
-        system, path = url_to_fs(pattern)
-        literal = not has_magic(path) or system.exists(path)
-        paths = [path] if literal else system.glob(path)
+        system, path = locate(pattern)
+        plain = _shown(path)
+        literal = not has_magic(_ESCAPED.sub("", path)) or system.exists(plain)
+        paths = [plain] if literal else system.glob(path)
         details = [system.info(found) for found in paths]
     except (ImportError, ValueError, OSError) as error:
         raise SapwoodError(_cannot_open(source, pattern, error)) from None
     if literal and details[0]["type"] == "directory":
         raise SapwoodError(
-            f"Source '{source}': {pattern} is a directory. Write a pattern such as {pattern.rstrip('/')}/*.jsonl"
+            f"Source '{source}': {_shown(pattern)} is a directory. "
+            f"Write a pattern such as {_shown(pattern.rstrip('/'))}/*.jsonl"
         )
     local = isinstance(system, LocalFileSystem)
     files = []
     for detail in details:
-        url = detail["name"] if local else system.unstrip_protocol(detail["name"])
-        kind = format_of(url)
+        url = _resolved(detail["name"]) if local else _address(pattern, system, detail["name"])
+        name = _printable(_name(url))
+        kind = format_of(name)
         if detail["type"] == "directory":
             if kind is not None:  # some programs write such directories in place of files
-                raise SapwoodError(f"Source '{source}': {url} is a directory. Write a pattern such as {url}/*{kind}")
+                raise SapwoodError(f"Source '{source}': {name} is a directory. Write a pattern such as {name}/*{kind}")
             continue
         if local and detail["type"] == "other":
             raise SapwoodError(
-                f"Source '{source}': {url} is a pipe, a socket or a device, which cannot be read twice. Write what it "
+                f"Source '{source}': {name} is a pipe, a socket or a device, which cannot be read twice. Write what it "
                 "gives into a file."
             )
         if kind is None:
@@ -124,10 +132,31 @@ def _matches(source: str, pattern: str) -> list[InputFile]:
             )
         if kind in WEB:
             require_extraction()
-        files.append(InputFile(name=_printable(url), url=url, size=int(detail["size"] or 0)))
+        files.append(InputFile(name=name, url=url, size=int(detail["size"] or 0)))
     if not files:
-        raise SapwoodError(f"Source '{source}': no file matches {pattern}")
+        raise SapwoodError(f"Source '{source}': no file matches {_shown(pattern)}")
     return files
+
+
+def _resolved(path: str) -> str:
+    """A local path without `..`: a file that is reached in two ways is one."""
+    return str(Path(path).parent.resolve() / Path(path).name) if ".." in Path(path).parts else path
+
+
+def _address(pattern: str, system: AbstractFileSystem, path: str) -> str:
+    """The address of a file that a pattern matches; in a chain, the part that has the path gets that of the file."""
+    links = pattern.split("::")
+    if len(links) == 1:
+        return str(system.unstrip_protocol(path))
+    place = next(number for number, link in enumerate(links) if "://" in link)
+    links[place] = f"{links[place].split('://')[0]}://{path}"
+    return "::".join(links)
+
+
+def _name(url: str) -> str:
+    """The path that a file's name is cut from: of a file in an archive, it begins with the archive's."""
+    links = url.split("::") if "://" in url else [url]
+    return url if len(links) == 1 else "/".join(link.split("://")[-1] for link in reversed(links) if "/" in link)
 
 
 def split_files(files: Iterable[InputFile]) -> list[Part]:
@@ -145,7 +174,7 @@ def _split(file: InputFile) -> Iterable[Part]:
             groups = row_groups(stream)
         if groups:
             return _by_groups(file, groups)
-    local = isinstance(url_to_fs(file.url)[0], LocalFileSystem)
+    local = isinstance(locate(file.url)[0], LocalFileSystem)
     if file.size > PART_BYTES and local and file.name.lower().endswith(JSON_LINES):
         return _by_lines(file)
     return [Part(file, 0, file.size, 0, file.size)]
@@ -187,7 +216,7 @@ def take_fingerprints(source: str, files: Sequence[InputFile], known: Known) -> 
     versions = _versions(source, files)
     for file in files:
         version, before = versions[file.name], known.get(file.name, {})
-        if not isinstance(url_to_fs(file.url)[0], LocalFileSystem):
+        if not isinstance(locate(file.url)[0], LocalFileSystem):
             content = fingerprint(version)
         elif before.get("version") == version:
             content = before["hash"]
@@ -215,7 +244,7 @@ def require_unchanged(source: str, files: Sequence[InputFile], taken: Mapping[st
 
 def _versions(source: str, files: Sequence[InputFile]) -> dict[str, str]:
     """The versions of files, by name, as they are now."""
-    for system in {id(system): system for system in (url_to_fs(file.url)[0] for file in files)}.values():
+    for system in {id(system): system for system in (locate(file.url)[0] for file in files)}.values():
         system.invalidate_cache()
     found = {}
     for file in files:
@@ -227,7 +256,7 @@ def _versions(source: str, files: Sequence[InputFile]) -> dict[str, str]:
 
 
 def _version(url: str) -> str:
-    system, path = url_to_fs(url)
+    system, path = locate(url)
     if isinstance(system, LocalFileSystem):
         status = Path(path).stat()
         # The time of the last change to the inode cannot be set, unlike that of the last write.
@@ -236,9 +265,12 @@ def _version(url: str) -> str:
     return " ".join(f"{key}={info[key]}" for key in sorted(_VERSION & info.keys()))
 
 
-def open_file(file: InputFile) -> Any:
+@contextmanager
+def open_file(file: InputFile) -> Iterator[Any]:
     """The bytes of the file, as they are stored."""
-    return fsspec.open(file.url, "rb").open()
+    system, path = locate(file.url)  # held, since an archive closes its file when it is forgotten
+    with system.open(path, "rb") as stream:
+        yield stream
 
 
 def _printable(name: str) -> str:
@@ -247,4 +279,8 @@ def _printable(name: str) -> str:
 
 
 def _cannot_open(source: str, name: str, error: Exception) -> str:
-    return f"Source '{source}': cannot open {_printable(name)}: {error or type(error).__name__}"
+    return f"Source '{source}': cannot open {_printable(_shown(name))}: {error or type(error).__name__}"
+
+
+def _shown(pattern: str) -> str:
+    return _ESCAPED.sub(r"\1", pattern)

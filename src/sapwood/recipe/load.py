@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -180,8 +182,13 @@ def _located_model(model: str, here: Path) -> str:
 
 
 def _absolute_all(files: list[str], directory: Path) -> list[str]:
-    return [_absolute(file, directory) for file in files]
+    """Patterns, which the names of the directory are no part of: signs of patterns in them are escaped."""
+    return [_absolute(file, directory, escape) for file in files]
 
 
-def _absolute(file: str, directory: Path) -> str:
-    return file if "://" in file else str((directory / Path(file).expanduser()).absolute())
+def _absolute(file: str, directory: Path, written: Callable[[str], str] = str) -> str:
+    """`written` is how the directory is written in front of a relative path."""
+    if "://" in file:
+        return file
+    home = os.path.expanduser(file)  # noqa: PTH111 - which leaves `./~` and the names of unknown users alone
+    return str(Path(written(str(directory.absolute()))) / home)

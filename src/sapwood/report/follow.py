@@ -14,11 +14,11 @@ from typing import Any
 
 import orjson
 from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 from ruamel.yaml import YAML
 
 from sapwood.errors import SapwoodError
+from sapwood.files import locate
 from sapwood.report.standing import Checkpoint, Standing
 
 TAIL_BYTES = 1 << 20
@@ -94,7 +94,7 @@ class Follower:
         """
         self._address = address
         try:
-            self._system, root = url_to_fs(address)
+            self._system, root = locate(address)
             there = self._system.isdir(root)
         except (ImportError, ValueError, OSError) as error:
             raise SapwoodError(f"Cannot open {address}: {error or type(error).__name__}") from None

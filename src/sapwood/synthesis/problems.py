@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import fsspec
 import xxhash
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sapwood.corpus.inputs import list_files
+from sapwood.corpus.formats.content import read_blocks
+from sapwood.corpus.formats.jsonl import split_lines
+from sapwood.corpus.inputs import list_files, open_file
 from sapwood.errors import SapwoodError
 from sapwood.recipe.synthesis import Synthesis
 from sapwood.synthesis.attempts import Attempt, Seed, plan_attempts
@@ -45,9 +46,9 @@ def load_problems(files: Sequence[str] = ()) -> list[SeedProblem]:
     """
     found = []
     for file in list_files("problems", files or [str(SHIPPED)]):
-        with fsspec.open(file.url, "rb", compression="infer") as lines:
-            for row, line in enumerate(lines, 1):
-                if line.strip():
+        with open_file(file) as stream:
+            for row, (line, _) in enumerate(split_lines(read_blocks(stream, file.name)), 1):
+                if line is not None and line.strip():
                     found.append(_problem(line, f"{file.url}, row {row}"))
     if not found:
         raise SapwoodError(f"There are no seed problems in {', '.join(files)}.")

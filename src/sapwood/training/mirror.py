@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
+from glob import escape
 from pathlib import Path
 
-import fsspec
-
 from sapwood.directory import RunDirectory
-from sapwood.files import atomic_directory, atomic_file
+from sapwood.files import atomic_directory, atomic_file, locate
 from sapwood.progress import console
 from sapwood.training.checkpoint import STATE, checkpoints, files_of
 
@@ -21,7 +20,7 @@ class Mirror:
 
     def __init__(self, address: str, run: RunDirectory) -> None:
         """The copy of `run` in a directory of its name below `address`."""
-        self._files, root = fsspec.url_to_fs(address)
+        self._files, root = locate(address)
         self._root = f"{root.rstrip('/')}/{run.root.name}"
         self._run = run
         self._thread = ThreadPoolExecutor(1, "mirror")
@@ -82,7 +81,7 @@ class Mirror:
 
     def _complete(self) -> list[str]:
         """The names of the checkpoints there are, oldest first."""
-        found = self._files.glob(f"{self._root}/{CHECKPOINTS}/step-*/{STATE}")
+        found = self._files.glob(f"{escape(self._root)}/{CHECKPOINTS}/step-*/{STATE}")
         return sorted(Path(path).parent.name for path in found)
 
     def _records(self) -> list[Path]:
