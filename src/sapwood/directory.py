@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sapwood.corpus.store import SourceStore
+from sapwood.corpus.store import CONTAMINATION, SourceStore
 from sapwood.errors import SapwoodError
 from sapwood.files import write_atomic
+from sapwood.manifest import read_manifest
 from sapwood.mixture.ledger import Ledger
 from sapwood.recipe import Recipe, differences, dump_recipe, load_recipe
 
@@ -119,7 +120,8 @@ class RunDirectory:
         """Makes `recipe` the run's recipe.
 
         Before the first round is decided any recipe will do. Afterwards only fields that do not touch the training may
-        change, and stages that have not begun. Raises SapwoodError with every other difference named.
+        change, and stages that have not begun; and files may be named otherwise, as long as they are the same. Raises
+        SapwoodError with every other difference named.
         """
         if self.recipe.exists():
             rounds = Ledger(self.ledger).rounds
@@ -132,7 +134,42 @@ class RunDirectory:
                     + "\n  ".join(changed)
                     + "\nPut these back, or give the run another name."
                 )
+            if rounds:
+                self._refuse_other_texts(before, recipe)
         write_atomic(self.recipe, dump_recipe(recipe))
+
+    def _refuse_other_texts(self, before: Recipe, recipe: Recipe) -> None:
+        """Raises SapwoodError where the recipe names other texts than those that the begun run was prepared from.
+
+        Names may change, so what decides is the fingerprints. The files are read only where they are named otherwise.
+        """
+        from sapwood.corpus.contamination import benchmark_fingerprint
+        from sapwood.corpus.ingest import ingested
+
+        for name, source in recipe.sources.items():
+            known = before.sources.get(name)
+            if known is None or (known.files, known.synthesis) == (source.files, source.synthesis):
+                continue
+            field, was, now = "files", known.files, source.files
+            if known.synthesis != source.synthesis:
+                field, was, now = "synthesis", [known.synthesis or "none"], [source.synthesis or "none"]
+            elif ingested(self.corpus(name), source, recipe.corpus.normalise):
+                continue
+            raise SapwoodError(
+                f"The run in {self.root} was begun with other texts:\n  sources.{name}.{field}: {', '.join(was)} -> "
+                f"{', '.join(now)}\nPut this back, or give the run another name. Files may lie elsewhere if they are "
+                "the same, under the same names below the directory that they share."
+            )
+        was_checked, checked = before.corpus.decontamination, recipe.corpus.decontamination
+        if was_checked and checked and was_checked.benchmarks != checked.benchmarks:
+            identity = benchmark_fingerprint(checked.benchmarks)
+            for name in recipe.sources:
+                done = read_manifest(self.corpus(name).step(CONTAMINATION))
+                if done is not None and done.settings["benchmarks"] != identity:
+                    raise SapwoodError(
+                        f"The run in {self.root} was begun with other items in corpus.decontamination.benchmarks. Put "
+                        "them back, or give the run another name."
+                    )
 
 
 def _concerns_later_stage(difference: str, recipe: Recipe, begun: set[str]) -> bool:

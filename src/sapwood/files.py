@@ -20,6 +20,8 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from sapwood.errors import SapwoodError
+
 
 def locate(address: str) -> tuple[AbstractFileSystem, str]:
     """The file system of an address, and the path in it.
@@ -56,15 +58,16 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Gives the path of a temporary file that becomes `path` when the block ends well, and is removed otherwise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        yield temporary
-        _sync_file(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_directory(path.parent)
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+        try:
+            yield temporary
+            _sync_file(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_directory(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -83,7 +86,7 @@ def append_line(path: Path, record: dict[str, Any], *, durable: bool = True) -> 
     A line that a crash cut short is removed first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
+    with _named(path), path.open("a+b") as file:
         if file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
             file.seek(0)
             file.truncate(file.read().rfind(b"\n") + 1)
@@ -139,22 +142,53 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
     What stood at `path` before is replaced.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    temporary.mkdir()
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+        temporary.mkdir()
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _sync_file(file)
+            sync_directory(temporary)
+            stale = _put_away(path)
+            temporary.replace(path)
+            if stale is not None:
+                shutil.rmtree(stale)
+            sync_directory(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Names the file in errors of the system, which says of a full disk only that it is full."""
     try:
-        yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _sync_file(file)
-        sync_directory(temporary)
-        stale = _put_away(path)
-        temporary.replace(path)
-        if stale is not None:
-            shutil.rmtree(stale)
-        sync_directory(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        yield
+    except OSError as error:
+        if error.errno is not None and (error.filename is None or str(error.filename).endswith(".tmp")):
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
+def unchanged(*paths: Path) -> Iterator[None]:
+    """Raises SapwoodError where one of these local files is changed while the block reads it."""
+    before = [file_version(path) for path in paths]
+    yield
+    for path, version in zip(paths, before, strict=True):
+        if not path.exists() or file_version(path) != version:
+            raise SapwoodError(
+                f"{path} changed while being read. Run the same command again when nothing writes to it any more."
+            )
+
+
+def file_version(path: Path) -> str:
+    """Tells a local file from what it was before a change, without reading it."""
+    status = path.stat()
+    # The time of the last change to the inode cannot be set, unlike that of the last write.
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
 
 
 def remove_directory(path: Path) -> None:

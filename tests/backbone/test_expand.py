@@ -158,7 +158,10 @@ def test_done_once_it_is_not_done_again(write: Write, tmp_path: Path) -> None:
     written = (target / "model.safetensors").stat().st_mtime_ns
     assert expand(source, target, 2) == first
     assert (target / "model.safetensors").stat().st_mtime_ns == written
-    assert expand(source, target, 1)[1] == ["model.layers.4"]
+    with pytest.raises(SapwoodError, match=r"was made otherwise \(blocks 2, now 1\)"):
+        expand(source, target, 1)
+    assert (target / "model.safetensors").stat().st_mtime_ns == written
+    assert expand(source, tmp_path / "other", 1)[1] == ["model.layers.4"]
     with pytest.raises(SapwoodError, match="is there already, and was not made by this command"):
         expand(target, source, 1)
 

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from sapwood.backbone import gguf as conversion
+from sapwood.backbone.licence import Licence, read_licence
 from sapwood.backbone.load import load_model, load_tokenizer
 from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.errors import SapwoodError
@@ -43,6 +44,8 @@ def gguf_file(write_model, tmp_path: Path) -> Path:
     source = write_model()
     path = tmp_path / "oak.gguf"
     writer = gguf.GGUFWriter(path, "llama")
+    writer.add_license("other")
+    writer.add_license_name("oak: 1.0")
     writer.add_block_count(2)
     writer.add_context_length(64)
     writer.add_embedding_length(32)
@@ -102,12 +105,31 @@ def test_a_file_is_converted_once_for_its_content(gguf_file, tmp_path, monkeypat
     monkeypatch.setattr(conversion, "_write", None)  # it cannot be called again
     renamed = gguf_file.rename(tmp_path / "sub.gguf").rename(gguf_file)
     assert resolve(str(renamed), tmp_path / "cache") == first
-    assert read_manifest(first).settings == {"format": "gguf", "dtype": "float32"}
+    assert read_manifest(first).settings == {"format": "gguf", "dtype": "float32", "licence": "card"}
 
     with gguf_file.open("ab") as file:
         file.write(b"more")
     with pytest.raises(TypeError):
         resolve(str(gguf_file), tmp_path / "cache")
+
+
+def test_the_licence_in_the_file_is_that_of_the_model(gguf_file, tmp_path):
+    directory = resolve(str(gguf_file), tmp_path / "cache")
+    assert read_licence(directory) == Licence("other", "oak: 1.0", None)
+
+
+def test_a_file_that_changes_during_the_conversion_is_not_kept(gguf_file, tmp_path, monkeypatch):
+    write = conversion._write
+
+    def meanwhile(file, directory):
+        write(file, directory)
+        with file.open("ab") as stream:
+            stream.write(b"more")
+
+    monkeypatch.setattr(conversion, "_write", meanwhile)
+    with pytest.raises(SapwoodError, match=r"oak\.gguf changed while being read"):
+        resolve(str(gguf_file), tmp_path / "cache")
+    assert [path.name for path in (tmp_path / "cache" / "models").iterdir()] == [".lock"]
 
 
 def test_a_conversion_that_was_killed_is_begun_again(gguf_file, tmp_path):

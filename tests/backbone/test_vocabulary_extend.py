@@ -166,7 +166,12 @@ def test_done_once_it_is_not_done_again(write: Write, tmp_path: Path) -> None:
     written = (target / "model.safetensors").stat().st_mtime_ns
     assert extend(source, NEW_TEXT, [], target, size=8, multiple=1) == first
     assert (target / "model.safetensors").stat().st_mtime_ns == written
-    assert extend(source, NEW_TEXT, [], target, size=9, multiple=1).counts["pieces"] == 9
+    with pytest.raises(SapwoodError, match=r"was made otherwise \(size 8, now 9\)"):
+        extend(source, NEW_TEXT, [], target, size=9, multiple=1)
+    with pytest.raises(SapwoodError, match=r"was made otherwise \(other texts\)"):
+        extend(source, NEW_TEXT[1:], [], target, size=8, multiple=1)
+    assert (target / "model.safetensors").stat().st_mtime_ns == written
+    assert extend(source, NEW_TEXT, [], tmp_path / "other", size=9, multiple=1).counts["pieces"] == 9
     with pytest.raises(SapwoodError, match="is there already, and was not made by this command"):
         extend(target, NEW_TEXT, [], source, size=8, multiple=1)
 

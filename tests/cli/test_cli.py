@@ -50,6 +50,15 @@ def test_init_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert (tmp_path / "r.yaml").read_text() == "mine"
 
 
+def test_what_the_system_says_of_files_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    said = fails("init", tmp_path / "file" / "r.yaml", capsys=capsys)
+    assert said.endswith("A file stands where a directory is needed. Move it away.")
+    assert str(tmp_path / "file") in said
+    assert "is no UTF-8" in fails("init", tmp_path / "caf\udce9.yaml", capsys=capsys)
+    assert not list(tmp_path.glob("caf*"))
+
+
 def test_schema_is_a_json_schema() -> None:
     schema = json.loads(sapwood("schema"))
     assert "stages" in schema["required"]

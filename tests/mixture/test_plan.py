@@ -164,6 +164,24 @@ def test_who_takes_the_place_of_a_domain_that_runs_out_is_said(tmp_path: Path) -
     tokens = {part.domain.name: part.tokens for part in plan.domains}
     assert 3700 <= tokens["a"] <= 4000
     assert tokens["a"] + tokens["b"] == 10_000
+    shares = {part.domain.name: sum(part.shares) for part in plan.domains}
+    assert abs(shares["a"] - tokens["a"]) < 100, "what is shown of a domain is what is trained, and not what was wished"
+    assert shares["a"] + shares["b"] == 10_000
+
+
+def test_lengths_that_are_rounded_are_said(tmp_path: Path) -> None:
+    recipe = recipe_of(tmp_path)
+    assert not [remark for remark in planned(recipe).remarks if "in place of" in remark]
+    text = BASE.replace("GROUP", "{a: 1}").replace("batch_tokens: 1K", "batch_tokens: 1050")
+    controller = "controller: {kind: perplexity-change, every: 2500}"
+    (tmp_path / "r.yaml").write_text(text.replace("mixture: MIXTURE}", f"mixture: {{g: 1}}, {controller}}}"))
+    recipe = load_recipe(tmp_path / "r.yaml")
+    notes = [remark for remark in planned(recipe).remarks if "in place of" in remark]
+    assert notes == [
+        "Stage 's': batches have 1K tokens in place of 1.05K: 10 whole sequences of 100.",
+        "Stage 's': rounds have 3K tokens in place of the 2.5K of `controller.every`: 3 whole batches of 1K.",
+    ]
+    assert recipe.full_batch("s") == recipe.full_batch() == 1000
 
 
 def test_a_group_that_runs_out_is_refused(tmp_path: Path) -> None:

@@ -109,7 +109,12 @@ def test_it_reads_back_equal(path: Path, recipe: Recipe) -> None:
         ("over: topics", "over: groups", "22: stages.0.replay: the controller moves the groups already"),
         ("strength: 0.2", "floor: 20%, cap: 10%", "stages.0.controller.floor: 0.2 is more than 'cap'"),
         ("strength: 0.2", "step: 0", "stages.0.controller.step"),
-        ("least: 10%, most: 50%", "least: 60%, most: 50%", "22: stages.0.replay: 'least' and 'most' are shares"),
+        (
+            "least: 10%, most: 50%",
+            "least: 60%, most: 50%",
+            "22: stages.0.replay: 'least' is 0.6, and 'most' is less, 0.5",
+        ),
+        ("least: 10%, most: 50%", "least: 10%, most: 120%", "22: stages.0.replay: 'least' and 'most' are shares"),
         ("groups: [en], least", "groups: [eng], least", "stages.0.replay.groups.eng: there is no group 'eng'"),
         ("gate: {retention: 0.05}", "gate: {}", "23: stages.0.gate: asks for nothing"),
         ("sequence_length: 256", "sequence_length: 2560", "stages.1.sequence_length: 2560 is more than training.batch"),

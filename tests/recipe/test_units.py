@@ -16,6 +16,7 @@ from sapwood.recipe.units import (
     parse_seconds,
     parse_share,
     parse_tokens,
+    show_tokens,
 )
 
 
@@ -47,6 +48,25 @@ def test_formatted_tokens_read_back(tokens: int) -> None:
 
 def test_formatted_tokens_are_short() -> None:
     assert [format_tokens(n) for n in (92_500_000_000, 61_440, 512, 0)] == ["92.5B", "61.44K", "512", "0"]
+    assert [format_tokens(n) for n in (5_001_117_696, 15_737_500_000)] == ["5001117696", "15.7375B"]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "shown"),
+    [
+        (5_001_117_696, "5.001B"),
+        (Fraction(1526, 1000), "2"),
+        (Fraction(1, 3), "<1"),
+        (0, "0"),
+        (23_040, "23.04K"),
+        (15_737_500_000, "15.7375B"),
+        (999_999_999, "1B"),
+        (Fraction(10**12, 3), "333.3B"),
+        (2**50, "1126T"),
+    ],
+)
+def test_tokens_are_shown_as_people_write_them(tokens: Fraction, shown: str) -> None:
+    assert show_tokens(tokens) == shown
 
 
 def test_bytes_and_seconds_know_their_units() -> None:

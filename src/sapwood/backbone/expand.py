@@ -17,10 +17,10 @@ from sapwood import __version__
 from sapwood.backbone.contents import CONFIG, copy_other_files
 from sapwood.backbone.load import build_skeleton, load_config
 from sapwood.backbone.resolve import fingerprint_model
-from sapwood.backbone.rewrite import refuse_foreign, rewrite_weights, stored_shapes
+from sapwood.backbone.rewrite import finished_model, rewrite_weights, stored_shapes
 from sapwood.errors import SapwoodError
 from sapwood.files import atomic_directory, read_json, write_json
-from sapwood.manifest import Manifest, finished
+from sapwood.manifest import Manifest
 
 STEP = "expansion"
 OUTPUTS = frozenset({"o_proj", "down_proj"})
@@ -42,7 +42,6 @@ def expand(source: Path, target: Path, blocks: int) -> tuple[Manifest, list[str]
 
     Raises SapwoodError where the blocks are not of a kind that can be made to change nothing, or not stored one by one.
     """
-    refuse_foreign(target, STEP)
     config = load_config(source)
     count = int(config.get_text_config().num_hidden_layers)
     if not 1 <= blocks <= count:
@@ -53,7 +52,7 @@ def expand(source: Path, target: Path, blocks: int) -> tuple[Manifest, list[str]
     origins = [origin for origin, _ in order]
     names = [f"{prefix}.{number}" for number, (_, is_new) in enumerate(order) if is_new]
     planned = Manifest(step=STEP, inputs={"model": fingerprint_model(source)}, settings={"blocks": blocks})
-    done = finished(target, planned)
+    done = finished_model(target, planned)
     if done is not None:
         return done, names
     started = time.monotonic()

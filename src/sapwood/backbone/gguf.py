@@ -5,13 +5,15 @@ from __future__ import annotations
 import fcntl
 import importlib.metadata
 import importlib.util
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sapwood.backbone.contents import share_weights
+from sapwood.backbone.licence import CARD
 from sapwood.errors import SapwoodError
-from sapwood.files import atomic_directory, hash_file, remove_leftovers
+from sapwood.files import atomic_directory, hash_file, remove_leftovers, unchanged, write_atomic
 from sapwood.manifest import Manifest, read_manifest
 from sapwood.progress import console
 
@@ -29,7 +31,9 @@ def convert(file: Path, cache: Path) -> Path:
             if read_manifest(target) is None:
                 remove_leftovers(target.parent)
                 console.print(f"Converting {file.name} to safetensors. This is done once.")
-                with atomic_directory(target) as directory:
+                with atomic_directory(target) as directory, unchanged(file):
+                    if hash_file(file) != manifest.inputs["file"]:
+                        raise SapwoodError(f"{file} changed while being read. Run the same command again.")
                     _write(file, directory)
                     manifest.write(directory)
     return target
@@ -45,7 +49,7 @@ def _manifest(file: Path, cache: Path) -> tuple[Manifest, Path]:
     manifest = Manifest(
         step="backbone",
         inputs={"file": hash_file(file)},
-        settings={"format": "gguf", "dtype": "float32"},
+        settings={"format": "gguf", "dtype": "float32", "licence": "card"},
         versions={name: _version(name) for name in ("transformers", "gguf")},
     )
     return manifest, cache / "models" / f"{file.stem}-{manifest.fingerprint}"
@@ -79,6 +83,20 @@ def _write(file: Path, directory: Path) -> None:
         model.save_pretrained(directory)
         tokenizer.save_pretrained(directory)
     share_weights(directory)
+    _write_licence(file, directory)
+
+
+def _write_licence(file: Path, directory: Path) -> None:
+    """Writes what the file says of its licence, as the hub's metadata have it, into the directory's card."""
+    from gguf import GGUFReader, Keys
+
+    general = Keys.General
+    keys = {"license": general.LICENSE, "license_name": general.LICENSE_NAME, "license_link": general.LICENSE_LINK}
+    fields = {name: GGUFReader(file).get_field(key) for name, key in keys.items()}
+    said = {name: field.contents() for name, field in fields.items() if field is not None}
+    if isinstance(said.get("license"), str):
+        lines = (f"{name}: {json.dumps(value)}\n" for name, value in said.items())  # JSON is YAML
+        write_atomic(directory / CARD, f"---\n{''.join(lines)}---\n")
 
 
 def _version(name: str) -> str:

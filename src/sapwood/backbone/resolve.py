@@ -11,7 +11,7 @@ from pathlib import Path
 from sapwood.backbone.contents import CONFIG, other_files, weight_files
 from sapwood.backbone.record import RECORD
 from sapwood.errors import SapwoodError, closest
-from sapwood.files import fingerprint, hash_file
+from sapwood.files import fingerprint, hash_file, unchanged
 
 PACKAGE = "package:"
 HUB_NAME = re.compile(r"(?P<name>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w./-]*))?")
@@ -101,7 +101,8 @@ def fingerprint_model(directory: Path) -> str:
     counted = {".jinja", ".json", ".model", ".tiktoken", ".txt"}
     files = weight_files(directory) + [file for file in other_files(directory) if file.suffix in counted]
     files += [file for file in [directory / RECORD] if file.exists()]
-    return fingerprint({file.relative_to(directory).as_posix(): hash_file(file) for file in files})
+    with unchanged(*files):
+        return fingerprint({file.relative_to(directory).as_posix(): hash_file(file) for file in files})
 
 
 def _checked(directory: Path, weights: bool) -> Path:

@@ -14,7 +14,7 @@ from sapwood.backbone.contents import WEIGHTS, WEIGHTS_INDEX, share_weights, wei
 from sapwood.backbone.stored import StoredWeights
 from sapwood.errors import SapwoodError
 from sapwood.files import write_json
-from sapwood.manifest import read_manifest
+from sapwood.manifest import Manifest, read_manifest
 
 Change = Callable[[str, torch.Tensor], Mapping[str, torch.Tensor]]
 """A stored tensor and its name in; what is stored in its place out, by name."""
@@ -49,8 +49,21 @@ def rewrite_weights(source: Path, directory: Path, change: Change) -> None:
     share_weights(directory)
 
 
-def refuse_foreign(target: Path, step: str) -> None:
-    """Raises SapwoodError where something stands at `target` that the step did not make, and would be replaced."""
+def finished_model(target: Path, planned: Manifest) -> Manifest | None:
+    """The manifest of the model at `target`, where it was made by the planned step; None where nothing is there.
+
+    Raises SapwoodError where anything else is: a run may be trained from it, so it is never replaced.
+    """
     done = read_manifest(target)
-    if target.exists() and (done is None or done.step != step):
+    if target.exists() and (done is None or done.step != planned.step):
         raise SapwoodError(f"{target} is there already, and was not made by this command: name another directory.")
+    if done is not None and done.fingerprint != planned.fingerprint:
+        other = [
+            f"{name} {done.settings.get(name)}, now {value}"
+            for name, value in planned.settings.items()
+            if done.settings.get(name) != value
+        ] + [f"other {name}" for name, value in planned.inputs.items() if done.inputs.get(name) != value]
+        raise SapwoodError(
+            f"{target} holds a model that was made otherwise ({'; '.join(other)}). Name another directory."
+        )
+    return done

@@ -79,9 +79,10 @@ def labels(texts: Sequence[str], starts: Sequence[int], columns: int) -> list[st
 
 def _corners(recipe: Recipe, plan: Plan) -> Iterator[tuple[str, float]]:
     """Where the rate can be highest: beginnings, ends and the ends of warm-ups, as stages and tokens in them."""
-    whole, batch_tokens = recipe.training.learning_rate, recipe.training.batch_tokens
+    whole = recipe.training.learning_rate
     for part, stage in zip(plan.stages, recipe.stages, strict=True):
         length = part.stop_tokens - part.start_tokens
         schedule, begin = (stage.learning_rate, 0) if stage.learning_rate else (whole, part.start_tokens)
-        warm = schedule.warmup.tokens(batch_tokens) - begin if schedule else 0
+        counted = part.name if stage.learning_rate else plan.stages[0].name  # where the warm-up begins
+        warm = schedule.warmup.tokens(recipe.full_batch(counted)) - begin if schedule else 0
         yield from ((part.name, tokens) for tokens in (0, min(max(warm, 0), length), length))

@@ -89,8 +89,13 @@ def print_cost(recipe: Recipe, plan: Plan, hardware: Hardware) -> None:
     directory = at_hand(recipe.model, default_cache())
     if directory is None:
         console.print(
-            "\nThe memory and the operations that it takes are not known before the model is on this machine. Of a "
-            "model on the hub the configuration is enough: `hf download NAME config.json`.",
+            "\nThe memory and the operations that it takes are not known before "
+            + (
+                "the GGUF file is converted, which `sapwood prepare` does first."
+                if recipe.model.endswith(".gguf")
+                else "the model is on this machine. Of a model on the hub the configuration is enough: "
+                "`hf download NAME config.json`."
+            ),
             soft_wrap=True,
         )
         return

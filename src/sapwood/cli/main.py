@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 import typer
 
@@ -82,10 +84,28 @@ def _root(
     pass
 
 
+def _require_utf8() -> None:
+    """Raises SapwoodError for names that recipes, records and pages, which are UTF-8, cannot hold."""
+    for name in (*sys.argv[1:], str(Path.cwd())):
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+            raise SapwoodError(
+                f"The name {shown} is no UTF-8, and the files of a run cannot hold it. Rename it, or make a link."
+            ) from None
+
+
 def main() -> None:
     """Runs the command line. What the user can put right is printed without a traceback."""
     try:
+        _require_utf8()
         app()
     except SapwoodError as error:
         console.print(str(error), style="red")
+        sys.exit(1)
+    except OSError as error:
+        from sapwood.corpus.disk import explain
+
+        console.print(explain(error), style="red")
         sys.exit(1)

@@ -18,7 +18,7 @@ from sapwood.cli.tokenizer import print_delimiters
 from sapwood.evaluation.named_suites import named_suites
 from sapwood.mixture.plan import DomainPlan, Plan
 from sapwood.recipe import Recipe
-from sapwood.recipe.units import format_tokens
+from sapwood.recipe.units import show_tokens
 
 
 def plan(
@@ -45,15 +45,10 @@ def plan(
 def print_plan(recipe: Recipe, plan: Plan) -> None:
     """Prints the plan as tables."""
     console = Console(highlight=False)
-    unit, suffix = next((u, s) for u, s in ((10**9, "B"), (10**6, "M"), (10**3, "K"), (1, "")) if plan.tokens >= u)
-
-    def amount(tokens: Fraction) -> str:
-        return f"{float(tokens / unit):.6f}".rstrip("0").rstrip(".") + suffix
-
     lengths = " or ".join(f"{length:,}" for length in dict.fromkeys(stage.sequence_length for stage in plan.stages))
     console.print(f"[bold]{recipe.name}[/]: {escape(recipe.model)}", soft_wrap=True)
     console.print(
-        f"{format_tokens(sum(stage.tokens for stage in plan.stages))} tokens in {plan.sequences:,} sequences of "
+        f"{show_tokens(sum(stage.tokens for stage in plan.stages))} tokens in {plan.sequences:,} sequences of "
         f"{lengths}; about {plan.steps:,} steps\n",
         soft_wrap=True,
     )
@@ -67,9 +62,7 @@ def print_plan(recipe: Recipe, plan: Plan) -> None:
 
     def row(name: str, parts: tuple[Fraction, ...], *rest: str, style: str | None = None) -> None:
         whole = sum(parts, Fraction(0))
-        table.add_row(
-            name, *(amount(part) for part in parts), amount(whole), _percent(whole / total), *rest, style=style
-        )
+        table.add_row(name, *map(show_tokens, parts), show_tokens(whole), _percent(whole / total), *rest, style=style)
 
     for group in recipe.groups:
         members = [part for part in plan.domains if part.domain.group == group]
@@ -100,10 +93,10 @@ def print_plan(recipe: Recipe, plan: Plan) -> None:
     for stage in plan.stages:
         if stage.round_sequences is not None:
             rounds = -(-stage.sequences // stage.round_sequences)
-            length = format_tokens(stage.round_sequences * stage.sequence_length)
+            length = show_tokens(stage.round_sequences * stage.sequence_length)
             console.print(f"\nStage '{stage.name}': {rounds:,} rounds of {length} tokens", soft_wrap=True)
     if (during := recipe.evaluation.during) is not None:
-        times = (plan.tokens - 1) // during.every.tokens(recipe.training.batch_tokens)
+        times = (plan.tokens - 1) // during.every.tokens(recipe.full_batch())
         names = ", ".join(escape(Path(suite).stem) for suite in during.suites)
         console.print(f"\nSuites during training: {names}, about {times:,} times, every {during.every}", soft_wrap=True)
     print_learning_rate(console, recipe, plan)
@@ -135,7 +128,7 @@ def _available(part: DomainPlan) -> str:
     tokens = part.domain.tokens
     if tokens is None:
         return "?"
-    return f"{tokens:,}" if part.domain.measured else f"~{format_tokens(tokens)}"
+    return f"{tokens:,}" if part.domain.measured else f"~{show_tokens(tokens)}"
 
 
 def _passes(part: DomainPlan) -> str:

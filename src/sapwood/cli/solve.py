@@ -16,7 +16,7 @@ from rich.table import Table
 from sapwood.errors import SapwoodError, closest
 from sapwood.files import write_json
 from sapwood.progress import track
-from sapwood.recipe.units import format_tokens, parse_share, parse_tokens
+from sapwood.recipe.units import parse_share, parse_tokens, show_tokens
 
 if TYPE_CHECKING:
     from sapwood.mixture.solution import Goal, Solution
@@ -245,7 +245,7 @@ def _print_solution(solution: Solution, origin: str, sizes: dict[str, int], budg
     console.print(
         f"The prior is {origin}; the pull to it {goal.pull:g}. "
         f"The best row is {escape(swarm.places[solution.best_row])}."
-        + (f" A budget of {format_tokens(budget)} tokens." if budget else ""),
+        + (f" A budget of {show_tokens(budget)} tokens." if budget else ""),
         soft_wrap=True,
     )
 

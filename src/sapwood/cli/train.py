@@ -68,6 +68,7 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
 
     ranks = Ranks.join(patience(recipe))
     if ranks.first:
+        Ledger(run.ledger).check(identity)  # before the recipe is written down as that of the run
         run.adopt(recipe)
         write_json(run.plan, plan.to_json())
         write_json(run.environment, describe_environment(ranks.device, ranks.size))

@@ -18,7 +18,7 @@ from sapwood.corpus.formats import ARCHIVES, FORMATS, JSON_LINES, PARQUET, WEB, 
 from sapwood.corpus.formats.page import require_extraction
 from sapwood.corpus.formats.parquet import row_groups
 from sapwood.errors import SapwoodError
-from sapwood.files import fingerprint, hash_file, locate
+from sapwood.files import file_version, fingerprint, hash_file, locate
 
 _ESCAPED = re.compile(r"\[([\[*?])\]")
 """A sign of patterns that stands for itself."""
@@ -258,9 +258,7 @@ def _versions(source: str, files: Sequence[InputFile]) -> dict[str, str]:
 def _version(url: str) -> str:
     system, path = locate(url)
     if isinstance(system, LocalFileSystem):
-        status = Path(path).stat()
-        # The time of the last change to the inode cannot be set, unlike that of the last write.
-        return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
+        return file_version(Path(path))
     info = {key.lower().replace("-", "").replace("_", ""): value for key, value in system.info(path).items()}
     return " ".join(f"{key}={info[key]}" for key in sorted(_VERSION & info.keys()))
 

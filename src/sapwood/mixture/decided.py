@@ -75,9 +75,10 @@ class DecidedRun:
         refuse_held(run.root)
         identity = source_identities(recipe, run, domains)
         with _one_at_a_time(run):
+            ledger = Ledger(run.ledger)
+            ledger.check(ledger.identity | identity)
             if changes or not path.is_dir():
                 run.adopt(recipe)
-            ledger = Ledger(run.ledger)
             ledger.begin(ledger.identity | identity)  # the model is looked at by those who train it with us
             if not ledger.rounds:
                 write_json(run.plan, plan.to_json())

@@ -199,16 +199,20 @@ class Ledger:
 
         What is named for the first time, such as the source of a stage that was added, is added.
         """
+        self.check(identity)
+        new = {name: value for name, value in identity.items() if name not in self.identity}
+        if new:
+            self.identity |= new
+            self._write({"event": "begin", "identity": new})
+
+    def check(self, identity: Mapping[str, str]) -> None:
+        """Raises SapwoodError where something is not what the run was begun with, and writes nothing."""
         changed = [name for name, known in self.identity.items() if identity.get(name) != known]
         if changed:
             raise SapwoodError(
                 f"The run of {self.path} was begun with another {' and another '.join(changed)}. "
                 "Put back what it was begun with, or give the run another name."
             )
-        new = {name: value for name, value in identity.items() if name not in self.identity}
-        if new:
-            self.identity |= new
-            self._write({"event": "begin", "identity": new})
 
     def append(self, entry: Round) -> None:
         """Writes a round; it is on the disk when this returns.

@@ -15,7 +15,7 @@ from sapwood.mixture.weights import DEFAULT_PASSES, Mixture, Weights, normalised
 from sapwood.recipe.check import members, named, split_by_topic
 from sapwood.recipe.mixture import Shares, Weighting
 from sapwood.recipe.schema import Recipe, Stage
-from sapwood.recipe.units import format_tokens
+from sapwood.recipe.units import show_tokens
 
 Place = tuple[str, ...]
 """Where in the recipe something stands."""
@@ -151,6 +151,7 @@ def make_plan(recipe: Recipe, sizes: Sizes) -> Plan:
     refusals: list[tuple[Place, str]] = []
     remarks = _unknown(recipe, domains)
     consumed: dict[str, int] = {}
+    trained: list[Weights] = []
     budget = start = start_tokens = 0
     for number, stage in enumerate(recipe.stages):
         place = ("stages", str(number))
@@ -163,7 +164,8 @@ def make_plan(recipe: Recipe, sizes: Sizes) -> Plan:
         refusals += [((*place, *inside), message) for inside, message in problems]
         if not mixture.weights:
             continue
-        counts, notes, emptied = _foresee(mixture, domains, consumed, length, sequences)
+        weights, counts, notes, emptied = _foresee(mixture, domains, consumed, length, sequences)
+        trained.append(weights)
         remarks += [f"In stage '{stage.name}': {note}" for note in notes]
         refusals += [((*place, "tokens"), message) for message in emptied]
         for name, count in counts.items():
@@ -186,14 +188,14 @@ def make_plan(recipe: Recipe, sizes: Sizes) -> Plan:
             )
         )
         start, start_tokens = start + sequences, start_tokens + sequences * length
-    parts = tuple(_domain(recipe, stages, domain, consumed) for domain in domains)
+    parts = tuple(_domain(recipe, stages, trained, domain, consumed) for domain in domains)
     refusals += [
         (("sources", part.domain.source), f"there is nothing to train on, and the plan wants it: '{part.domain.name}'")
         for part in parts
         if part.domain.tokens == 0 and any(part.shares)
     ]
     remarks += _unjudged(recipe, domains, sizes)
-    return Plan(tuple(stages), parts, tuple(refusals), (*remarks, *_passes(parts)))
+    return Plan(tuple(stages), parts, tuple(refusals), (*remarks, *_rounded(recipe, stages), *_passes(parts)))
 
 
 def stage_mixture(recipe: Recipe, stage: Stage, domains: Sequence[Domain]) -> tuple[Mixture, list[tuple[Place, str]]]:
@@ -250,14 +252,17 @@ def _tokens(domains: Iterable[Domain]) -> int | None:
 
 def _foresee(
     mixture: Mixture, domains: Sequence[Domain], consumed: Mapping[str, int], length: int, sequences: int
-) -> tuple[dict[str, int], list[str], list[str]]:
-    """What a stage takes of each domain if its mixture stays: sequences, remarks, and why it cannot be."""
+) -> tuple[Weights, dict[str, int], list[str], list[str]]:
+    """What a stage takes of each domain if its mixture stays: shares, sequences, remarks, and why it cannot be.
+
+    The shares are those of the mixture, but where `max_epochs` ends a domain before the stage.
+    """
     due = dict.fromkeys(mixture.weights, Fraction(0))
     notes: list[str] = []
     done = 0
     problem = ""
     while done < sequences and not problem:
-        after = f"after {format_tokens(done * length)} tokens"
+        after = f"after {show_tokens(done * length)} tokens"
         spent = {name: consumed.get(name, 0) + int(amount) * length for name, amount in due.items()}
         try:
             allowed = allow(mixture, domains, spent, {}, length, sequences - done)
@@ -274,15 +279,20 @@ def _foresee(
         for name, weight in allowed.mixture.weights.items():
             due[name] += weight * allowed.sequences
         done += allowed.sequences
-    counts = whole({name: amount / done for name, amount in due.items()}, done) if done else dict.fromkeys(due, 0)
-    return counts, notes, [problem] if problem else []
+    weights = {name: amount / done if done else amount for name, amount in due.items()}
+    counts = whole(weights, done) if done else dict.fromkeys(due, 0)
+    return weights, counts, notes, [problem] if problem else []
 
 
-def _domain(recipe: Recipe, stages: list[StagePlan], domain: Domain, consumed: Mapping[str, int]) -> DomainPlan:
+def _domain(
+    recipe: Recipe, stages: list[StagePlan], trained: list[Weights], domain: Domain, consumed: Mapping[str, int]
+) -> DomainPlan:
     return DomainPlan(
         domain=domain,
         kind=recipe.sources[domain.source].kind,
-        shares=tuple(stage.tokens * stage.mixture.weights.get(domain.name, Fraction(0)) for stage in stages),
+        shares=tuple(
+            stage.tokens * weights.get(domain.name, Fraction(0)) for stage, weights in zip(stages, trained, strict=True)
+        ),
         tokens=consumed.get(domain.name, 0),
     )
 
@@ -322,6 +332,27 @@ def _unjudged(recipe: Recipe, domains: Sequence[Domain], sizes: Sizes) -> list[s
                 "have them moved."
             )
     return remarks
+
+
+def _rounded(recipe: Recipe, stages: Iterable[StagePlan]) -> list[str]:
+    """Lengths that are others than the recipe says, because rounds have whole batches, and batches whole sequences."""
+    remarks = []
+    wanted = recipe.training.batch_tokens
+    for stage, written in zip(stages, recipe.stages, strict=False):
+        batch, every = recipe.full_batch(stage.name), written.controller.every
+        if batch != wanted:
+            remarks.append(
+                f"Stage '{stage.name}': batches have {show_tokens(batch)} tokens in place of {show_tokens(wanted)}: "
+                f"{batch // stage.sequence_length:,} whole sequences of {stage.sequence_length:,}."
+            )
+        if every is not None and stage.round_sequences is not None:
+            length = stage.round_sequences * stage.sequence_length
+            if length != every.tokens(batch):
+                remarks.append(
+                    f"Stage '{stage.name}': rounds have {show_tokens(length)} tokens in place of the {every} of "
+                    f"`controller.every`: {length // batch:,} whole batches of {show_tokens(batch)}."
+                )
+    return list(dict.fromkeys(remarks))
 
 
 def _passes(domains: Iterable[DomainPlan]) -> list[str]:

@@ -21,7 +21,7 @@ from sapwood.errors import SapwoodError
 from sapwood.mixture.laws import Array, HeldOut, Law, cross_validate, fit_law, make_folds
 from sapwood.mixture.solution import Goal, Predicted, Solution, find_warnings
 from sapwood.mixture.swarm import Swarm
-from sapwood.recipe.units import format_tokens
+from sapwood.recipe.units import show_tokens
 
 PULL = 0.05
 """OlmixBase uses 0.05 to 0.1 (2602.12237)."""
@@ -147,9 +147,9 @@ def repetition_caps(
     if caps.sum() < 1 - 1e-9:
         available = sum(tokens.values())
         raise SapwoodError(
-            f"{max_epochs:g} passes over {format_tokens(available)} tokens fill {caps.sum():.0%} of a budget of "
-            f"{format_tokens(budget)}: no mixture meets the caps. Take a budget of at most "
-            f"{format_tokens(int(max_epochs * available))}, more passes, or more text."
+            f"{max_epochs:g} passes over {show_tokens(available)} tokens fill {caps.sum():.0%} of a budget of "
+            f"{show_tokens(budget)}: no mixture meets the caps. Take a budget of at most "
+            f"{show_tokens(int(max_epochs * available))}, more passes, or more text."
         )
     return caps
 

@@ -9,7 +9,7 @@ from sapwood.errors import closest
 from sapwood.recipe.data import language_problems
 from sapwood.recipe.mixture import Controller, Order, Shares, Weighting
 from sapwood.recipe.schema import LearningRate, Recipe, Stage
-from sapwood.recipe.units import format_tokens
+from sapwood.recipe.units import show_tokens
 
 Path = tuple[str | int, ...]
 Problem = tuple[Path, str]
@@ -126,14 +126,17 @@ def _stage(recipe: Recipe, stage: Stage, path: Path) -> Iterator[Problem]:
     if stage.replay is not None:
         here = (*path, "replay")
         yield from _shares((*here, "groups"), dict.fromkeys(stage.replay.groups, Fraction(1)), recipe.groups, "group")
-        if not stage.replay.least <= stage.replay.most <= 1:
+        least, most = stage.replay.least, stage.replay.most
+        if least > 1 or most > 1:
             yield here, "'least' and 'most' are shares of the whole mixture, such as 10% and 50%"
+        elif least > most:
+            yield here, f"'least' is {float(least):.4g}, and 'most' is less, {float(most):.4g}: exchange them"
     if stage.gate is not None and stage.gate.retention is None and stage.gate.flat is None:
         yield (*path, "gate"), "asks for nothing; write 'retention', 'flat' or both"
     if stage.sequence_length is not None and stage.sequence_length > recipe.training.batch_tokens:
         yield (*path, "sequence_length"), f"{stage.sequence_length} is more than training.batch_tokens"
     if stage.learning_rate is not None:
-        yield from _schedule((*path, "learning_rate"), stage.learning_rate, stage.tokens, recipe.training.batch_tokens)
+        yield from _schedule((*path, "learning_rate"), stage.learning_rate, stage.tokens, recipe.full_batch(stage.name))
 
 
 def _order(order: Order, path: Path) -> Iterator[Problem]:
@@ -221,7 +224,9 @@ def _training(recipe: Recipe) -> Iterator[Problem]:
         )
     if training.learning_rate is not None:
         tokens = sum(stage.tokens for stage in recipe.stages)
-        yield from _schedule(("training", "learning_rate"), training.learning_rate, tokens, training.batch_tokens)
+        yield from _schedule(
+            ("training", "learning_rate"), training.learning_rate, tokens, recipe.full_batch(recipe.stages[0].name)
+        )
     elif recipe.stages[0].learning_rate is None:
         yield (
             ("training",),
@@ -244,7 +249,7 @@ def _schedule(path: Path, schedule: LearningRate, tokens: int, batch_tokens: int
     if warmup.unit == "seconds":
         yield (*path, "warmup"), "a warm-up has a length in tokens or steps, not a time"
     elif warmup.tokens(batch_tokens) > tokens:
-        yield (*path, "warmup"), f"{warmup} is more than the {format_tokens(tokens)} tokens that the schedule lasts"
+        yield (*path, "warmup"), f"{warmup} is more than the {show_tokens(tokens)} tokens that the schedule lasts"
     if isinstance(schedule.peak, Fraction):
         yield (*path, "peak"), "is what shares are taken of; write a rate such as 1e-5, or final"
     elif schedule.peak == 0:

@@ -331,3 +331,9 @@ class Recipe(Strict):
     """How the model is trained."""
     evaluation: Evaluation
     """What is measured."""
+
+    def full_batch(self, stage: str | None = None) -> int:
+        """Tokens in a full batch of a stage, by name, or of sequences of the recipe's length: whole sequences."""
+        own = next((part.sequence_length for part in self.stages if part.name == stage), None)
+        length = own or self.sequence_length
+        return self.training.batch_tokens // length * length

@@ -9,6 +9,8 @@ from fractions import Fraction
 from typing import Literal
 
 COUNTS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+DECIMALS = 4
+"""The most decimals of a number of tokens that is written with a unit."""
 BYTES = {
     "": 1,
     "B": 1,
@@ -57,13 +59,35 @@ def _parse(value: object, units: dict[str, int], expected: str) -> int:
 
 
 def format_tokens(tokens: int) -> str:
-    """The shortest exact way to write a number of tokens: `92.5B`, `61.44K`, `512`. Inverse of `parse_tokens`."""
-    for suffix, unit in sorted(COUNTS.items(), key=lambda item: -item[1]):
-        if tokens >= unit and tokens * 10**6 % unit == 0:
-            whole, rest = divmod(tokens, unit)
-            decimals = f"{rest / unit:.6f}"[2:].rstrip("0") if unit > 1 else ""
-            return f"{whole}{'.' + decimals if decimals else ''}{suffix}"
-    return str(tokens)
+    """A number of tokens exactly: `92.5B`, `61.44K`, `512`, and `5001117696` where a unit would need more decimals than
+    are easily read. Inverse of `parse_tokens`."""
+    suffix, unit = _unit(tokens)
+    if tokens * 10**DECIMALS % unit:
+        return str(tokens)
+    whole, rest = divmod(tokens * 10**DECIMALS // unit, 10**DECIMALS)
+    decimals = f"{rest:0{DECIMALS}d}".rstrip("0")
+    return f"{whole}{'.' + decimals if decimals else ''}{suffix}"
+
+
+def show_tokens(tokens: Fraction | float) -> str:
+    """A number of tokens as people write it: `92.5B`, `45.175B`, and where that is long to four figures, `5.001B`.
+
+    Not exact; what is read again is written by `format_tokens`.
+    """
+    if 0 < tokens < 1:
+        return "<1"
+    whole = round(tokens)
+    exact = format_tokens(whole)
+    if exact != str(whole) or whole < 1000:
+        return exact
+    rounded = int(float(f"{whole:.4g}"))
+    suffix, unit = _unit(rounded)
+    return f"{rounded / unit:.4g}{suffix}"
+
+
+def _unit(tokens: int) -> tuple[str, int]:
+    """The largest unit of which there is at least one."""
+    return next(((suffix, unit) for suffix, unit in reversed(COUNTS.items()) if tokens >= unit), ("", 1))
 
 
 def parse_share(value: object) -> Fraction:

@@ -179,7 +179,7 @@ class Loop:
             return False
         size = self.plan.stage(entry.stage).batch_sequences
         before = self.ledger.tokens_until(entry.start + (position - 1 - entry.start) // size * size)
-        every = during.every.tokens(self.recipe.training.batch_tokens)
+        every = during.every.tokens(self.recipe.full_batch(entry.stage))
         return before // every < self.state.tokens // every
 
     def _ask(self, measure_suites: MeasureSuites) -> bool:
@@ -259,8 +259,9 @@ class Loop:
         self.log.start()
 
     def _clock(self) -> CheckpointClock:
-        training = self.recipe.training
-        return CheckpointClock(training.checkpoints, training.batch_tokens, self.state.tokens)
+        entry = self.ledger.at(self.state.position) or self.ledger.at(self.state.position - 1)
+        batch = self.recipe.full_batch(entry.stage if entry else self.plan.stages[0].name)
+        return CheckpointClock(self.recipe.training.checkpoints, batch, self.state.tokens)
 
     def _show(self, metrics: StepMetrics, tokens: int) -> None:
         loss = "left out" if metrics.skipped else f"loss {metrics.loss:.3f}"

@@ -131,7 +131,7 @@ def kept(recipe: Recipe, run: RunDirectory, saved: Sequence[Path]) -> set[Path]:
     settings = recipe.training.checkpoints
     keep = set(saved[-settings.keep :])
     if settings.keep_every is not None:
-        keep |= _landmarks(saved, settings.keep_every, recipe.training.batch_tokens)
+        keep |= _landmarks(saved, settings.keep_every, recipe.full_batch())
     if settings.best is not None:
         sources = members(recipe, settings.best.by)
         losses = {}

@@ -24,7 +24,7 @@ def learning_rate(recipe: Recipe, plan: Plan, stage: str, tokens: float, final: 
     or where it does not fit the others.
     """
     number = next(number for number, part in enumerate(plan.stages) if part.name == stage)
-    whole, batch_tokens = recipe.training.learning_rate, recipe.training.batch_tokens
+    whole = recipe.training.learning_rate
     own = recipe.stages[number].learning_rate
     part = plan.stages[number]
     before = final
@@ -33,9 +33,10 @@ def learning_rate(recipe: Recipe, plan: Plan, stage: str, tokens: float, final: 
         before = learning_rate(recipe, plan, last.name, last.stop_tokens - last.start_tokens, final)
     try:
         if own is not None:
-            return rate(own, tokens, part.stop_tokens - part.start_tokens, batch_tokens, before)
+            return rate(own, tokens, part.stop_tokens - part.start_tokens, recipe.full_batch(stage), before)
         if whole is not None:
-            return rate(whole, part.start_tokens + tokens, plan.tokens, batch_tokens, final)
+            first = recipe.full_batch(plan.stages[0].name)
+            return rate(whole, part.start_tokens + tokens, plan.tokens, first, final)
     except SapwoodError as error:
         raise SapwoodError(f"Stage '{stage}': {error}") from None
     assert before is not None  # the first stage has one of the two

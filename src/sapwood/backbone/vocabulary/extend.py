@@ -18,12 +18,12 @@ from sapwood.backbone.contents import CONFIG, copy_other_files
 from sapwood.backbone.encode import Encoder
 from sapwood.backbone.load import build_skeleton, load_config, load_tokenizer
 from sapwood.backbone.resolve import fingerprint_model
-from sapwood.backbone.rewrite import refuse_foreign, rewrite_weights, stored_shapes
+from sapwood.backbone.rewrite import finished_model, rewrite_weights, stored_shapes
 from sapwood.backbone.vocabulary.learn import as_tokenizer, check_kind, extended, learn, new_pieces
 from sapwood.backbone.vocabulary.pieces import read_content
 from sapwood.errors import SapwoodError
 from sapwood.files import atomic_directory, fingerprint, read_json, write_json
-from sapwood.manifest import Manifest, finished
+from sapwood.manifest import Manifest
 
 STEP = "vocabulary"
 _OTHER_TOKENIZERS = ("vocab.json", "merges.txt", "tokenizer.model")
@@ -55,7 +55,6 @@ def extend(
     Raises SapwoodError where the tokenizer or the model is of a kind that cannot be extended, or `target` holds
     something else.
     """
-    refuse_foreign(target, STEP)
     content = read_content(source)
     check_kind(content)
     planned = Manifest(
@@ -63,7 +62,7 @@ def extend(
         inputs={"model": fingerprint_model(source), "texts": fingerprint(list(texts)), "kept": fingerprint(list(kept))},
         settings={"size": size, "multiple": multiple},
     )
-    done = finished(target, planned)
+    done = finished_model(target, planned)
     if done is not None:
         return done
     started = time.monotonic()

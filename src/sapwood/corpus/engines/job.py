@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 from datatrove.utils.stats import PipelineStats, Stats
 
 from sapwood.corpus.block import Block
-from sapwood.corpus.disk import DISK_FULL
 from sapwood.errors import SapwoodError
 from sapwood.files import read_json, remove_leftovers, write_json
 
@@ -114,7 +113,7 @@ class Job:
         """What is raised here for a task that stopped elsewhere."""
         if failure.expected:
             return SapwoodError(failure.message)
-        if failure.errno in DISK_FULL:
+        if failure.errno is not None:
             return OSError(failure.errno, failure.message)
         if failure.kind.endswith("MemoryError"):
             return MemoryError(failure.message)

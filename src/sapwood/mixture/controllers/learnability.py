@@ -31,7 +31,7 @@ from sapwood.mixture.controllers.static import keep
 from sapwood.mixture.controllers.wording import by_more_than, cause, explain, listed
 from sapwood.mixture.measured import is_judged
 from sapwood.recipe.mixture import Controller
-from sapwood.recipe.units import format_tokens
+from sapwood.recipe.units import show_tokens
 
 LEAST_MEASUREMENTS = 3
 """A curve of three parameters is fitted to so many measurements at different n, or more."""
@@ -109,9 +109,7 @@ class Learnability:
             return f"its loss did not fall{by_more_than(self._settings.noise)} in the last round"
         if not curve.slope:
             return "its losses show no fall over the rounds so far"
-        return (
-            f"its loss should fall by {curve.fall(unit):.3g} bits per byte with its next {format_tokens(unit)} tokens"
-        )
+        return f"its loss should fall by {curve.fall(unit):.3g} bits per byte with its next {show_tokens(unit)} tokens"
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,11 @@ def stages(facts: Facts) -> list[tuple[str, ...]]:
     return rows
 
 
+def _batches(recipe: Recipe) -> str:
+    """Tokens in the full batches of all stages: whole sequences, and not what the recipe names as the most."""
+    return " or ".join(dict.fromkeys(count(recipe.full_batch(stage.name)) for stage in recipe.stages))
+
+
 def settings(facts: Facts) -> list[str]:
     """Everything else that decided the outcome, a sentence each."""
     training, environment = facts.recipe.training, facts.environment
@@ -97,7 +102,7 @@ def settings(facts: Facts) -> list[str]:
     betas = ", ".join(f"{beta:g}" for beta in optimizer.betas)
     lines = [
         *_schedules(facts.recipe),
-        f"Batches of {count(training.batch_tokens)} tokens; {optimizer.kind} with betas {betas}, weight decay "
+        f"Batches of {_batches(facts.recipe)} tokens; {optimizer.kind} with betas {betas}, weight decay "
         f"{optimizer.weight_decay:g}, {clip}.",
         f"Trained: {_trainable(training.adapter, training.trainable)}.",
         f"Arithmetic: {_PRECISION.get(training.precision, training.precision)}; weights kept in {training.weights}.",
