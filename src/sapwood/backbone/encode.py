@@ -14,8 +14,10 @@ from fastokens import Tokenizer as FastTokenizer
 from tokenizers import Tokenizer
 
 from sapwood.backbone.contents import CONFIG
+from sapwood.backbone.lattice import without_controls
 from sapwood.backbone.probe import probe_texts
-from sapwood.backbone.tokenizer import AUTO, TOKENIZER, Delimiters, open_tokenizer, read_settings
+from sapwood.backbone.tokenizer import AUTO, Delimiters, open_tokenizer, read_settings
+from sapwood.backbone.tokenizer_files import TOKENIZER
 from sapwood.errors import SapwoodError
 from sapwood.files import fingerprint, read_json, write_json
 
@@ -53,6 +55,8 @@ class Encoder:
         Raises SapwoodError where the tokenizer cannot be read, or cannot keep text and control tokens apart.
         """
         self._reference = _reference(content)
+        texts = without_controls(content)
+        self._encoding = self._reference if texts == content else _reference(texts)
         added = self._reference.get_added_tokens_decoder()
         special = {number: token.content for number, token in added.items() if token.special}
         unknown = _unknown(content)
@@ -68,7 +72,7 @@ class Encoder:
                     f"{self.vocabulary_size}."
                 )
         self.fingerprint = fingerprint([fingerprint(content), asdict(delimiters), self.vocabulary_size])
-        self._fast, self.reason = _fast(content)
+        self._fast, self.reason = _fast(texts)
         self.backend = REFERENCE if self._fast is None else FAST
         self.verify(probe_texts(token.content for token in added.values()))
 
@@ -133,7 +137,7 @@ class Encoder:
         Raises SapwoodError if a control token's id comes out of one of them.
         """
         if self._fast is not None:
-            self.reason = _objection(self._reference, self._fast, texts)
+            self.reason = _objection(self._encoding, self._fast, texts)
             if self.reason:
                 self._fast, self.backend = None, REFERENCE
         self.encode_batch(texts)
@@ -144,12 +148,12 @@ class Encoder:
 
     def _encode(self, texts: Sequence[str]) -> Encoded:
         if self._fast is None:
-            return _encode_reference(self._reference, texts)
+            return _encode_reference(self._encoding, texts)
         try:
             return _encode_fast(self._fast, texts)
         except ValueError:
             if len(texts) == 1:
-                return _encode_reference(self._reference, texts)
+                return _encode_reference(self._encoding, texts)
         # fastokens refuses a text with a byte that the vocabulary lacks; halving finds the few that are meant.
         half = len(texts) // 2
         (ids, offsets), (more, further) = self._encode(texts[:half]), self._encode(texts[half:])

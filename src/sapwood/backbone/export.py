@@ -15,6 +15,8 @@ from sapwood.backbone.contents import CONFIG, WEIGHTS_INDEX, copy_other_files, s
 from sapwood.backbone.load import build_skeleton, load_config
 from sapwood.backbone.record import write_record
 from sapwood.backbone.stored import StoredWeights, shape_of
+from sapwood.backbone.tokenizer import open_tokenizer
+from sapwood.backbone.tokenizer_files import TOKENIZER
 from sapwood.errors import SapwoodError
 from sapwood.files import atomic_directory, read_json, write_json
 
@@ -42,8 +44,9 @@ def export(
 
     `target` holds the same tensors under the same names in the same dtypes as `source` (floating point
     tensors in `dtype`, if it is given), tied weights as they were stored there, and a copy of all other files,
-    byte for byte. With `dtype`, config.json names it. Tensors in `source` that the model has no place for, such as
-    heads of another use, are kept. `target` is replaced as a whole. `learning_rate`, that of the last step, is noted
+    byte for byte, but for those of a tokenizer that do not say what was trained on (`ModelTokenizer.changed`).
+    With `dtype`, config.json names it. Tensors in `source` that the model has no place for, such as heads of another
+    use, are kept. `target` is replaced as a whole. `learning_rate`, that of the last step, is noted
     beside the weights.
 
     Raises SapwoodError if the state is not one of that model.
@@ -55,6 +58,8 @@ def export(
     layout = {name: _layout(stored.empty(name), dtype) for name in places}
     with atomic_directory(target) as directory:
         copy_other_files(source, directory)
+        if (source / TOKENIZER).exists():
+            open_tokenizer(source).write(directory)
         if dtype is not None:
             _name_dtype(directory / CONFIG, dtype)
         if learning_rate is not None:

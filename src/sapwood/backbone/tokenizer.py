@@ -1,24 +1,29 @@
 """A model's tokenizer as those who use the model get it, and what it puts around a text.
 
-Users go through `AutoTokenizer` of transformers, and settings in tokenizer_config.json change what it does. So how
-texts begin and end is observed there, once, and nowhere assumed.
+Users go through `AutoTokenizer` of transformers, which does not always do what the model's tokenizer.json says: for
+some kinds of models (Qwen 2 and 3.5 among them) it builds normalizer and splitting itself, and settings in
+tokenizer_config.json change both. What a text is cut into, how it begins and how it ends is therefore observed there,
+once, and nowhere assumed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import orjson
 from tokenizers import Tokenizer
 
-from sapwood.backbone.contents import CONFIG, other_files
+from sapwood.backbone.contents import CONFIG, copy_other_files, other_files
+from sapwood.backbone.probe import probe_texts
+from sapwood.backbone.rows import embedding_rows, within_rows, without
+from sapwood.backbone.tokenizer_files import TOKENIZER, TOKENIZER_CONFIG, write_tokenizer
 from sapwood.errors import SapwoodError, closest
 
-TOKENIZER, TOKENIZER_CONFIG, GENERATION_CONFIG = "tokenizer.json", "tokenizer_config.json", "generation_config.json"
+GENERATION_CONFIG = "generation_config.json"
 AUTO, NONE = "auto", "none"
 """What a recipe may write in place of a token: as the model's own tokenizer does it; nothing."""
 
@@ -53,7 +58,7 @@ class ModelTokenizer:
 
     directory: Path
     content: str
-    """The tokenizer.json that gives what users of the model get."""
+    """The tokenizer.json that gives what users of the model get, and no id that the model lacks."""
     rows: int
     """The model has embeddings for the ids below this; 0 where its configuration does not say."""
     begin: tuple[int, ...] | None
@@ -61,7 +66,13 @@ class ModelTokenizer:
     beginning: int | None
     """The token that is named as the beginning of a sequence, whether it is put there or not."""
     end: int | None
-    """The token that is named as the end of one."""
+    """The first token with a row that is named as the end of one."""
+    gone: tuple[str, ...]
+    """Added tokens without rows that a text could have given, and those after them: they are text now."""
+    changed: bool
+    """Whether the files of the directory say anything else. An exported model has them changed (`write_tokenizer`)."""
+    notes: tuple[str, ...]
+    """What is otherwise than the directory's files say, in sentences."""
 
     def delimiters(self, begin: str = AUTO, end: str = AUTO) -> Delimiters:
         """How texts begin and end: as the tokenizer does it, or with other tokens, given as they are spelled.
@@ -71,9 +82,12 @@ class ModelTokenizer:
         last = self.end if end == AUTO else self._find("end", end)
         if last is None:
             raise SapwoodError(
-                f"{self.directory} names no token that ends a text: write `eos_token` in its {TOKENIZER_CONFIG}, "
+                f"{self.directory} names no token that ends a text and has an embedding: write `eos_token` in its "
+                f"{TOKENIZER_CONFIG}, "
                 f"`eos_token_id` in its {CONFIG}, or `tokenizer: {{end: ...}}` in the recipe."
             )
+        for number in (self.begin or ()) if begin == AUTO else ():
+            self._check_row("begin", number)
         first = self.begin if begin == AUTO else () if begin == NONE else (self._find("begin", begin),)
         if first is None:
             raise DelimiterError(
@@ -96,7 +110,22 @@ class ModelTokenizer:
                 f"found {token!r}: the model's tokenizer has no such token. {closest(token, special)} "
                 f"Or write {words}.".replace("  ", " "),
             )
+        self._check_row(field, number)
         return number
+
+    def _check_row(self, field: str, number: int) -> None:
+        if number >= self.rows > 0:
+            raise DelimiterError(
+                field,
+                f"the model has no row for {self.spelled(number)} (id {number:,}): its embeddings have {self.rows:,}. "
+                f"Write {NONE if field == 'begin' else AUTO} or a token with a row, or give it one with "
+                "`model.resize_token_embeddings(len(tokenizer))` of transformers.",
+            )
+
+    def write(self, directory: Path) -> None:
+        """Makes the tokenizer in a copy of the directory say what was trained on, where its files do not."""
+        if self.changed:
+            write_tokenizer(directory, self.content, self.gone, None if self.end is None else self.spelled(self.end))
 
 
 def open_tokenizer(directory: Path) -> ModelTokenizer:
@@ -111,16 +140,29 @@ def open_tokenizer(directory: Path) -> ModelTokenizer:
 @lru_cache(maxsize=4)
 def _open(directory: Path, files: tuple[tuple[str, int, int], ...]) -> ModelTokenizer:
     """Observes it once a process, as long as none of the directory's `files` changes."""
+    rows = embedding_rows(directory)
     tokenizer = _load(directory)
-    config = read_settings(directory / CONFIG)
-    return ModelTokenizer(
+    users, differing = _as_users_get_it(directory, tokenizer)
+    content, gone = within_rows(users, rows, directory)
+    end, ended = _end(directory, tokenizer, rows)
+    if ended and end is not None and not gone:
+        # The end that the tokenizer names has no row. It goes, lest users of the exported model run into it.
+        content, gone = without(content, rows)
+    named = tokenizer.bos_token_id
+    opened = ModelTokenizer(
         directory=directory,
-        content=(directory / TOKENIZER).read_text(encoding="utf-8"),
-        rows=int(config.get("vocab_size") or config.get("text_config", {}).get("vocab_size") or 0),
+        content=content,
+        rows=rows,
         begin=_beginning(tokenizer),
-        beginning=tokenizer.bos_token_id,
-        end=next(_ends(directory, tokenizer), None),
+        beginning=None if named is not None and named >= rows > 0 else named,
+        end=end,
+        gone=gone,
+        changed=bool(differing or gone),
+        notes=tuple(filter(None, (differing, _gone_note(gone, rows), ended))),
     )
+    if opened.changed:
+        _check_written(opened, tokenizer.eos_token_id)
+    return opened
 
 
 def _load(directory: Path) -> Any:
@@ -129,17 +171,95 @@ def _load(directory: Path) -> Any:
 
     from sapwood.backbone.load import LOCAL, load_tokenizer
 
-    if not (directory / TOKENIZER).exists():
-        raise SapwoodError(
-            f"{directory} has no {TOKENIZER}. Write one with "
-            f"`AutoTokenizer.from_pretrained(directory).save_pretrained(directory)` from transformers."
-        )
-    if (directory / CONFIG).exists():
-        return load_tokenizer(directory)
     try:
+        if (directory / CONFIG).exists():
+            return load_tokenizer(directory)
         return PreTrainedTokenizerFast.from_pretrained(directory, **LOCAL)
     except Exception as error:  # tokenizers raises bare Exception
-        raise SapwoodError(f"{directory / TOKENIZER} is no tokenizer that `tokenizers` can read: {error}") from None
+        raise SapwoodError(
+            f"{directory} has no tokenizer that transformers can open: {error}. Write one with "
+            f"`AutoTokenizer.from_pretrained(directory).save_pretrained(directory)`."
+        ) from None
+
+
+def _as_users_get_it(directory: Path, tokenizer: Any) -> tuple[str, str]:
+    """A tokenizer.json that gives what `tokenizer` gives, and a sentence where that is not the directory's own."""
+    path = directory / TOKENIZER
+    own = path.read_text(encoding="utf-8") if path.exists() else None
+    texts, theirs = _observed(tokenizer)
+    first = None if own is None else _difference(own, texts, theirs)
+    if own is not None and first is None:
+        return own, ""
+    kind = type(tokenizer).__name__
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    built = None if backend is None else str(backend.to_str())
+    if built is None or (last := _difference(built, texts, theirs)) is not None:
+        shown = first if built is None else last
+        raise SapwoodError(
+            f"{kind} of transformers, through which the model in {directory} is used, cuts {shown!r} otherwise than "
+            f"any {TOKENIZER} could say. Name another `tokenizer_class` in its {TOKENIZER_CONFIG}, such as "
+            "PreTrainedTokenizerFast."
+        )
+    if own is None:
+        return built, ""
+    return built, (
+        f"{kind} of transformers, through which the model is used, does not do what its {TOKENIZER} says, first on "
+        f"{first!r}. Texts are cut as users of the model get them cut, and the adapted model's {TOKENIZER} will say so."
+    )
+
+
+def _observed(tokenizer: Any) -> tuple[list[str], list[list[int]]]:
+    """Texts, and what users of a tokenizer get for them. Texts in which they get control tokens are left out."""
+    added = tokenizer.added_tokens_decoder
+    unknown = tokenizer.unk_token_id
+    control = {number for number, token in added.items() if token.special and number != unknown}
+    texts = probe_texts(token.content for token in added.values())
+    found = tokenizer(texts, add_special_tokens=False, truncation=False, padding=False, verbose=False)["input_ids"]
+    kept = [(text, list(ids)) for text, ids in zip(texts, found, strict=True) if not control.intersection(ids)]
+    return [text for text, _ in kept], [ids for _, ids in kept]
+
+
+def _difference(content: str, texts: list[str], theirs: list[list[int]]) -> str | None:
+    """The first text of which a tokenizer.json makes other ids; None where it makes the same of all."""
+    try:
+        tokenizer = Tokenizer.from_str(content)
+    except Exception as error:  # tokenizers raises bare Exception
+        raise SapwoodError(f"This is no tokenizer that `tokenizers` can read: {error}") from None
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    ours = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+    pairs = zip(texts, ours, theirs, strict=True)
+    return next((text[:60] for text, item, ids in pairs if item.ids != ids), None)
+
+
+def _check_written(opened: ModelTokenizer, eos: int | None) -> None:
+    """Raises SapwoodError where an exported tokenizer would not give what is trained on. `eos` is the end that the
+    directory's own names."""
+    with TemporaryDirectory() as name:
+        copy = Path(name)
+        copy_other_files(opened.directory, copy)
+        opened.write(copy)
+        after = _load(copy)
+        texts, theirs = _observed(after)
+        differing = _difference(opened.content, texts, theirs)
+        around = (_beginning(after), after.eos_token_id) == (opened.begin, opened.end if opened.gone else eos)
+        if differing is not None or not around:
+            raise SapwoodError(
+                f"The tokenizer in {opened.directory} cannot be trained with: " + " ".join(opened.notes) + " And "
+                f"{type(after).__name__} of transformers would not read it so from the adapted model"
+                + ("." if differing is None else f", on {differing!r}.")
+            )
+
+
+def _gone_note(gone: tuple[str, ...], rows: int) -> str:
+    if not gone:
+        return ""
+    names = ", ".join(gone[:5]) + (" and others" if len(gone) > 5 else "")
+    return (
+        f"The model has embeddings for {rows:,} ids, and its tokenizer has added tokens beyond them: {names}. They are "
+        "left out, and text that spells them becomes ordinary pieces, in the adapted model's tokenizer too. To train "
+        "them, give them rows first: `model.resize_token_embeddings(len(tokenizer))` of transformers."
+    )
 
 
 def _beginning(tokenizer: Any) -> tuple[int, ...] | None:
@@ -153,13 +273,25 @@ def _beginning(tokenizer: Any) -> tuple[int, ...] | None:
     return fronts.pop() if len(fronts) == 1 else None
 
 
-def _ends(directory: Path, tokenizer: Any) -> Iterator[int]:
-    """The tokens that are named as the end of a text: by the tokenizer, and by the model's settings."""
-    if tokenizer.eos_token_id is not None:
-        yield tokenizer.eos_token_id
+def _end(directory: Path, tokenizer: Any, rows: int) -> tuple[int | None, str]:
+    """The first token with a row that is named as the end of a text, by the tokenizer or the model's settings, and a
+    sentence where one without was named before it."""
+    named = [(TOKENIZER_CONFIG, tokenizer.eos_token_id)]
     for name in (GENERATION_CONFIG, CONFIG):
-        named = read_settings(directory / name).get("eos_token_id")
-        yield from named if isinstance(named, list) else [] if named is None else [named]
+        settings = read_settings(directory / name)
+        ids = settings.get("eos_token_id", settings.get("text_config", {}).get("eos_token_id"))
+        named += [(name, number) for number in (ids if isinstance(ids, list) else [ids])]
+    for name, number in named:
+        if number is not None and not number >= rows > 0:
+            first = tokenizer.eos_token_id
+            if first is None or not first >= rows > 0:
+                return number, ""
+            return number, (
+                f"The model has no embedding for {tokenizer.eos_token} (id {first:,}), which its tokenizer names as "
+                f"the end of a text. Texts end with {tokenizer.convert_ids_to_tokens(number)} (id {number:,}) instead, "
+                f"which {name} names; the adapted model's tokenizer will name it too."
+            )
+    return None, ""
 
 
 def read_settings(path: Path) -> dict[str, Any]:

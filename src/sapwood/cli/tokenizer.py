@@ -44,6 +44,8 @@ def print_delimiters(recipe: Recipe, model: Path, path: Path) -> None:
     console.print(
         f"\nTexts begin with {escape(begin)} and end with {escape(opened.spelled(delimiters.end))}", soft_wrap=True
     )
+    for note in opened.notes:
+        console.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
     if opened.begin is not None and delimiters.begin != opened.begin:
         own = " ".join(opened.spelled(number) for number in opened.begin) or "nothing"
         console.print(
