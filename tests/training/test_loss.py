@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_models import MAMBA, small_model
 from test_batch import packed
 from transformers import PreTrainedModel
 
@@ -29,7 +30,11 @@ def losses_and_gradients(
     model.zero_grad()
     total, losses = next_token_losses(model, batch, head)
     (total / 7).backward()
-    return total, losses, {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+    return (
+        total,
+        losses,
+        {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None},
+    )
 
 
 @pytest.mark.parametrize("rows", [1, 7, 1000])
@@ -65,10 +70,27 @@ def test_a_head_gives_logits_to_those_who_want_them(tiny_backbone: Path) -> None
     assert list(model.state_dict()) == names
 
 
-def test_logits_that_are_worked_on_further_are_left_alone(tiny_backbone: Path) -> None:
-    model = load_model(tiny_backbone, dtype=torch.float32)
-    model.config.final_logit_softcapping = 30.0
-    assert LossHead.of(model) is None
+CAPPED = {
+    "gemma2": {"final_logit_softcapping": 20.0, "head_dim": 8},
+    "granite": {"logits_scaling": 8.0},
+    "cohere": {"logit_scale": 0.25},
+    "falcon_h1": {"lm_head_multiplier": 0.04, **MAMBA, "mamba_d_ssm": 64},
+    "recurrent_gemma": {"logits_soft_cap": 20.0},
+}
+
+
+@pytest.mark.parametrize("kind", CAPPED)
+def test_logits_that_are_worked_on_further_are_left_alone(kind: str) -> None:
+    assert LossHead.of(small_model(kind, **CAPPED[kind])) is None
+
+
+@pytest.mark.parametrize("kind", ["llama", "opt", "olmoe", "gemma3_text"])
+def test_a_head_whose_logits_are_the_models_gives_the_loss_in_chunks(kind: str, batch: Batch) -> None:
+    model = small_model(kind)
+    whole = losses_and_gradients(model, batch, None)
+    head = LossHead.of(model)
+    assert head is not None
+    torch.testing.assert_close(losses_and_gradients(model, batch, head)[1], whole[1])
 
 
 def test_a_batch_without_a_sequence_has_no_loss_and_no_gradient(tiny_backbone: Path) -> None:
@@ -99,10 +121,3 @@ def test_whoever_scores_or_generates_finds_the_usual_attention(tiny_backbone: Pa
     attend_by_document(model)
     assert torch.equal(model.generate(ids, attention_mask=mask, **arguments), before)
     torch.testing.assert_close(model(input_ids=ids).logits, scores)
-
-
-def test_models_of_another_attention_keep_theirs(tiny_backbone: Path) -> None:
-    model = load_model(tiny_backbone, dtype=torch.float32)
-    model.config.sliding_window = 16
-    attend_by_document(model)
-    assert model.config._attn_implementation == "sdpa"

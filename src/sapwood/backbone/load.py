@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +36,17 @@ def build_skeleton(config: Any, dtype: torch.dtype | None = None) -> PreTrainedM
     if it is not given."""
     given = {} if dtype is None else {"dtype": dtype}
     with torch.device("meta"):
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=False, **given)
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(
+            _own_attention(config), trust_remote_code=False, **given
+        )
+    return model
+
+
+def build_random(config: Any) -> PreTrainedModel:
+    """The model of a configuration on the CPU, in fp32, with the random weights of its class."""
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(
+        _own_attention(config), trust_remote_code=False, dtype=torch.float32
+    )
     return model
 
 
@@ -46,7 +57,7 @@ def load_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
 
 
 def load_model(directory: Path, *, dtype: torch.dtype | None = None) -> PreTrainedModel:
-    """The model on the CPU, in evaluation mode, with PyTorch's own attention.
+    """The model on the CPU, in evaluation mode, with PyTorch's own attention where its class supports that.
 
     Without `dtype` the weights are as stored, whatever config.json says of them; where they are stored in
     several dtypes, in one that holds them all. Raises SapwoodError if the directory does not hold all the
@@ -54,8 +65,9 @@ def load_model(directory: Path, *, dtype: torch.dtype | None = None) -> PreTrain
     """
     with _explained(directory, "model"), quiet_progress():
         dtype = dtype or _stored_dtype(directory)
+        config = _own_attention(load_config(directory))
         model, report = AutoModelForCausalLM.from_pretrained(
-            directory, dtype=dtype, use_safetensors=True, attn_implementation="sdpa", output_loading_info=True, **LOCAL
+            directory, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True, **LOCAL
         )
     # transformers would go on with random numbers in their place.
     lacking = sorted(report["missing_keys"])
@@ -77,6 +89,17 @@ def quiet_progress() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
+
+
+def _own_attention(config: Any) -> Any:
+    """A copy of a configuration that leaves the attention to the classes of the model and its parts.
+
+    Each takes SDPA where it supports it, and `eager` where it does not; what config.json asks for, such as a kernel
+    that is not installed, does not count.
+    """
+    config = copy.deepcopy(config)
+    config._attn_implementation = None
+    return config
 
 
 def _stored_dtype(directory: Path) -> torch.dtype:

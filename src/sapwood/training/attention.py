@@ -1,91 +1,139 @@
-"""Attention of packed documents: each sees itself alone, and nothing is computed for what it does not see.
-
-transformers isolates packed documents by a mask over the whole sequence, whose size and cost grow with its square. Here
-the kernel is told where documents begin.
-"""
+"""Which way of keeping packed documents apart is right for a model: found by trying, not by its name."""
 
 from __future__ import annotations
 
-from itertools import pairwise
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
-from torch.nn import functional
-from transformers import PreTrainedModel
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
-from transformers.modeling_utils import AttentionInterface
+from transformers import PretrainedConfig, PreTrainedModel
 
-from sapwood.training.batch import Batch
+from sapwood.backbone.observe import observed
+from sapwood.errors import SapwoodError
+from sapwood.mixture.stream import Sequence
+from sapwood.tokens.sequence import Span
+from sapwood.training.batch import Batch, make_batch
+from sapwood.training.isolation import Way, keep_apart, way_of
+from sapwood.training.loss import next_token_losses, token_losses
 
-NAME = "sapwood"
-PLAIN = {"exaone4", "glm4", "granite", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3", "smollm3"}
-"""Models (`config.model_type`) whose attention is the plain one: causal and scaled."""
-
-
-def attend_by_document(model: PreTrainedModel) -> None:
-    """Lets a model attend in this way where it is told the bounds of documents, if its attention is the plain one."""
-    config = model.config.get_text_config()
-    plain = config.model_type in PLAIN and not getattr(config, "sliding_window", None)
-    if plain and not getattr(config, "attention_dropout", 0.0):
-        AttentionInterface.register(NAME, _attend)
-        AttentionMaskInterface.register(NAME, sdpa_mask)
-        model.set_attn_implementation(NAME)
+WAYS: tuple[Way, ...] = ("bounds", "positions", "rows")
+"""What is tried, the cheapest first."""
+TOLERANCE = 0.03
+"""Nats a token. Of 150 kinds of model, rounding in fp32 comes to 2e-4, and to 0.01 in one that goes through its layers
+many times; another document that is seen comes to 0.8 at least."""
+LENGTHS = (12, 1, 9, 2, 13, 7)
+"""Tokens of the documents to look at: one that has a single token, and such as are longer than the windows and chunks
+of a small model."""
+ORDERS = ((0, 1, 2, 3, 4, 5), (2, 0, 1, 5, 3, 4))
+"""How they are packed into two rows, three a row: each has other neighbours in the second."""
 
 
-def attention_inputs(model: PreTrainedModel, batch: Batch) -> dict[str, torch.Tensor]:
-    """What a model is given besides tokens to keep the documents of a batch apart.
+BACKWARDS = (
+    "sees the tokens that it predicts: what comes later changes what it makes of the tokens before. Such a model "
+    "writes no text, and cannot be trained to here. Where its config.json has `is_decoder`, write true; otherwise name "
+    "a causal language model."
+)
+TOGETHER = (
+    "lets the documents of a batch see each other whatever it is told, even one a row. Write "
+    "`training.isolate_documents: false`, and they do so by intention, or name another model."
+)
 
-    transformers hands a mask of four dimensions on to the attention as it is; so the bounds take that way.
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """What keeps the packed documents of a kind of model apart."""
+
+    ways: tuple[Way, ...]
+    """All that do, the cheapest first."""
+    why: str | None = None
+    """Why none does; or why none could be looked at, and the one that is right in all causal models was taken."""
+
+    @property
+    def in_other_trainers(self) -> Way | None:
+        """The cheapest way that needs nothing of ours."""
+        return next((way for way in self.ways if way != "bounds"), None)
+
+    def check(self, name: str, *, isolate_documents: bool) -> None:
+        """Raises SapwoodError where a model, called `name`, cannot be trained so."""
+        if not self.ways and (isolate_documents or self.why == BACKWARDS):
+            raise SapwoodError(f"{name} {self.why}")
+
+
+def attend_by_document(model: PreTrainedModel, *, isolate_documents: bool = True, fits: bool = True) -> None:
+    """Lets a model keep documents apart, in the cheapest way that is right for its kind.
+
+    `fits` says whether the kernel that takes bounds can be used where the model will run. Raises SapwoodError where no
+    way is right, if documents are to be isolated, and where a model sees what it predicts.
     """
-    inputs = {"position_ids": batch.positions}
-    if model.config.get_text_config()._attn_implementation == NAME:
-        inputs["attention_mask"] = batch.bounds[None, None, None]
-    return inputs
+    found = isolation(model.config)
+    found.check(type(model).__name__, isolate_documents=isolate_documents)
+    keep_apart(model, next((way for way in found.ways if fits or way != "bounds"), "rows"))
 
 
-def _attend(
-    module: nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float | None = None,
-    **others: Any,
-) -> tuple[torch.Tensor, None]:
-    """Attention as transformers calls it: [batch, heads, length, size] in, [batch, length, heads, size] out."""
-    if attention_mask is None or attention_mask.dtype != torch.int32:  # whoever scores or generates
-        usual: tuple[torch.Tensor, None] = sdpa_attention_forward(
-            module, query, key, value, attention_mask, scaling=scaling, **others
-        )
-        return usual
-    bounds = attention_mask[0, 0, 0]
-    batch, heads, length, size = query.shape
-    # [batch * length, heads, size]: all documents in one line
-    query, key, value = (part.transpose(1, 2).flatten(0, 1) for part in (query, key, value))
-    if query.device.type == "cuda":
-        from torch.nn.attention.varlen import varlen_attn
-
-        seen = varlen_attn(
-            query, key, value, bounds, bounds, length, length, scale=scaling, window_size=(-1, 0), enable_gqa=True
-        )
-        assert isinstance(seen, torch.Tensor)
-    else:
-        seen = _one_by_one(query, key, value, bounds, scaling)
-    return seen.view(batch, length, heads, size), None
+def isolation(config: PretrainedConfig) -> Isolation:
+    """What keeps the packed documents of the models of a configuration apart, observed on a small one."""
+    found: dict[str, Any] = observed(config, "isolation", look_at_isolation)
+    if "unknown" in found:
+        return Isolation(("rows",), found["unknown"])
+    return Isolation(tuple(found["ways"]), found.get("why"))
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
-def _one_by_one(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bounds: torch.Tensor, scaling: float | None
-) -> torch.Tensor:
-    """On a CPU, one call a document."""
-    parts = []
-    for start, stop in pairwise(bounds.tolist()):
-        own = [part[None, start:stop].transpose(1, 2) for part in (query, key, value)]
-        seen = functional.scaled_dot_product_attention(
-            own[0], own[1], own[2], is_causal=True, scale=scaling, enable_gqa=True
-        )
-        parts.append(seen[0].transpose(0, 1))
-    return torch.cat(parts)
+@torch.no_grad()
+def look_at_isolation(model: PreTrainedModel) -> dict[str, Any]:
+    """Compares the losses of all tokens of packed documents, with several neighbours, with those of each alone."""
+    documents = _documents(model)
+    usual = model.config._attn_implementation
+    keep_apart(model, "rows")
+    try:
+        alone = [token_losses(model, _packed([document]))[0] for document in documents]
+        begun = token_losses(model, _packed([documents[0][: LENGTHS[0] // 2]]))[0, :-1]
+    except Exception as error:  # of many kinds, none of them documented
+        return {"unknown": f"{type(error).__name__}: {error}"[:300]}
+    if not _equal(begun, alone[0][: len(begun)]):
+        return {"ways": [], "why": BACKWARDS}
+    right = []
+    for way in WAYS:
+        with suppress(Exception):  # a way that the model does not know
+            keep_apart(model, way)
+            if all(_are_apart(model, documents, alone, order) for order in ORDERS):
+                right.append(way)
+        model.set_attn_implementation(usual)
+    return {"ways": right} if right else {"ways": [], "why": TOGETHER}
+
+
+def _documents(model: PreTrainedModel) -> list[np.ndarray]:
+    """Documents of random tokens; they end in the token that pads, where there is one, as many models' texts do."""
+    config = model.config.get_text_config(decoder=True)
+    rng = np.random.default_rng(0)
+    last = getattr(config, "pad_token_id", None)
+    documents = [rng.integers(0, config.vocab_size, length) for length in LENGTHS]
+    for document in documents:
+        document[-1] = document[-1] if last is None else last
+    return documents
+
+
+def _packed(*rows: list[np.ndarray]) -> Batch:
+    sequences = []
+    for documents in rows:
+        offsets = np.cumsum([0, *map(len, documents)]).tolist()
+        spans = tuple(Span(0, 0, len(document), offset) for document, offset in zip(documents, offsets, strict=False))
+        sequences.append(Sequence(0, "", 0, np.concatenate(documents), spans))
+    return make_batch(sequences, isolate_documents=True)
+
+
+def _are_apart(
+    model: PreTrainedModel, documents: list[np.ndarray], alone: list[torch.Tensor], order: tuple[int, ...]
+) -> bool:
+    """Whether documents, packed in an order, have the losses that each has alone."""
+    half = len(order) // 2
+    batch = _packed(*([documents[number] for number in part] for part in (order[:half], order[half:])))
+    expected = torch.cat([alone[number] for number in order]).view_as(batch.tokens)
+    if way_of(model) == "rows":  # which tells sequences apart, and not tokens
+        return _equal(next_token_losses(model, batch, None)[1] / batch.tokens.shape[1], expected.mean(1))
+    return _equal(token_losses(model, batch), expected)
+
+
+def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return bool(((one - other).abs() <= TOLERANCE).all())

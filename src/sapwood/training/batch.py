@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Several
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
 
+from sapwood.likelihood.batch import plan_batches
 from sapwood.mixture.stream import Sequence
 
 IGNORED = -100
@@ -31,6 +33,36 @@ class Batch:
         """How many tokens of every sequence are predicted. The first one, or that of an isolated document, is not."""
         return (self.labels[:, 1:] != IGNORED).sum(1).tolist()
 
+    @property
+    def is_packed(self) -> bool:
+        """Whether there are sequences of more than one document, which are kept apart."""
+        return len(self.bounds) - 1 > len(self.tokens)
+
+    def by_document(self, most: int) -> list[tuple[Batch, list[int]]]:
+        """The same documents one a row, padded on the right, in batches of at most `most` tokens and of similar length.
+
+        With each batch come the sequences that its rows are from. What is predicted, and from what, is the same; of a
+        padded token nothing is. Documents of one token, of which nothing is predicted, are not there, and there is a
+        batch in any case.
+        """
+        length = self.tokens.shape[1]
+        pieces = [(start, stop) for start, stop in pairwise(self.bounds.tolist()) if stop - start > 1]
+        groups = plan_batches([stop - start for start, stop in pieces], most)
+        return [self._rows([pieces[number] for number in group], length) for group in groups or [[]]]
+
+    def _rows(self, pieces: Several[tuple[int, int]], length: int) -> tuple[Batch, list[int]]:
+        if not pieces:
+            return empty_batch(1), [0]
+        width = max(stop - start for start, stop in pieces)
+        tokens = self.tokens.new_zeros(len(pieces), width)
+        labels = torch.full_like(tokens, IGNORED)
+        for row, (start, stop) in enumerate(pieces):
+            tokens[row, : stop - start] = self.tokens.flatten()[start:stop]
+            labels[row, : stop - start] = self.labels.flatten()[start:stop]
+        positions = torch.arange(width, device=tokens.device).expand_as(tokens).contiguous()
+        bounds = torch.arange(0, tokens.numel() + 1, width, dtype=torch.int32, device=tokens.device)
+        return Batch(tokens, positions, labels, bounds), [start // length for start, _ in pieces]
+
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device, copied while the host goes on."""
         if device.type == "cpu":
@@ -42,8 +74,8 @@ class Batch:
 def make_batch(sequences: Several[Sequence], *, isolate_documents: bool) -> Batch:
     """Stacks sequences. With `isolate_documents`, positions restart and a document's first token is not predicted.
 
-    Positions alone isolate documents: transformers derives the block-diagonal mask from their restarts, as long as it
-    is given no attention mask and no cache.
+    How a model keeps the documents apart is for `attention.attend_by_document` to say. In most models of transformers
+    positions are enough, from whose restarts they derive a mask, as long as they are given no other mask and no cache.
     """
     tokens = np.stack([sequence.tokens for sequence in sequences])
     labels = tokens.copy()

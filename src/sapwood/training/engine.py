@@ -14,6 +14,7 @@ from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 
 from sapwood.recipe import Recipe
+from sapwood.training.batch import empty_batch
 from sapwood.training.checkpoint import (
     AVERAGE,
     State,
@@ -25,7 +26,8 @@ from sapwood.training.checkpoint import (
 )
 from sapwood.training.flops import flops_per_token, peak_flops, utilisation
 from sapwood.training.guard import Watch
-from sapwood.training.loader import StepInput
+from sapwood.training.isolation import way_of
+from sapwood.training.loader import MicroBatch, StepInput
 from sapwood.training.loss import next_token_losses
 from sapwood.training.model import accumulate, build_model
 from sapwood.training.optimizer import build_optimizer, optimizer_tensors
@@ -64,8 +66,9 @@ class Engine:
         device = self._ranks.device
         torch.manual_seed(hash((self._recipe.seed, number, self._ranks.rank)))  # dropout, in models that have it
         sums = torch.zeros(2, len(self._numbers), dtype=torch.float64, device=device)
-        for index, micro in enumerate(inputs.micro_batches):
-            accumulate(self.model, last=index + 1 == len(inputs.micro_batches), settings=self._settings)
+        micro_batches = self._level(inputs.micro_batches)
+        for index, micro in enumerate(micro_batches):
+            accumulate(self.model, last=index + 1 == len(micro_batches), settings=self._settings)
             total, losses = next_token_losses(self.model, micro.batch.to(device), self._head)
             (total / max(predicted, 1)).backward()  # type: ignore[no-untyped-call]
             if micro.domains:
@@ -128,6 +131,18 @@ class Engine:
         verify(saved[-1], files_of(saved[-1])[self._ranks.rank :: self._ranks.size])
         load_checkpoint(saved[-1], self.tensors())
         return read_state(saved[-1])
+
+    @property
+    def by_document(self) -> bool:
+        """Whether the model keeps documents apart by a row for each."""
+        return way_of(self.model) == "rows"
+
+    def _level(self, micro_batches: tuple[MicroBatch, ...]) -> tuple[MicroBatch, ...]:
+        """As many micro-batches as on the rank that has most: all ranks of a sharded model run it equally often."""
+        if not self.by_document:
+            return micro_batches
+        missing = self._ranks.most(len(micro_batches)) - len(micro_batches)
+        return micro_batches + (MicroBatch(empty_batch(1), (), ()),) * missing
 
     def _trained(self) -> dict[str, torch.Tensor]:
         return {name: parameter for name, parameter in self.model.named_parameters() if name in self._ever}

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from sapwood.mixture.stream import Sequence as StreamSequence
 from sapwood.mixture.stream import Stream
 from sapwood.recipe.schema import Training
 from sapwood.training.batch import Batch, empty_batch, make_batch
@@ -23,9 +24,9 @@ class MicroBatch:
 
     batch: Batch
     domains: tuple[str, ...]
-    """Of its sequences; none where the rank has no sequence, and runs an empty one along with the others."""
+    """Of its rows; none where the rank has nothing to predict, and runs an empty one along with the others."""
     predicted: tuple[int, ...]
-    """How many tokens of each sequence are predicted."""
+    """How many tokens of each row are predicted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class StepInput:
     positions: range
     """Of the whole batch, over all ranks."""
     micro_batches: tuple[MicroBatch, ...]
-    """As many on every rank."""
+    """As many on every rank, unless documents have a row each."""
     digest: int
     """The sum of the digests of this rank's sequences."""
     waited: float = 0.0
@@ -51,13 +52,21 @@ class Loader:
     """Reads one step after the other in a thread of its own."""
 
     def __init__(
-        self, stream: Stream, steps: Iterable[range], sequence_length: int, ranks: Ranks, settings: Training
+        self,
+        stream: Stream,
+        steps: Iterable[range],
+        sequence_length: int,
+        ranks: Ranks,
+        settings: Training,
+        *,
+        by_document: bool = False,
     ) -> None:
-        """Begins to read the batches at the positions of `steps`."""
+        """Begins to read the batches at the positions of `steps`; `by_document`, each document has a row of its own."""
         self._stream = stream
         self._length = sequence_length
         self._ranks = ranks
         self._settings = settings
+        self._by_document = by_document
         self._ready: queue.Queue[StepInput | BaseException | None] = queue.Queue(AHEAD)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._read, args=(list(steps),), name="loader", daemon=True)
@@ -97,12 +106,23 @@ class Loader:
         size = self._settings.micro_batch
         mine = [self._stream[position] for position in self._ranks.share(positions)]
         most = -(-len(positions) // self._ranks.size)
-        parts = []
+        parts: list[MicroBatch] = []
         for start in range(0, most, size):
             part = mine[start : start + size]
             if part:
-                batch = make_batch(part, isolate_documents=self._settings.isolate_documents)
-                parts.append(MicroBatch(batch, tuple(sequence.domain for sequence in part), tuple(batch.predicted)))
+                parts += self._micro_batches(part)
             else:
                 parts.append(MicroBatch(empty_batch(self._length), (), ()))
         return StepInput(positions, tuple(parts), sum(sequence.digest for sequence in mine))
+
+    def _micro_batches(self, part: Sequence[StreamSequence]) -> list[MicroBatch]:
+        """Some sequences, in one micro-batch; or their documents, in as many as it takes to have no more tokens in any,
+        padding among them."""
+        batch = make_batch(part, isolate_documents=self._settings.isolate_documents)
+        cut = [(batch, list(range(len(part))))]
+        if self._by_document and batch.is_packed:
+            cut = batch.by_document(batch.tokens.numel())
+        return [
+            MicroBatch(rows, tuple(part[owner].domain for owner in owners), tuple(rows.predicted))
+            for rows, owners in cut
+        ]

@@ -147,7 +147,14 @@ class Loop:
         """Trains to the end of a round, or from a place before it once more; False when asked to stop."""
         settings = self.recipe.training
         self.engine.begin_stage(entry.stage, entry.sequence_length)
-        loader = Loader(self.stream, self._steps(entry), entry.sequence_length, self.ranks, settings)
+        loader = Loader(
+            self.stream,
+            self._steps(entry),
+            entry.sequence_length,
+            self.ranks,
+            settings,
+            by_document=self.engine.by_document,
+        )
         self.log.start()
         self.watchdog.now(f"waiting for the batch of step {self.state.step + 1:,}")
         try:

@@ -7,35 +7,60 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
-from sapwood.training.attention import attention_inputs
+from sapwood.backbone.observe import observed
 from sapwood.training.batch import IGNORED, Batch
+from sapwood.training.isolation import attention_inputs, way_of
 
 CHUNK_LOGITS = {"cpu": 1 << 24, "cuda": 1 << 27}
 """How many logits a chunk has at most, in fp32: 64 MiB or 512 MiB."""
+
+CLOSE = 2e-4
+"""How far losses or gradients computed in two ways may differ, as a share: rounding in fp32 comes to 1e-5, and a cap of
+logits at 100 to 2e-3."""
 
 
 def next_token_losses(model: PreTrainedModel, batch: Batch, head: LossHead | None) -> tuple[torch.Tensor, torch.Tensor]:
     """-log p of the predicted tokens, in nats: their sum [scalar, fp32], and that of every sequence [sequences].
 
-    Only the sum has a gradient. With the model's `head`, the logits of the batch never stand in memory whole.
+    Only the sum has a gradient. With the model's `head`, the logits of the batch never stand in memory whole. Where the
+    model needs a row for each document, packed sequences go through it in several parts.
     """
-    inputs: dict[str, Any] = {"input_ids": batch.tokens, "use_cache": False, **attention_inputs(model, batch)}
-    targets = functional.pad(batch.labels[:, 1:], (0, 1), value=IGNORED)
+    if way_of(model) == "rows" and batch.is_packed:
+        total, losses = torch.zeros((), device=batch.tokens.device), batch.tokens.new_zeros(len(batch.tokens)).float()
+        for part, owners in batch.by_document(batch.tokens.numel()):
+            of_part, by_row = next_token_losses(model, part, head)
+            total = total + of_part
+            losses.index_add_(0, torch.tensor(owners, device=losses.device), by_row.float())
+        return total, losses
     if head is None:
-        logits = model(**inputs).logits
-        losses = functional.cross_entropy(
-            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="none"
-        ).view_as(targets)
-        return losses.sum(), losses.detach().sum(1)
-    head.targets = targets
+        each = token_losses(model, batch)
+        return each.sum(), each.detach().sum(1)
+    head.targets = _targets(batch)
     try:
-        total = model(**inputs).logits
+        total = model(**_inputs(model, batch)).logits
     finally:
         head.targets = None
     assert head.losses is not None
     return total, head.losses.sum(1)
+
+
+def token_losses(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
+    """-log p of the token after each, in nats [sequences, sequence_length], 0 where that is not predicted."""
+    targets = _targets(batch)
+    logits = model(**_inputs(model, batch)).logits
+    return functional.cross_entropy(
+        logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="none"
+    ).view_as(targets)
+
+
+def _inputs(model: PreTrainedModel, batch: Batch) -> dict[str, Any]:
+    return {"input_ids": batch.tokens, "use_cache": False, **attention_inputs(model, batch)}
+
+
+def _targets(batch: Batch) -> torch.Tensor:
+    return functional.pad(batch.labels[:, 1:], (0, 1), value=IGNORED)
 
 
 class LossHead(nn.Linear):
@@ -52,15 +77,19 @@ class LossHead(nn.Linear):
 
     @staticmethod
     def of(model: PreTrainedModel) -> LossHead | None:
-        """Turns the head of a model of transformers into one of these; None where its logits are worked on further.
+        """Turns the head of a model of transformers into one of these; None where the loss is not that of its logits.
 
-        Scaled or capped logits are not what the head gives, and no loss of theirs can be computed in it.
+        What a model does with logits further on, such as scaling or capping them, no head can know. Whether its kind
+        does is observed (`chunks_agree`).
         """
         head = model.get_output_embeddings()
-        config = model.config.get_text_config()
-        worked_on = ("final_logit_softcapping", "logit_scale", "logits_scaling")
-        if type(head) is not nn.Linear or any(getattr(config, name, None) not in (None, 1, 1.0) for name in worked_on):
+        if type(head) is not nn.Linear or not chunks_agree(model.config):
             return None
+        return LossHead.replace(head)
+
+    @staticmethod
+    def replace(head: nn.Linear) -> LossHead:
+        """Turns a linear module into one of these, in place."""
         head.__class__ = LossHead
         head.targets = head.losses = None  # type: ignore[assignment]
         return head  # type: ignore[return-value]
@@ -76,6 +105,40 @@ class LossHead(nn.Linear):
         )
         self.losses = losses.view_as(self.targets)
         return total
+
+
+def chunks_agree(config: PretrainedConfig) -> bool:
+    """Whether, in the models of a configuration, the head alone gives the loss, and its gradient, that logits do."""
+    return observed(config, "loss", look_at_chunks) is True
+
+
+def look_at_chunks(model: PreTrainedModel) -> bool:
+    """Compares the loss and the gradients of a model with those that its head gives in chunks."""
+    head = model.get_output_embeddings()
+    if type(head) is not nn.Linear:
+        return False
+    tokens = torch.arange(2 * 16).view(2, 16).to(model.device) % model.config.get_text_config(decoder=True).vocab_size
+    positions = torch.arange(16).to(model.device).expand_as(tokens)
+    bounds = torch.tensor([0, 16, 32], dtype=torch.int32, device=model.device)
+    batch = Batch(tokens, positions, torch.where(positions % 5 == 3, IGNORED, tokens), bounds)
+    model.keeps_apart = "rows"  # whose inputs are the tokens alone
+    try:
+        whole, chunked = (_loss_and_gradients(model, batch, part) for part in (None, LossHead.replace(head)))
+    except Exception:  # of many kinds, none of them documented
+        return False
+    return all(
+        torch.linalg.vector_norm(one - other) <= CLOSE * torch.linalg.vector_norm(one)
+        for one, other in zip(whole, chunked, strict=True)
+    )
+
+
+def _loss_and_gradients(model: PreTrainedModel, batch: Batch, head: LossHead | None) -> list[torch.Tensor]:
+    """The losses of the sequences, and all gradients in one line."""
+    model.zero_grad()
+    total, losses = next_token_losses(model, batch, head)
+    total.backward()  # type: ignore[no-untyped-call]
+    gradients = [parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None]
+    return [losses.float(), torch.cat(gradients)]
 
 
 class _ChunkedLoss(torch.autograd.Function):

@@ -15,6 +15,7 @@ from sapwood.recipe.schema import Recipe, Training
 from sapwood.training.adapters import add_adapters
 from sapwood.training.attention import attend_by_document
 from sapwood.training.fp8 import use_fp8
+from sapwood.training.isolation import bounds_fit
 from sapwood.training.layers import decoder_layers
 from sapwood.training.loss import LossHead
 from sapwood.training.parallel import Ranks, spread
@@ -30,7 +31,9 @@ def build_model(recipe: Recipe, directory: Path, ranks: Ranks) -> tuple[PreTrain
     """
     settings = recipe.training
     model = load_model(directory).train()
-    attend_by_document(model)
+    arithmetic = autocast_type(settings.precision, ranks.device) or torch.float32
+    fits = bounds_fit(model.config, ranks.device, arithmetic)
+    attend_by_document(model, isolate_documents=settings.isolate_documents, fits=fits)
     head = None if settings.loss == "whole" else LossHead.of(model)
     if settings.adapter is not None:
         add_adapters(model, settings.adapter, recipe.seed)
@@ -42,7 +45,7 @@ def build_model(recipe: Recipe, directory: Path, ranks: Ranks) -> tuple[PreTrain
     if settings.compile:
         for layer in layers:
             layer.compile()
-    spread(model, layers, ranks, settings, autocast_type(settings.precision, ranks.device) or torch.float32)
+    spread(model, layers, ranks, settings, arithmetic)
     return model, head
 
 

@@ -69,6 +69,13 @@ class Ranks:
             dist.all_reduce(total)
         return [(int(value) + self.size * 2**63) % 2**64 for value in total]
 
+    def most(self, value: int) -> int:
+        """The largest of a whole number over all ranks. The GPU is not waited for."""
+        largest = torch.tensor(value)
+        if self.size > 1:
+            dist.all_reduce(largest, dist.ReduceOp.MAX)
+        return int(largest)
+
     def tell(self, record: Any) -> Any:
         """What the first rank has to say, as JSON, on every rank."""
         if self.size == 1:
