@@ -25,7 +25,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "opt": {"ffn_dim": 48, "word_embed_proj_dim": 32},
     "mamba": {"state_size": 8},
     "qwen3_5_text": {"head_dim": 8, "layer_types": ["linear_attention", "full_attention"]},
-    "qwen3_next": {"head_dim": 8, **EXPERTS, "shared_expert_intermediate_size": 16},
     "falcon_h1": {**MAMBA, "mamba_d_ssm": 64},
     "granitemoehybrid": {
         **MAMBA,

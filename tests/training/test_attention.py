@@ -26,7 +26,6 @@ WAYS = {
     "gemma3_text": "positions",
     "mamba": "rows",
     "qwen3_5_text": "rows",
-    "qwen3_next": "rows",
     "falcon_h1": "rows",
     "granitemoehybrid": "rows",
     "lfm2": "rows",
