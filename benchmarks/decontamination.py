@@ -15,9 +15,11 @@ import re
 import time
 from collections.abc import Callable, Sequence
 
-from sapwood.corpus.contamination import BenchmarkIndex, Item, load_items
+from sapwood.corpus.benchmark_index import BenchmarkIndex, Item
+from sapwood.corpus.contamination import load_items
 from sapwood.corpus.formats import Fields, Rejected, read_rows
 from sapwood.corpus.inputs import list_files, open_file
+from sapwood.recipe.data import Normalise
 
 NGRAMS = (8, 10, 13, 20)
 OVERLAPS = (0.3, 0.5, 0.7)
@@ -32,7 +34,7 @@ def main() -> None:
     parser.add_argument("--sample-bytes", type=int, default=20_000_000, help="text that nothing is planted in")
     arguments = parser.parse_args()
     chance = random.Random(SEED)
-    items = load_items(arguments.benchmarks)
+    items = load_items(arguments.benchmarks, Normalise())
     documents = read_documents(arguments.documents, arguments.sample_bytes, chance)
     size = sum(len(text.encode()) for text in documents)
     # Questions alone: what a page that leaks an item shows, with or without its answer.

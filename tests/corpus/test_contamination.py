@@ -5,6 +5,7 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -12,18 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sapwood.corpus.annotate import annotate
+from sapwood.corpus.benchmark_index import BenchmarkIndex, Item
 from sapwood.corpus.contamination import (
-    BenchmarkIndex,
-    Item,
     apply_cuts,
     benchmark_fingerprint,
     contamination_step,
     cuts_of,
     load_items,
 )
+from sapwood.corpus.normalise import normalise
 from sapwood.corpus.store import SourceStore
 from sapwood.errors import SapwoodError
-from sapwood.recipe.data import Decontamination, Engine
+from sapwood.recipe.data import Decontamination, Engine, Normalise
 
 CHANCE = random.Random(0)
 WORDS = ["".join(CHANCE.choices("abcdefghijklmnopqrstuvwxyz", k=CHANCE.randint(2, 9))) for _ in range(3000)]
@@ -106,6 +107,25 @@ def test_short_texts_of_an_item_count_together() -> None:
     assert [hit.item for hit in index.find(around(" ".join(parts)), 0.9)] == [0]
 
 
+def test_items_are_normalised_as_documents_are(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text(json.dumps({"q": "cafe\u0301\ufeff\r\nau lait, dÃ©jÃ  vu"}))
+    patterns = [str(tmp_path / "x.jsonl")]
+    assert load_items(patterns, Normalise())[0].texts == ("café\nau lait, dÃ©jÃ  vu",)
+    assert load_items(patterns, Normalise(mojibake=True))[0].texts == ("café\nau lait, déjà vu",)
+
+
+@pytest.mark.parametrize("script", ["simplified", "traditional", "traditional-tw", "traditional-twp", "traditional-hk"])
+def test_items_are_found_in_documents_of_another_script(tmp_path: Path, script: Any) -> None:
+    simplified = "这个软件把公式应用于单元格，坐标轴上的数据库里有打印机和鼠标，想象一下信息有多少"
+    traditional = "這個軟體把公式應用於儲存格，座標軸上的資料庫裡有印表機和滑鼠，想像一下資訊有多少"
+    (tmp_path / "x.jsonl").write_text(json.dumps({"q": simplified}) + "\n" + json.dumps({"q": traditional}))
+    settings = Normalise(script=script)
+    index = BenchmarkIndex.build(load_items([str(tmp_path / "x.jsonl")], settings), 8)
+    for number, text in enumerate((simplified, traditional)):
+        for prepared in (text, normalise(text, script=script)):
+            assert number in [hit.item for hit in index.find(f"前面的话。{prepared}？后面的话。", 0.9)]
+
+
 def test_whole_lines_are_cut() -> None:
     text = around(QUESTIONS[0]) + "\nlast line\n" + QUESTIONS[1]
     left = apply_cuts(text, cuts_of(text, INDEX.find(text, 0.5)))
@@ -130,7 +150,7 @@ def benchmarks(tmp_path: Path) -> Path:
 
 
 def test_items_are_loaded_from_files(benchmarks: Path) -> None:
-    items = load_items([str(benchmarks / "*.jsonl*")])
+    items = load_items([str(benchmarks / "*.jsonl*")], Normalise())
     assert len(items) == 60
     assert items[0] == Item("gaokao", 0, (CHINESE[0],))
     assert items[30] == Item("math", 0, (QUESTIONS[0], "(A) 1", "y"))
@@ -145,12 +165,12 @@ def test_items_are_loaded_from_files(benchmarks: Path) -> None:
 def test_broken_benchmarks_are_named(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "x.jsonl").write_text(content)
     with pytest.raises(SapwoodError, match=message):
-        load_items([str(tmp_path / "x.jsonl")])
+        load_items([str(tmp_path / "x.jsonl")], Normalise())
     with pytest.raises(SapwoodError, match="no file matches"):
-        load_items([str(tmp_path / "none*.jsonl")])
+        load_items([str(tmp_path / "none*.jsonl")], Normalise())
     (tmp_path / "y.jsonl.zst").write_bytes(b"no archive")
     with pytest.raises(SapwoodError, match="cannot be decompressed"):
-        load_items([str(tmp_path / "y.jsonl.zst")])
+        load_items([str(tmp_path / "y.jsonl.zst")], Normalise())
 
 
 def test_the_step_drops_or_cuts(benchmarks: Path, make_store: Callable[..., SourceStore]) -> None:
@@ -158,7 +178,7 @@ def test_the_step_drops_or_cuts(benchmarks: Path, make_store: Callable[..., Sour
     patterns = [str(benchmarks / "*.jsonl*")]
     found = {}
     for action in ("drop", "cut"):
-        step = contamination_step(Decontamination(benchmarks=patterns, action=action))
+        step = contamination_step(Decontamination(benchmarks=patterns, action=action), Normalise())
         manifest = annotate(store, copy.deepcopy(step), Engine(workers=1))
         columns = next(store.read_all({"contamination": ["hits", "cuts", "reason"]}))
         found[action] = {name.partition(".")[2]: column.to_pylist() for name, column in columns.items()}

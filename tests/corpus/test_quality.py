@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sapwood.corpus.document import START, new_document
-from sapwood.corpus.quality import ALPHABETIC, HAN, QualityCheck, TextMeasures, judge
+from sapwood.corpus.quality import ALPHABETIC, UNSPACED, QualityCheck, TextMeasures, judge
 from sapwood.recipe.data import RuleSet
 
 ALL: list[RuleSet] = ["gopher-quality", "gopher-repetition", "c4", "fineweb"]
@@ -39,7 +39,7 @@ def test_prose_passes_all_rules() -> None:
         assert judge(chinese(500, seed), ALL) is None
 
 
-@pytest.mark.parametrize(("text", "limits"), [(english(100), ALPHABETIC), (chinese(100), HAN), ("", ALPHABETIC)])
+@pytest.mark.parametrize(("text", "limits"), [(english(100), ALPHABETIC), (chinese(100), UNSPACED), ("", ALPHABETIC)])
 def test_the_script_decides_which_limits_hold(text: str, limits: object) -> None:
     assert TextMeasures(text).limits is limits
 
@@ -119,3 +119,30 @@ def test_the_block_names_the_first_rule() -> None:
     assert good.metadata["rule"] is None
     assert "reason" not in good.metadata
     assert bad.metadata["rule"] == bad.metadata["reason"] == "c4: curly bracket"
+
+
+@pytest.mark.parametrize(
+    "syllables",
+    [
+        "กา ขี มือ ดู แม่ พ่อ น้ำ ไฟ รัก ลม",
+        "ក ខ្មែ គី ងា ចុះ ឆ្នាំ ជា ដី តួ ថៃ",
+        "က ခါ ဂီ ငု စေ ဆို ဇာ ညး တံ ထွက်",
+        "あ か さ た な は ま や ら わ",
+    ],
+)
+def test_texts_without_spaces_are_counted_by_letters(syllables: str) -> None:
+    chance = random.Random(1)
+    text = "\n".join("".join(chance.choices(syllables.split(), k=25)) + "။" for _ in range(12))
+    assert TextMeasures(text).limits is UNSPACED
+    assert judge(text, ["gopher-quality", "fineweb"]) is None
+    assert judge(text[:40], ["gopher-quality"]) == "gopher-quality: too few words"
+
+
+@pytest.mark.parametrize(
+    "words", ["लड़का किताब पढ़ना नदी पानी खेत सुबह शाम", "السَّلَامُ كِتَابٌ نَهْرٌ مَاءٌ", "река вода книга утро вечер"]
+)
+def test_other_scripts_need_no_english_stop_words(words: str) -> None:
+    chance = random.Random(1)
+    text = "\n".join(" ".join(chance.choices(words.split(), k=12)) + "।" for _ in range(12))
+    assert TextMeasures(text).limits is ALPHABETIC
+    assert judge(text, ["gopher-quality", "c4", "fineweb"]) is None

@@ -108,6 +108,13 @@ def test_answers_are_read_and_never_guessed(answer: str, topic: str | None) -> N
     assert parse_answer(TAXONOMY, answer) == topic
 
 
+def test_marks_are_part_of_an_answer() -> None:
+    topics = [Topic(name=name, description=f"All about {name}.") for name in ("किताब", "कताब", "Others")]
+    taxonomy = Taxonomy(name="marks", language="hi", topics=topics, rest="Others")
+    assert parse_answer(taxonomy, "**किताब**।") == "किताब"
+    assert parse_answer(taxonomy, "कताब") == "कताब"
+
+
 def test_chinese_answers_need_no_spaces() -> None:
     taxonomy = load_taxonomy("syne-zh")
     assert parse_answer(taxonomy, "这篇文章的主题是医学与健康。") == "医学与健康"
@@ -216,6 +223,10 @@ def test_documents_get_their_topic_or_the_rest(make_store: Callable[..., SourceS
     assert found[20] == "Others"
     with pytest.raises(SapwoodError, match="no classifier in"):
         topics_step(tmp_path / "none", 0.5, ())
+    description = json.loads((tmp_path / "c" / "classifier.json").read_text())
+    (tmp_path / "c" / "classifier.json").write_text(json.dumps({**description, "words": 1}))
+    with pytest.raises(SapwoodError, match="cut words otherwise"):
+        topics_step(tmp_path / "c", 0.9, ())
 
 
 def test_an_encoder_may_classify(tmp_path: Path) -> None:

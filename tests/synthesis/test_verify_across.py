@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from verify_fake import asking, item, judged, never, sections, serving
 
-from sapwood.corpus.contamination import Item as BenchmarkItem
+from sapwood.corpus.benchmark_index import Item as BenchmarkItem
 from sapwood.generation.client import Failure
 from sapwood.recipe.server import ModelServer
 from sapwood.recipe.synthesis import AcrossLanguages

@@ -7,7 +7,7 @@ import pytest
 from verify_fake import item, never
 
 from sapwood.errors import SapwoodError
-from sapwood.recipe.data import Decontamination
+from sapwood.recipe.data import Decontamination, Normalise
 from sapwood.synthesis.stage import Verdict
 from sapwood.synthesis.verify.contamination import ContaminationStage
 
@@ -23,7 +23,7 @@ def stage(tmp_path: Path) -> ContaminationStage:
     rows = {"farm-test": {"question": HENS, "answer": "2340"}, "farm-zh": {"question": CHINESE}}
     for name, row in rows.items():
         (tmp_path / f"{name}.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
-    return ContaminationStage(Decontamination(benchmarks=[str(tmp_path / "*.jsonl")]))
+    return ContaminationStage(Decontamination(benchmarks=[str(tmp_path / "*.jsonl")]), Normalise())
 
 
 def test_benchmark_items_are_named(stage: ContaminationStage) -> None:
@@ -55,4 +55,4 @@ def test_several_benchmarks(stage: ContaminationStage) -> None:
 
 def test_benchmarks_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(SapwoodError, match="nothing"):
-        ContaminationStage(Decontamination(benchmarks=[str(tmp_path / "nothing.jsonl")]))
+        ContaminationStage(Decontamination(benchmarks=[str(tmp_path / "nothing.jsonl")]), Normalise())

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sapwood.corpus.ngrams import Hashes
+from sapwood.corpus.characters import Hashes
 from sapwood.corpus.signatures import VALUES, Signatures
 
 RECALL = 0.995

@@ -1,26 +1,35 @@
 """Texts as sequences of tokens for comparison, and hashes of their n-grams: all in numpy, no token is ever a string.
 
-Tokens are words in lower case, numbers, and single Han characters; punctuation, white space and the width of characters
-do not count. A token is known by a 64-bit hash, and by its place in the text.
+Tokens are words, numbers, and single letters of scripts that are written without spaces, each with its marks
+(`characters`); case, width, punctuation and white space do not count. A token is known by a 64-bit hash, and by its
+place in the text.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-Hashes = npt.NDArray[np.uint64]
+from sapwood.corpus.characters import (
+    IGNORED,
+    IRREGULAR,
+    MARK,
+    RADIX,
+    SIGN,
+    SIGNS,
+    TOKEN,
+    UNSPACED,
+    WORD,
+    Hashes,
+    codes_of,
+    table,
+)
+from sapwood.corpus.variants import letters_by_variant
 
-_CODES = 0x32400
-"""Characters from here on (there are a few rare ones, and private ones) separate words."""
-_SEPARATOR, _WORD, _HAN = 0, 1, 2
-_HAN_RANGES = ((0x3400, 0x4DC0), (0x4E00, 0xA000), (0xF900, 0xFB00), (0x20000, 0x323B0))
-_WIDE = range(0xFF01, 0xFF5F)
-_WIDE_TO_NARROW = 0xFEE0
-_RADIX = 0x9E3779B97F4A7C15
 _LONGEST = 64
 """Characters of a word by whose place it is known; what follows counts by what it is."""
 
@@ -35,48 +44,96 @@ class Tokens(NamedTuple):
     ends: npt.NDArray[np.int64]
 
 
-def tokenise(text: str) -> Tokens:
-    """Splits a text into tokens."""
-    codes = np.minimum(np.frombuffer(text.encode("utf-32-le"), np.uint32), _CODES - 1)
-    kinds = _kinds()[codes]
-    word = kinds == _WORD
-    continues = np.zeros(len(codes) + 1, bool)
-    continues[1:-1] = word[1:] & word[:-1]
-    token = kinds != _SEPARATOR
-    starts = np.flatnonzero(token & ~continues[:-1])
-    ends = np.flatnonzero(token & ~continues[1:]) + 1
+def tokenise(text: str, *, variants: bool = False) -> Tokens:
+    """Splits a text into tokens. With `variants`, simplified and traditional forms of a Han character are the same."""
+    codes = codes_of(text)
+    letters = letters_by_variant() if variants else table().letters
+    return _cut(codes, table().kinds[codes], letters[codes], WORD)
+
+
+def tokenise_with_signs(text: str) -> Tokens:
+    """Splits a text into tokens of which signs in a row are one, too: C, C++ and C# are three texts.
+
+    Of the signs of prose only those count that stand between words with nothing else around them (3:4); a hyphen
+    between words does not.
+    """
+    codes = codes_of(text)
+    kinds = table().kinds[codes]
+    hashes, starts, ends = _cut(codes, kinds, table().all[codes], WORD, SIGNS)
     if not len(starts):
-        return Tokens(np.empty(0, np.uint64), starts, ends)
-    first = int(starts[0])
-    lengths = np.diff(starts, append=len(codes))
-    places = np.arange(first, len(codes)) - np.repeat(starts, lengths)
-    values = np.where(token[first:], _folds()[codes[first:]], np.uint64(0))
-    values *= _powers()[np.minimum(places, _LONGEST - 1)]
-    return Tokens(_mixed(np.add.reduceat(values, starts - first)), starts, ends)
+        return Tokens(hashes, starts, ends)
+    words = (kinds[starts] & WORD) != 0
+    glued = np.zeros(len(starts), bool)
+    glued[1:-1] = (ends[:-2] == starts[1:-1]) & (ends[1:-1] == starts[2:]) & words[:-2] & words[2:]
+    signs = np.bitwise_or.reduceat(kinds, starts)
+    counts = ((kinds[starts] & SIGNS) == 0) | ((signs & SIGN) != 0) | glued
+    for place in np.flatnonzero(glued & (hashes == _hyphen())):
+        before, after = text[starts[place - 1] : ends[place - 1]], text[starts[place + 1] : ends[place + 1]]
+        counts[place] = not (before.isalpha() and after.isalpha() and len(before + after) > 2)
+    return Tokens(hashes[counts], starts[counts], ends[counts])
 
 
-def folded_codes(text: str) -> Hashes:
-    """The characters of a text in lower case and narrow, as numbers, `[characters]`."""
-    return _folds()[np.minimum(np.frombuffer(text.encode("utf-32-le"), np.uint32), _CODES - 1)]
+def character_values(text: str) -> Hashes:
+    """The characters of a text as they are compared, as numbers, `[characters]`. Those that do not count are 0."""
+    return table().all[codes_of(text)]
 
 
-def is_han(text: str, tokens: Tokens) -> npt.NDArray[np.bool_]:
-    """Which of a text's tokens are Han characters, `[tokens]`."""
-    codes = np.minimum(np.frombuffer(text.encode("utf-32-le"), np.uint32), _CODES - 1)
-    han: npt.NDArray[np.bool_] = _kinds()[codes[tokens.starts]] == _HAN
-    return han
+def is_unspaced(text: str, tokens: Tokens) -> npt.NDArray[np.bool_]:
+    """Which of a text's tokens are letters of scripts without spaces, such as Han characters, `[tokens]`."""
+    unspaced: npt.NDArray[np.bool_] = (table().kinds[codes_of(text)[tokens.starts]] & UNSPACED) != 0
+    return unspaced
 
 
 def ngram_hashes(tokens: Hashes, ngram: int) -> Hashes:
     """A hash of every `ngram` tokens in a row, `[tokens - ngram + 1]`; none where there are fewer tokens."""
-    windows = len(tokens) - ngram + 1
-    if windows < 1:
-        return np.empty(0, np.uint64)
-    hashes = np.zeros(windows, np.uint64)
-    for place in range(ngram):
-        hashes *= np.uint64(_RADIX)
-        hashes += tokens[place : place + windows]
-    return _mixed(hashes)
+    return next(several_ngram_hashes(tokens, [ngram]))
+
+
+def several_ngram_hashes(tokens: Hashes, ngrams: Sequence[int]) -> Iterator[Hashes]:
+    """`ngram_hashes` for several lengths in ascending order, each made from the shorter ones."""
+    hashes, reached = np.zeros(len(tokens), np.uint64), 0
+    for ngram in ngrams:
+        windows = max(0, len(tokens) - ngram + 1)
+        hashes = hashes[:windows].copy()
+        for place in range(reached, ngram) if windows else ():
+            hashes *= np.uint64(RADIX)
+            hashes += tokens[place : place + windows]
+        reached = ngram
+        yield _mixed(hashes)
+
+
+def _cut(codes: npt.NDArray[np.uint32], kinds: npt.NDArray[np.uint8], values: Hashes, *joined: int) -> Tokens:
+    """Cuts where no two characters of one of the kinds `joined` meet. Single letters are tokens in any case."""
+    kept = TOKEN
+    for kind in joined:
+        kept |= kind
+    regular = not (len(kinds) and int(np.bitwise_or.reduce(kinds)) & IRREGULAR)
+    if not regular:
+        solid = (kinds & (MARK | IGNORED)) == 0
+        bases = np.maximum.accumulate(np.where(solid, np.arange(len(kinds)), -1))
+        kinds = np.where(bases < 0, np.uint8(0), kinds[bases])  # marks are what their letter is
+    token = (kinds & np.uint8(kept)) != 0
+    continues = np.zeros(len(kinds) + 1, bool)
+    for kind in joined:
+        same = (kinds & np.uint8(kind)) != 0
+        continues[1:-1] |= same[1:] & same[:-1]
+    if not regular:
+        continues[:-1] |= ~solid
+    starts = np.flatnonzero(token & ~continues[:-1])
+    ends = np.flatnonzero(token & ~(continues[1:] & np.append(token[1:], False))) + 1
+    if not len(starts):
+        return Tokens(np.empty(0, np.uint64), starts, ends)
+    first = int(starts[0])
+    lengths = np.diff(starts, append=len(kinds))
+    if regular:
+        places = np.arange(first, len(kinds)) - np.repeat(starts, lengths)
+    else:
+        widths = np.where(token, table().widths[codes], 0)
+        reached = np.cumsum(widths)
+        places = reached[first:] - np.maximum(widths[first:], 1) - np.repeat(reached[starts] - widths[starts], lengths)
+        values = np.where(token, values, np.uint64(0))
+    values = values[first:] * _powers().take(places, mode="clip")
+    return Tokens(_mixed(np.add.reduceat(values, starts - first)), starts, ends)
 
 
 def _mixed(hashes: Hashes) -> Hashes:
@@ -88,28 +145,13 @@ def _mixed(hashes: Hashes) -> Hashes:
 
 
 @cache
-def _kinds() -> npt.NDArray[np.uint8]:
-    kinds = np.fromiter((chr(code).isalnum() for code in range(_CODES)), np.uint8, _CODES)
-    for start, stop in _HAN_RANGES:
-        kinds[start:stop] = _HAN
-    kinds[-1] = _SEPARATOR
-    return kinds
-
-
-@cache
-def _folds() -> Hashes:
-    """Every character in lower case and narrow, as a number."""
-    folds = np.arange(_CODES, dtype=np.uint64)
-    for code in [*range(0xD800), *range(0xE000, _CODES)]:
-        narrow = code - _WIDE_TO_NARROW if code in _WIDE else code
-        lower = chr(narrow).lower()
-        folds[code] = ord(lower) if len(lower) == 1 else narrow
-    return folds
+def _hyphen() -> np.uint64:
+    return np.uint64(_mixed(table().all[[ord("-")]])[0])
 
 
 @cache
 def _powers() -> Hashes:
     powers = [1]
     for _ in range(_LONGEST - 1):
-        powers.append(powers[-1] * _RADIX % 2**64)
+        powers.append(powers[-1] * RADIX % 2**64)
     return np.array(powers, np.uint64)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sapwood.backbone.encode import Encoder
 from sapwood.corpus.annotate import Step, annotate
+from sapwood.corpus.characters import WORDS_VERSION
 from sapwood.corpus.contamination import contamination_step
 from sapwood.corpus.duplicates import find_duplicates
 from sapwood.corpus.engine import check_engine
@@ -86,7 +87,7 @@ def clean_documents(
                 annotate(store, signatures_step(after[name]), recipe.engine)
         find_duplicates(list(stores.values()), after, duplicates, watched)
     benchmarks = recipe.corpus.decontamination
-    gate = None if benchmarks is None else contamination_step(benchmarks)
+    gate = None if benchmarks is None else contamination_step(benchmarks, recipe.corpus.normalise)
     for name, store in stores.items():
         if gate is not None:
             annotate(store, replace(gate, after=verdicts(recipe, name, before=CONTAMINATION)), recipe.engine)
@@ -163,4 +164,6 @@ def _checks(recipe: Recipe | Synthesis, name: str) -> Iterator[Step]:
         yield Step(name=LANGUAGE, annotator=LanguageCheck(expected, language), settings=settings)
     if rules:
         after = verdicts(recipe, name, before=QUALITY)
-        yield Step(name=QUALITY, annotator=QualityCheck(rules), settings={"rules": rules}, after=after)
+        yield Step(
+            name=QUALITY, annotator=QualityCheck(rules), settings={"words": WORDS_VERSION, "rules": rules}, after=after
+        )

@@ -1,8 +1,10 @@
-"""Rules by which the quality of a text is judged: those of Gopher, C4 and FineWeb, for alphabetic scripts and for Han.
+"""Rules by which the quality of a text is judged: those of Gopher, C4 and FineWeb, for scripts with and without spaces.
 
-The rules were made for English web pages, and count words. A text in Han characters has no spaces to count words by:
-there the same rules count characters, with limits that mean the same in Chinese (`ALPHABETIC` and `HAN` below stand
-side by side). Which holds for a text follows from its own characters. Rules judge documents as a whole; none edits one.
+The rules were made for English web pages, and count words. A text in Han characters, kana, Thai or Khmer has no spaces
+to count words by: there the same rules count letters with their marks, with limits that mean the same in Chinese
+(`ALPHABETIC` and `UNSPACED` below stand side by side). Which holds for a text follows from its own characters. The
+lists of stop words are English and Chinese: texts in other scripts than Latin and Han need none. Rules judge documents
+as a whole; none edits one.
 
 Sources: Gopher, arXiv 2112.11446, tables A1 and A2 and section A.1.1; C4, arXiv 1910.10683, section 2.2; FineWeb, arXiv
 2406.17557, section 3.6.
@@ -23,24 +25,27 @@ import pyarrow as pa
 from datatrove.data import Document
 
 from sapwood.corpus.block import Annotator
-from sapwood.corpus.ngrams import Tokens, is_han, ngram_hashes, tokenise
+from sapwood.corpus.characters import MARK, codes_of, table
+from sapwood.corpus.ngrams import Tokens, is_unspaced, ngram_hashes, tokenise
 from sapwood.corpus.quarantine import set_aside
 from sapwood.recipe.data import RuleSet
 
-HAN_SHARE = 0.3
-"""The share of Han characters among the tokens of a text from which on it counts as written in them."""
+UNSPACED_SHARE = 0.3
+"""The share of letters of scripts without spaces among the tokens of a text from which on it counts as written so."""
+STOP_SHARE = 0.5
+"""The share of Latin letters, or of Han characters, among the letters of a text from which on it needs stop words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the rules allow in texts of one kind of script. Words are tokens here: words, or single Han characters."""
+    """What the rules allow in texts of one kind of script. Words are tokens here: words, or single letters."""
 
     words: tuple[int, int]
     """Gopher: so many words at least and at most."""
     word_length: tuple[float, float]
     """Gopher: the mean length of a word, in characters."""
     lettered: float
-    """Gopher: the least share of words with a letter in them; in Han, of letters among the visible characters."""
+    """Gopher: the least share of words with a letter in them; without spaces, of letters among visible characters."""
     stop_words: frozenset[str]
     """Gopher: of these, at least two must occur."""
     frequent_ngrams: tuple[tuple[int, float], ...]
@@ -66,8 +71,8 @@ ALPHABETIC = Limits(
     short_line=30,
     line_breaks=0.3,
 )
-HAN = Limits(
-    words=(80, 170_000),  # a Chinese word has about 1.7 characters
+UNSPACED = Limits(
+    words=(80, 170_000),  # a Chinese word has about 1.7 characters, a Thai one about 3.5 letters with their marks
     word_length=(0, 1000),
     lettered=0.6,  # punctuation takes a sixth of Chinese prose, and stands by itself
     stop_words=frozenset("的了是在和有不这与为"),
@@ -78,8 +83,9 @@ HAN = Limits(
     line_breaks=0.18,
 )
 
-SENTENCE_ENDS = tuple(".!?\"'。！？”’」』…")
-_SENTENCES = re.compile(r"[.!?](?:\s|$)|[。！？]")
+SENTENCE_ENDS = tuple(".!?\"'。！？”’」』…।॥؟۔።។။།")
+_SENTENCES = re.compile(r"[.!?](?:\s|$)|[。！？।॥؟۔።។။།]")
+_HAN, _LATIN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U000323af]+"), re.compile("[A-Za-z\u00c0-\u024f]+")
 _ELLIPSES = ("...", "…")
 _BULLETS = tuple("•-*·●■◆")
 
@@ -89,7 +95,7 @@ class TextMeasures:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.limits = HAN if self.han_share >= HAN_SHARE else ALPHABETIC
+        self.limits = UNSPACED if self.unspaced_share >= UNSPACED_SHARE else ALPHABETIC
 
     @cached_property
     def tokens(self) -> Tokens:
@@ -100,8 +106,8 @@ class TextMeasures:
         return len(self.tokens.hashes)
 
     @cached_property
-    def han_share(self) -> float:
-        return float(is_han(self.text, self.tokens).mean()) if self.words else 0.0
+    def unspaced_share(self) -> float:
+        return float(is_unspaced(self.text, self.tokens).mean()) if self.words else 0.0
 
     @cached_property
     def lengths(self) -> npt.NDArray[np.int64]:
@@ -121,16 +127,21 @@ class TextMeasures:
         return sum(map(wanted, self.lines)) / max(1, len(self.lines))
 
     def lettered_share(self) -> float:
-        if self.limits is HAN:
+        if self.limits is UNSPACED:
             visible = "".join(self.text.split())
-            return sum(map(str.isalpha, visible)) / max(1, len(visible))
+            marks = int(((table().kinds[codes_of(visible)] & MARK) != 0).sum())
+            return (sum(map(str.isalpha, visible)) + marks) / max(1, len(visible))
         words = self.text.split()
         return sum(any(map(str.isalpha, word)) for word in words) / max(1, len(words))
 
-    def stop_words(self) -> int:
-        """How many different stop words occur."""
-        found = set(self.text) if self.limits is HAN else set(re.findall(r"[a-z]+", self.text.lower()))
-        return len(found & self.limits.stop_words)
+    def lacks_stop_words(self) -> bool:
+        """Whether fewer than two different stop words occur in a text of the script that they are written in."""
+        pattern = _HAN if self.limits is UNSPACED else _LATIN
+        letters = sum(map(str.isalpha, self.text))
+        if sum(map(len, pattern.findall(self.text))) < STOP_SHARE * letters:
+            return False
+        found = set(self.text) if self.limits is UNSPACED else set(re.findall(r"[a-z]+", self.text.lower()))
+        return len(found & self.limits.stop_words) < 2
 
     def frequent_share(self, n: int) -> float:
         """The share of the characters that stand in the most frequent n-gram."""
@@ -158,7 +169,7 @@ class TextMeasures:
         enough = [
             line
             for line in ended
-            if (len(line) if self.limits is HAN else len(line.split())) >= self.limits.line_words
+            if (len(line) if self.limits is UNSPACED else len(line.split())) >= self.limits.line_words
             and not line.endswith(_ELLIPSES)
         ]
         return sum(max(1, len(_SENTENCES.findall(line))) for line in enough)
@@ -205,7 +216,7 @@ def _gopher_quality(text: TextMeasures) -> Iterator[str]:
         yield "too many lines end in an ellipsis"
     if text.lettered_share() < text.limits.lettered:
         yield "too few words with letters"
-    if text.stop_words() < 2:
+    if text.lacks_stop_words():
         yield "too few stop words"
 
 

@@ -1,8 +1,11 @@
 """MinHash signatures: short summaries of documents, of which as many values are equal as their texts are similar.
 
-A text is the set of its shingles, five tokens in a row: words, or single Han characters (`ngrams`). The share of equal
-values in two signatures estimates the Jaccard similarity of the two sets (Broder, 1997), with a standard deviation of
-at most 0.044. They are made by rensa's R-MinHash from hashed shingles.
+A text is the set of its shingles, five tokens in a row: words, or single letters of scripts without spaces (`ngrams`).
+The share of equal values in two signatures estimates the Jaccard similarity of the two sets (Broder, 1997), with a
+standard deviation of at most 0.044. They are made by rensa's R-MinHash from hashed shingles.
+
+Signs are tokens, too, in short texts and in texts of few letters: 2 + 3 is not 2 - 3. A text without any
+token (emoji, Braille, drawings) is like no other.
 """
 
 from __future__ import annotations
@@ -14,15 +17,21 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import xxhash
 from datatrove.data import Document
 
 from sapwood.corpus.annotate import Step
 from sapwood.corpus.block import Annotator
-from sapwood.corpus.ngrams import Hashes, ngram_hashes, tokenise
+from sapwood.corpus.characters import WORDS_VERSION, Hashes
+from sapwood.corpus.ngrams import ngram_hashes, tokenise, tokenise_with_signs
 from sapwood.corpus.quarantine import is_set_aside
 from sapwood.corpus.store import SIGNATURES
 
 SHINGLE_TOKENS = 5
+SHORT_TOKENS = 64
+"""Signs count in texts of fewer tokens. In longer ones a sign is worth less than a word, which may differ, too."""
+LETTERED_SHARE = 0.25
+"""Signs count in texts of which less is letters. Of programs about two fifths are."""
 VALUES = 128
 """Values in a signature, of 32 bits each."""
 SEED = 1
@@ -47,8 +56,19 @@ def sign(texts: Iterable[str]) -> Signatures:
 
 def shingle_hashes(text: str) -> Hashes:
     """The shingles of a text. One of fewer tokens than a shingle is one shingle by itself."""
-    tokens = tokenise(text).hashes
-    return ngram_hashes(tokens, min(SHINGLE_TOKENS, max(1, len(tokens))))
+    tokens = compared_tokens(text)
+    return ngram_hashes(tokens, min(SHINGLE_TOKENS, len(tokens)))
+
+
+def compared_tokens(text: str) -> Hashes:
+    """What a text is compared by: its tokens, with signs where they count, or else itself, `[tokens]`; never empty."""
+    tokens = tokenise(text)
+    if not len(tokens.hashes):
+        return np.array([xxhash.xxh3_64_intdigest(text.encode())], np.uint64)
+    letters = int((tokens.ends - tokens.starts).sum())
+    if len(tokens.hashes) < SHORT_TOKENS or letters < LETTERED_SHARE * len(text):
+        return tokenise_with_signs(text).hashes
+    return tokens.hashes
 
 
 class Sign(Annotator):
@@ -71,7 +91,13 @@ class Sign(Annotator):
 
 def signatures_step(after: tuple[str, ...]) -> Step:
     """The step that signs all documents that are still there."""
-    settings: dict[str, Any] = {"shingle_tokens": SHINGLE_TOKENS, "values": VALUES, "seed": SEED, "by": _algorithm()}
+    settings: dict[str, Any] = {
+        "words": WORDS_VERSION,
+        "shingle_tokens": SHINGLE_TOKENS,
+        "values": VALUES,
+        "seed": SEED,
+        "by": _algorithm(),
+    }
     return Step(name=SIGNATURES, annotator=Sign(), settings=settings, after=after)
 
 

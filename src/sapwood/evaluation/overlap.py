@@ -18,7 +18,9 @@ from typing import Any
 import xxhash
 
 from sapwood import __version__
-from sapwood.corpus.contamination import BenchmarkIndex, Item, texts_of
+from sapwood.corpus.benchmark_index import BenchmarkIndex
+from sapwood.corpus.characters import WORDS_VERSION
+from sapwood.corpus.contamination import item_of
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.overlap_search import OUTPUTS, SearchShards
@@ -32,7 +34,7 @@ from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.open import open_stream, read_sizes
 from sapwood.mixture.trained import Rows, Shard, trained_rows
 from sapwood.recipe import Recipe
-from sapwood.recipe.data import Decontamination
+from sapwood.recipe.data import Decontamination, Normalise
 from sapwood.recipe.suite import Suite
 
 OVERLAP = "overlap.json"
@@ -94,10 +96,11 @@ def find_overlap(recipe: Recipe, run: RunDirectory, suite: Suite, items: Path | 
             f"By its log, the run in {run.root} has trained on nothing yet: nothing can overlap with that."
         )
     trained = trained_rows(open_stream(recipe, run, ledger, domains_of(recipe, read_sizes(recipe, run))), position)
-    planned = _planned(run, suite, loaded, rule, position, trained)
+    normalising = recipe.corpus.normalise
+    planned = _planned(run, suite, loaded, rule, normalising, position, trained)
     directory = run.overlap(suite.name)
     if finished(directory, planned) is None:
-        index = _index(loaded, rule)
+        index = _index(loaded, rule, normalising)
         begin(directory, planned, [*OUTPUTS, OVERLAP])
         block = SearchShards(run.corpora(recipe), directory, index, rule.overlap, planned.fingerprint)
         lines = block.search(trained, recipe.engine)
@@ -129,6 +132,7 @@ def _planned(
     suite: Suite,
     loaded: Mapping[str, TaskItems],
     rule: Decontamination,
+    normalising: Normalise,
     position: int,
     trained: Mapping[Shard, Rows],
 ) -> Manifest:
@@ -144,14 +148,20 @@ def _planned(
             "documents": fingerprint(digests),
             "items": {name: found.fingerprint for name, found in loaded.items()},
         },
-        settings={"suite": suite.name, "ngram": rule.ngram, "overlap": rule.overlap},
+        settings={
+            "words": WORDS_VERSION,
+            "suite": suite.name,
+            "ngram": rule.ngram,
+            "overlap": rule.overlap,
+            "normalise": normalising.model_dump(mode="json"),
+        },
     )
 
 
-def _index(loaded: Mapping[str, TaskItems], rule: Decontamination) -> BenchmarkIndex:
+def _index(loaded: Mapping[str, TaskItems], rule: Decontamination, normalising: Normalise) -> BenchmarkIndex:
     return BenchmarkIndex.build(
         (
-            Item(name, number, tuple(texts_of(item.content)))
+            item_of(name, number, item.content, normalising)
             for name, found in loaded.items()
             for number, item in enumerate(found.items)
         ),
@@ -160,7 +170,7 @@ def _index(loaded: Mapping[str, TaskItems], rule: Decontamination) -> BenchmarkI
 
 
 def _too_short(index: BenchmarkIndex, loaded: Mapping[str, TaskItems]) -> dict[str, int]:
-    there = {owner for owner, size in zip(index.items, index.sizes, strict=True) if size}
+    there = index.findable()
     return {name: len(found.items) - sum(task == name for task, _ in there) for name, found in loaded.items()}
 
 

@@ -16,8 +16,9 @@ import pyarrow as pa
 from datatrove.data import Document
 
 from sapwood.corpus.annotate import LOGS
+from sapwood.corpus.benchmark_index import BenchmarkIndex
 from sapwood.corpus.block import Block
-from sapwood.corpus.contamination import BenchmarkIndex, apply_cuts, evidence_of
+from sapwood.corpus.contamination import apply_cuts, evidence_of
 from sapwood.corpus.engine import run
 from sapwood.corpus.store import CONTAMINATION, DOCUMENTS, SELECTION, SourceStore
 from sapwood.errors import SapwoodError

@@ -28,11 +28,12 @@ def build_stages(job: Synthesis, own: Path | None, embed: Embed) -> list[Stage]:
     verify = job.verify
     stages: list[Stage] = [Alone()]
     if verify.contamination is not None:
-        stages.append(ContaminationStage(verify.contamination))
+        stages.append(ContaminationStage(verify.contamination, job.corpus.normalise))
     if verify.copies is not None:
         stages.append(CopiesStage(verify.copies, embed))
     if verify.across is not None and verify.contamination is not None:
-        stages.append(AcrossStage(verify.across, load_items(verify.contamination.benchmarks), embed, own))
+        benchmarks = load_items(verify.contamination.benchmarks, job.corpus.normalise)
+        stages.append(AcrossStage(verify.across, benchmarks, embed, own))
     if verify.code is not None:
         stages.append(RunTests(verify.code))
     if verify.choices is not None:

@@ -15,7 +15,7 @@ from sapwood.corpus.annotate import Step
 from sapwood.corpus.block import Annotator
 from sapwood.corpus.quarantine import is_set_aside
 from sapwood.corpus.store import TOPICS
-from sapwood.corpus.topics.train import Classifier, describe
+from sapwood.corpus.topics.train import Classifier, check_words, describe
 
 _BATCH = 256
 
@@ -54,6 +54,7 @@ class TopicLabels(Annotator):
 
 def topics_step(classifier: Path, confidence: float, after: tuple[str, ...]) -> Step:
     """The step that labels a source's documents with the classifier in a directory. Raises SapwoodError if none is."""
+    check_words(classifier)
     description = describe(classifier)
     return Step(
         name=TOPICS,

@@ -189,5 +189,7 @@ def _lowest(store: SourceStore, after: tuple[str, ...], count: int) -> list[str]
 
 def _plain(text: str) -> str:
     """Words alone, in lower case, without what numbers an item of a list."""
-    words = re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", text)).strip().lower()
-    return re.sub(r"^\d+ ", "", words)
+    folded = unicodedata.normalize("NFKC", text).lower()
+    # A mark belongs to its letter, and \w does not know it.
+    kept = "".join(c if c.isalnum() or unicodedata.category(c).startswith("M") else " " for c in folded)
+    return re.sub(r"^\d+ ", "", " ".join(kept.split()))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sapwood.corpus.ngrams import folded_codes, ngram_hashes, tokenise
+from sapwood.corpus.ngrams import character_values, ngram_hashes, tokenise
 
 CHARACTERS = 4000
 """How much of a text's beginning is looked at."""
@@ -92,7 +92,7 @@ def _features(text: str) -> tuple[npt.NDArray[np.int64], Floats]:
     """The numbers of a text's features, each once, and the logs of their counts."""
     beginning = text[:CHARACTERS]
     words = tokenise(beginning).hashes
-    characters = folded_codes(beginning)
+    characters = character_values(beginning)
     hashes = [ngram_hashes(words, n) for n in _WORD_NGRAMS] + [ngram_hashes(characters, n) for n in _CHARACTER_NGRAMS]
     found, counts = np.unique(np.concatenate(hashes) >> np.uint64(64 - BITS), return_counts=True)
     return found.astype(np.int64), np.log1p(counts).astype(np.float32)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from sapwood.corpus.characters import WORDS_VERSION
 from sapwood.corpus.topics.label import Label
 from sapwood.corpus.topics.linear import LinearClassifier
 from sapwood.corpus.topics.taxonomy import Taxonomy
@@ -115,6 +116,7 @@ def train_classifier(
                 "topics": taxonomy.names,
                 "rest": taxonomy.rest,
                 "temperature": temperature,
+                "words": WORDS_VERSION,
                 "trained_on": training_fingerprint(labels, taxonomy, encoder),
             },
         )
@@ -124,7 +126,8 @@ def train_classifier(
 def training_fingerprint(labels: Sequence[Label], taxonomy: Taxonomy, encoder: Path | None) -> str:
     """Identifies the classifier that these labels give."""
     content = encoder and fingerprint(sorted((str(p.name), p.stat().st_size) for p in encoder.iterdir()))
-    return fingerprint([taxonomy.fingerprint, [list(label) for label in labels], content])
+    words = WORDS_VERSION if encoder is None else None
+    return fingerprint([taxonomy.fingerprint, [list(label) for label in labels], content, words])
 
 
 def describe(directory: Path) -> dict[str, Any]:
@@ -133,6 +136,16 @@ def describe(directory: Path) -> dict[str, Any]:
     if not path.exists():
         raise SapwoodError(f"There is no classifier in {directory}: `sapwood topics train` makes it.")
     return dict(read_json(path))
+
+
+def check_words(directory: Path) -> None:
+    """Raises SapwoodError where the linear classifier in `directory` knows words that are cut otherwise now."""
+    description = describe(directory)
+    if description["kind"] == "linear" and description.get("words") != WORDS_VERSION:
+        raise SapwoodError(
+            f"The classifier in {directory} was trained by an earlier version of sapwood, which cut words otherwise. "
+            "`sapwood topics train` makes it anew from the same labels."
+        )
 
 
 def _fit(texts: Sequence[str], topics: npt.NDArray[np.int64], count: int, encoder: Path | None) -> Model:

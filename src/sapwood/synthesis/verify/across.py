@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sapwood.corpus.contamination import BenchmarkIndex, reason_of
-from sapwood.corpus.contamination import Item as BenchmarkItem
+from sapwood.corpus.benchmark_index import BenchmarkIndex
+from sapwood.corpus.benchmark_index import Item as BenchmarkItem
+from sapwood.corpus.contamination import reason_of
 from sapwood.corpus.ngrams import tokenise
 from sapwood.generation.client import Failure
 from sapwood.recipe.synthesis import AcrossLanguages

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sapwood.corpus.contamination import BenchmarkIndex, evidence_of, load_items, reason_of
+from sapwood.corpus.benchmark_index import BenchmarkIndex
+from sapwood.corpus.contamination import evidence_of, load_items, reason_of
 from sapwood.generation.client import Failure
-from sapwood.recipe.data import Decontamination
+from sapwood.recipe.data import Decontamination, Normalise
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.stage import Ask, Stage, Verdict
 
@@ -16,10 +17,10 @@ class ContaminationStage(Stage):
 
     name = "contamination"
 
-    def __init__(self, settings: Decontamination) -> None:
+    def __init__(self, settings: Decontamination, normalising: Normalise) -> None:
         """Reads the benchmarks. Raises SapwoodError where there are none, or a line is no JSON object."""
         self.overlap = settings.overlap
-        self._index = BenchmarkIndex.build(load_items(settings.benchmarks), settings.ngram)
+        self._index = BenchmarkIndex.build(load_items(settings.benchmarks, normalising), settings.ngram)
 
     def check(self, items: Sequence[Item], ask: Ask) -> list[Verdict | Failure | None]:
         return [self._check("\n".join([item.question, *item.choices, item.reasoning, item.answer])) for item in items]

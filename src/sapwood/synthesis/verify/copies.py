@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import xxhash
 
+from sapwood.corpus.characters import Hashes
 from sapwood.corpus.copies import CopyIndex
-from sapwood.corpus.ngrams import Hashes, tokenise
+from sapwood.corpus.ngrams import tokenise_with_signs
 from sapwood.corpus.signatures import Signatures, sign
 from sapwood.generation.client import Failure
 from sapwood.recipe.synthesis import NearCopies
@@ -110,13 +110,13 @@ def asked(item: Item) -> str:
 
 class _Words(NamedTuple):
     hashes: Hashes
-    """Of all words of each item."""
+    """Of all words and signs of each item: x + y is not x - y."""
     signatures: Signatures
 
 
 def _words(items: Sequence[Item]) -> _Words:
-    texts = [_OPERATORS.sub(lambda match: _SPELLED[match[0]], asked(item)) for item in items]
-    hashes = [xxhash.xxh3_64_intdigest(tokenise(text).hashes.tobytes()) for text in texts]
+    texts = [asked(item) for item in items]
+    hashes = [xxhash.xxh3_64_intdigest(tokenise_with_signs(text).hashes.tobytes()) for text in texts]
     return _Words(np.array(hashes, np.uint64), sign(texts))
 
 
@@ -126,15 +126,3 @@ def _passed(verdicts: Sequence[Verdict]) -> list[int]:
 
 def _copy(reason: str, similarity: float, twin: str) -> Verdict:
     return Verdict(passed=False, reason=reason, score=similarity, detail={"copy_of": twin})
-
-
-_SPELLED = {
-    sign: f" {name} "
-    for sign, name in zip(
-        "+-−*×/÷^=<>≤≥",
-        "plus minus minus times times over over power equals less greater atmost atleast".split(),
-        strict=True,
-    )
-}
-_OPERATORS = re.compile(r"[+−*×/÷^=<>≤≥]|(?<![^\W\d])-|-(?![^\W\d])")
-"""Signs that make another question of the same words. A hyphen between letters is none of them."""

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sapwood.corpus.ngrams import Hashes, tokenise
+from sapwood.corpus.characters import Hashes
+from sapwood.corpus.ngrams import tokenise
 from sapwood.generation.client import Failure
 from sapwood.recipe.synthesis import Facts
 from sapwood.synthesis.item import Item
