@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tokenizers import Tokenizer
 
 from sapwood.backbone import gguf as conversion
+from sapwood.backbone.encode import Encoder
 from sapwood.backbone.licence import Licence, read_licence
 from sapwood.backbone.load import load_model, load_tokenizer
 from sapwood.backbone.resolve import default_cache, resolve
@@ -39,10 +41,23 @@ def _interleaved(weight: np.ndarray, heads: int) -> np.ndarray:
 
 
 @pytest.fixture
-def gguf_file(write_model, tmp_path: Path) -> Path:
+def gguf_file(write_gguf) -> Path:
     """The model of `write_model`, with tied embeddings, as a GGUF file."""
+    return write_gguf("gpt-2")
+
+
+@pytest.fixture
+def write_gguf(write_model, tmp_path: Path):
+    """Writes the model of `write_model` as a GGUF file that names a way of cutting texts, or none."""
     source = write_model()
-    path = tmp_path / "oak.gguf"
+
+    def write(pre: str | None) -> Path:
+        return _write_gguf(source, tmp_path / "oak.gguf", pre)
+
+    return write
+
+
+def _write_gguf(source: Path, path: Path, pre: str | None) -> Path:
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_license("other")
     writer.add_license_name("oak: 1.0")
@@ -59,6 +74,8 @@ def gguf_file(write_model, tmp_path: Path) -> Path:
     tokenizer = json.loads((source / "tokenizer.json").read_text())["model"]
     tokens = sorted(tokenizer["vocab"], key=tokenizer["vocab"].get)
     writer.add_tokenizer_model("gpt2")
+    if pre is not None:
+        writer.add_tokenizer_pre(pre)
     writer.add_token_list([*tokens, *(f"[PAD{number}]" for number in range(len(tokens), 400))])
     writer.add_token_types([3 if token.startswith("<|") else 1 for token in tokens] + [5] * (400 - len(tokens)))
     writer.add_token_merges([" ".join(pair) for pair in tokenizer["merges"]])
@@ -105,7 +122,7 @@ def test_a_file_is_converted_once_for_its_content(gguf_file, tmp_path, monkeypat
     monkeypatch.setattr(conversion, "_write", None)  # it cannot be called again
     renamed = gguf_file.rename(tmp_path / "sub.gguf").rename(gguf_file)
     assert resolve(str(renamed), tmp_path / "cache") == first
-    assert read_manifest(first).settings == {"format": "gguf", "dtype": "float32", "licence": "card"}
+    assert read_manifest(first).settings["format"] == "gguf"
 
     with gguf_file.open("ab") as file:
         file.write(b"more")
@@ -158,6 +175,36 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "accelerate" else found(name))
     with pytest.raises(SapwoodError, match=r"accelerate must be installed: `pip install 'sapwood\[gguf\]'`"):
         resolve(str(path), tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("pre", "words"),
+    [
+        ("gpt-2", ["in", " 1234567", " trees树木", "2024", "年", "!?"]),
+        ("smollm", ["in", " ", *"1234567", " trees树木", *"2024", "年", "!?"]),
+        ("llama-bpe", ["in", " ", "123", "456", "7", " trees树木", "202", "4", "年", "!?"]),
+        ("glm4", ["in", " ", "123", "456", "7", " trees树木", "202", "4", "年", "!?"]),
+        ("stablelm2", ["in", " ", *"1234567", " trees树木", *"2024", "年", "!?"]),
+        ("hunyuan-dense", ["in", " ", "123", "456", "7", " trees", "树木", "202", "4", "年", "!?"]),
+        ("deepseek-coder", ["in", " ", *"1234567", " trees", "树木", *"2024", "年", "!?"]),
+    ],
+)
+def test_texts_are_cut_as_the_file_names_it(write_gguf, tmp_path, pre, words):
+    encoder = Encoder.load(resolve(str(write_gguf(pre)), tmp_path / "cache"))
+    cut = Tokenizer.from_str(encoder.content).pre_tokenizer.pre_tokenize_str("in 1234567 trees树木2024年!?")
+    text = "in 1234567 trees树木2024年!?"
+    assert [text[start:stop] for _, (start, stop) in cut] == words
+
+
+@pytest.mark.parametrize("pre", ["made-up", "default", None])
+def test_a_way_of_cutting_texts_that_is_not_known_is_no_guess(write_gguf, tmp_path, pre):
+    directory = resolve(str(write_gguf(pre)), tmp_path / "cache")
+    assert load_model(directory).config.vocab_size == 400
+    reason = f"names '{pre}'" if pre else "does not name how its texts are cut"
+    with pytest.raises(SapwoodError, match=reason):
+        Encoder.load(directory)
+    with pytest.raises(SapwoodError, match=reason):
+        conversion.refuse_guess(tmp_path / "oak.gguf")
 
 
 @pytest.mark.backbone

@@ -12,8 +12,18 @@ from pathlib import Path
 
 from sapwood.backbone.contents import share_weights
 from sapwood.backbone.licence import CARD
+from sapwood.backbone.pre_tokenizers import (
+    MISSING,
+    UNKNOWN,
+    VERSION,
+    is_known,
+    objection,
+    read_names,
+    set_pre_tokenizer,
+)
+from sapwood.backbone.tokenizer_files import TOKENIZER_CONFIG
 from sapwood.errors import SapwoodError
-from sapwood.files import atomic_directory, hash_file, remove_leftovers, unchanged, write_atomic
+from sapwood.files import atomic_directory, hash_file, read_json, remove_leftovers, unchanged, write_atomic, write_json
 from sapwood.manifest import Manifest, read_manifest
 from sapwood.progress import console
 
@@ -22,7 +32,8 @@ def convert(file: Path, cache: Path) -> Path:
     """Converts a GGUF file into `cache/models/`, once for its content, and returns the directory.
 
     Weights that are quantised in the file become fp32; what quantisation took from them stays lost.
-    Processes that ask at the same time wait for the first. Raises SapwoodError if the extra `gguf` is not
+    A tokenizer whose way of cutting texts is not known is marked, and refused when it is opened. Processes that ask at
+    the same time wait for the first. Raises SapwoodError if the extra `gguf` is not
     installed, or if transformers cannot read the file.
     """
     manifest, target = _manifest(file, cache)
@@ -39,6 +50,16 @@ def convert(file: Path, cache: Path) -> Path:
     return target
 
 
+def refuse_guess(file: Path) -> None:
+    """Raises SapwoodError where it is not known how a GGUF file's tokenizer cuts texts. Nothing is converted."""
+    try:
+        kind, cut = read_names(file)
+    except Exception:  # of many kinds, for a broken file: whoever converts it says what is wrong with it
+        return
+    if kind == "gpt2" and not is_known(cut):
+        raise SapwoodError(objection(cut or MISSING, file))
+
+
 def converted(file: Path, cache: Path) -> Path | None:
     """The directory into which a GGUF file was converted; None where it was not."""
     _, target = _manifest(file, cache)
@@ -49,7 +70,7 @@ def _manifest(file: Path, cache: Path) -> tuple[Manifest, Path]:
     manifest = Manifest(
         step="backbone",
         inputs={"file": hash_file(file)},
-        settings={"format": "gguf", "dtype": "float32", "licence": "card"},
+        settings={"format": "gguf", "dtype": "float32", "licence": "card", "pre_tokenizers": VERSION},
         versions={name: _version(name) for name in ("transformers", "gguf")},
     )
     return manifest, cache / "models" / f"{file.stem}-{manifest.fingerprint}"
@@ -70,6 +91,8 @@ def _write(file: Path, directory: Path) -> None:
     with quiet_progress():
         try:
             tokenizer = AutoTokenizer.from_pretrained(file.parent, **origin)
+            kind, cut = read_names(file)
+            known = kind != "gpt2" or set_pre_tokenizer(tokenizer.backend_tokenizer, cut)
             model, report = AutoModelForCausalLM.from_pretrained(
                 file.parent, dtype=torch.float32, output_loading_info=True, **origin
             )
@@ -82,6 +105,10 @@ def _write(file: Path, directory: Path) -> None:
         model.hf_quantizer = None
         model.save_pretrained(directory)
         tokenizer.save_pretrained(directory)
+    if not known:
+        # The weights are as good as any; whoever opens the tokenizer is refused (`open_tokenizer`).
+        path = directory / TOKENIZER_CONFIG
+        write_json(path, read_json(path) | {UNKNOWN: cut or MISSING})
     share_weights(directory)
     _write_licence(file, directory)
 

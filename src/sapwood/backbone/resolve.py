@@ -72,10 +72,9 @@ def at_hand(reference: str, cache: Path) -> Path | None:
     path = Path(reference).expanduser()
     if path.is_dir():
         return path if (path / CONFIG).exists() else None
-    if reference.startswith(PACKAGE) or path.suffix == ".gguf":
+    if (file := gguf_file(reference)) is not None:
         from sapwood.backbone.gguf import converted
 
-        file = _file_in_package(reference) if reference.startswith(PACKAGE) else path
         return converted(file, cache) if file.is_file() else None
     match = HUB_NAME.fullmatch(reference)
     if match is None:
@@ -84,6 +83,17 @@ def at_hand(reference: str, cache: Path) -> Path | None:
 
     found = try_to_load_from_cache(match["name"], CONFIG, revision=match["revision"])
     return Path(found).parent if isinstance(found, str) else None
+
+
+def gguf_file(reference: str) -> Path | None:
+    """The GGUF file that `reference` names, which may not be there; None where it names a model of another kind.
+
+    Raises SapwoodError for a package that is not there.
+    """
+    if reference.startswith(PACKAGE):
+        return _file_in_package(reference)
+    path = Path(reference).expanduser()
+    return path if path.suffix == ".gguf" and not path.is_dir() else None
 
 
 def hub_name(reference: str) -> str | None:

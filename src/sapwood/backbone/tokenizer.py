@@ -18,6 +18,7 @@ import orjson
 from tokenizers import Tokenizer
 
 from sapwood.backbone.contents import CONFIG, copy_other_files, other_files
+from sapwood.backbone.pre_tokenizers import UNKNOWN, objection
 from sapwood.backbone.probe import probe_texts
 from sapwood.backbone.rows import embedding_rows, within_rows, without
 from sapwood.backbone.tokenizer_files import TOKENIZER, TOKENIZER_CONFIG, write_tokenizer
@@ -140,6 +141,9 @@ def open_tokenizer(directory: Path) -> ModelTokenizer:
 @lru_cache(maxsize=4)
 def _open(directory: Path, files: tuple[tuple[str, int, int], ...]) -> ModelTokenizer:
     """Observes it once a process, as long as none of the directory's `files` changes."""
+    guessed = read_settings(directory / TOKENIZER_CONFIG).get(UNKNOWN)
+    if guessed is not None:
+        raise SapwoodError(objection(guessed, directory))
     rows = embedding_rows(directory)
     tokenizer = _load(directory)
     users, differing = _as_users_get_it(directory, tokenizer)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sapwood.backbone.resolve import at_hand, default_cache
+from sapwood.backbone.resolve import at_hand, default_cache, gguf_file
 from sapwood.cli import cost
 from sapwood.cli.chart import print_learning_rate
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse
@@ -39,6 +39,10 @@ def plan(
     directory = at_hand(loaded.model, default_cache())
     if directory is not None:
         print_delimiters(loaded, directory, recipe)
+    elif (file := gguf_file(loaded.model)) is not None and file.is_file():
+        from sapwood.backbone.gguf import refuse_guess
+
+        refuse_guess(file)
     cost.print_cost(loaded, planned, cost.Hardware(gpu, memory, gpus, gpus_per_node, mfu))
 
 
