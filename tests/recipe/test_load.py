@@ -167,3 +167,27 @@ def test_the_starter_recipe_is_valid(tmp_path: Path) -> None:
     path = tmp_path / "starter.yaml"
     path.write_bytes((files("sapwood.recipe") / "starter.yaml").read_bytes())
     assert load_recipe(path).name == "my-run"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"name: caf\xe9\n", "r.yaml:1: this is not UTF-8"),
+        ("name: a\n".encode("utf-16"), "r.yaml:1: this is not UTF-8"),
+        (b"name: \0", "r.yaml: this is not YAML: unacceptable character"),
+        (b"name: 2020-13-45", "r.yaml: this is not YAML: month must be in 1..12"),
+        (b"seed: " + b"9" * 5000, "r.yaml: this is not YAML: Exceeds the limit"),
+        (b"[" * 50_000, "r.yaml: this is nested too deeply"),
+    ],
+)
+def test_what_is_no_text_or_no_yaml_is_a_sentence(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "r.yaml").write_bytes(content)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(tmp_path / "r.yaml")
+    assert message in str(caught.value)
+
+
+def test_an_override_that_is_no_yaml_is_named(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_bytes(b"\xef\xbb\xbfname: a\n")  # a byte order mark is no part of it
+    with pytest.raises(RecipeError, match="command line: seed:1: this is not YAML"):
+        load_recipe(tmp_path / "r.yaml", ["seed=["])

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from sapwood.errors import SapwoodError, closest
 from sapwood.recipe.mixture import SHARES_TAG, WEIGHTING_TAG
@@ -32,7 +32,7 @@ def read_document(
     `overrides` are `dotted.path=value` with the value in YAML; an item of a list is named by its number or its `name`.
     Raises RecipeError, which lists every mistake with its line.
     """
-    document = _parse(path.read_text(encoding="utf-8"), path)
+    document = _parse(read_text(path), path)
     for override in overrides:
         _override(document, override)
     try:
@@ -47,18 +47,36 @@ def read_document(
 
 def line_of(path: Path, location: Sequence[str]) -> str:
     """Where a field stands, as `file:line: dotted.path`, for errors found after the document was read."""
-    document = _parse(path.read_text(encoding="utf-8"), path)
+    document = _parse(read_text(path), path)
     typed = tuple(int(part) if part.isdigit() else part for part in location)
     return f"{path}:{_line(document, typed) or 1}: {'.'.join(location)}"
 
 
-def _parse(text: str, path: Path) -> CommentedMap:
+def read_text(path: Path) -> str:
+    """The text of a file that a person wrote, without a byte order mark. Raises RecipeError where it is not UTF-8."""
     try:
-        document = YAML().load(text)
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise RecipeError(f"{path}:{line}: this is not UTF-8. Save the file in that encoding") from None
+
+
+def parse_yaml(text: str, name: str, yaml: YAML) -> Any:
+    """What is in a YAML document. Raises RecipeError, with the line, where it is none; `name` is what it is called."""
+    try:
+        return yaml.load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise RecipeError(f"{path}:{line}: this is not YAML: {error.problem or error.context}") from None
+        raise RecipeError(f"{name}:{line}: this is not YAML: {error.problem or error.context}") from None
+    except (YAMLError, ValueError, OverflowError) as error:  # signs that may not stand in YAML; dates that are none
+        raise RecipeError(f"{name}: this is not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise RecipeError(f"{name}: this is nested too deeply") from None
+
+
+def _parse(text: str, path: Path) -> CommentedMap:
+    document = parse_yaml(text, str(path), YAML())
     if not isinstance(document, CommentedMap):
         raise RecipeError(f"{path}:1: expected fields such as 'name:' and 'model:', found {_show(document)}")
     return document
@@ -77,7 +95,7 @@ def _override(document: CommentedMap, override: str) -> None:
             if not isinstance(place.get(part), CommentedMap | CommentedSeq):
                 place[part] = CommentedMap()
             place = place[part]
-    value = YAML().load(text) if text else None
+    value = parse_yaml(text, f"command line: {dotted}", YAML()) if text else None
     if isinstance(place, CommentedSeq):
         place[_item(place, last, dotted)] = value
     else:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
 
 from sapwood.errors import SapwoodError, closest
 from sapwood.files import fingerprint
+from sapwood.recipe.document import parse_yaml, read_text
 from sapwood.recipe.fields import Name, Strict
 
 SHIPPED = ("syne-en", "syne-zh")
@@ -72,16 +72,12 @@ def load_taxonomy(reference: str) -> Taxonomy:
         raise SapwoodError(
             f"There is no taxonomy '{reference}'. {closest(reference, SHIPPED)} A taxonomy of your own is a YAML file."
         )
-    return _parse(path.read_text(encoding="utf-8"), str(path))
+    return _parse(read_text(path), str(path))
 
 
 def _parse(text: str, name: str) -> Taxonomy:
     try:
-        content: Any = YAML(typ="safe").load(text)
-        return Taxonomy.model_validate(content)
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SapwoodError(f"{name}:{line}: this is not YAML: {error.problem}") from None
+        return Taxonomy.model_validate(parse_yaml(text, name, YAML(typ="safe")))
     except ValidationError as error:
         found = "\n".join(
             f"{name}: {'.'.join(map(str, item['loc'])) or 'taxonomy'}: {item['msg'].removeprefix('Value error, ')}"
