@@ -93,6 +93,7 @@ def test_flags_that_make_no_sense_are_refused(flags: list[str], message: str) ->
         ("t.txt", "", "t.txt: write a table as .csv or .jsonl"),
         ("t.csv", "", "t.csv: there are no rows"),
         ("t.csv", "share.a,share.a\n1,2\n", "t.csv:1: the column 'share.a' is there twice"),
+        ("t.csv", 'share.a,loss.b\n1,"2\n3,4\n', "t.csv:3: not a row of CSV: unexpected end of data"),
         ("t.csv", "share.a,loss.b\n1\n", "t.csv:2: found 1 fields, and the header has 2"),
         ("t.csv", "share.a,share.b,loss.m\n0.5,0.6,1\n", "t.csv:2: the shares sum to 1.1"),
         ("t.jsonl", "{]\n", "t.jsonl:1: not a line of JSON"),

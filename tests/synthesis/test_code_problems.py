@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 from collections import Counter
 from fractions import Fraction
@@ -152,3 +153,9 @@ def test_from_the_prompt_to_a_verdict(language: str, structured: bool) -> None:
     (verdict,) = RunTests(CodeTests()).check([item], lambda *_: [])
     assert isinstance(verdict, Verdict)
     assert verdict.passed
+
+
+def test_an_archive_of_problems_that_breaks_off_is_named(tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl.gz").write_bytes(gzip.compress(json.dumps(GOOD).encode())[:-4])
+    with pytest.raises(SapwoodError, match=r"p\.jsonl\.gz: the archive ends too early"):
+        load_problems([str(tmp_path / "p.jsonl.gz")])

@@ -91,14 +91,18 @@ def read_table(path: Path) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _csv_rows(path: Path, text: str) -> list[tuple[str, dict[str, Any]]]:
-    reader = csv.reader(text.splitlines())
-    header = [name.strip() for name in next(reader, [])]
+    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    try:
+        first, *records = [(reader.line_num, row) for row in reader] or [(1, [])]
+    except csv.Error as error:  # of a quote that is never closed, too
+        raise SapwoodError(f"{path}:{reader.line_num}: not a row of CSV: {error}") from None
+    header = [name.strip() for name in first[1]]
     twice = [name for name in dict.fromkeys(header) if header.count(name) > 1]
     if twice:
         raise SapwoodError(f"{path}:1: the column '{twice[0]}' is there twice; leave one of them out")
     rows = []
-    for row in reader:
-        place = f"{path}:{reader.line_num}"
+    for line, row in records:
+        place = f"{path}:{line}"
         if not row:
             continue
         if len(row) != len(header):
@@ -109,7 +113,7 @@ def _csv_rows(path: Path, text: str) -> list[tuple[str, dict[str, Any]]]:
 
 def _jsonl_rows(path: Path, text: str) -> list[tuple[str, dict[str, Any]]]:
     rows = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sapwood.corpus.formats.content import read_blocks
 from sapwood.corpus.formats.jsonl import split_lines
+from sapwood.corpus.formats.row import BrokenFileError
 from sapwood.corpus.inputs import list_files, open_file
 from sapwood.errors import SapwoodError
 from sapwood.recipe.synthesis import Synthesis
@@ -46,10 +47,13 @@ def load_problems(files: Sequence[str] = ()) -> list[SeedProblem]:
     """
     found = []
     for file in list_files("problems", files or [str(SHIPPED)]):
-        with open_file(file) as stream:
-            for row, (line, _) in enumerate(split_lines(read_blocks(stream, file.name)), 1):
-                if line is not None and line.strip():
-                    found.append(_problem(line, f"{file.url}, row {row}"))
+        try:
+            with open_file(file) as stream:
+                for row, (line, _) in enumerate(split_lines(read_blocks(stream, file.name)), 1):
+                    if line is None or line.strip():
+                        found.append(_problem(line or b"", f"{file.url}, row {row}"))
+        except BrokenFileError as error:
+            raise SapwoodError(f"{file.url}: {error}") from None
     if not found:
         raise SapwoodError(f"There are no seed problems in {', '.join(files)}.")
     return found
