@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sapwood.backbone.record import write_record
@@ -113,6 +113,7 @@ def test_the_rate_rises_to_the_peak_and_falls_to_the_end(schedule: LearningRate,
         assert lowest - slack <= second <= first + slack <= peak + 2 * slack
 
 
+@example(LearningRate(peak=1e-7, end=1.9921875e-08, then="linear"))
 @given(schedules())
 def test_the_rate_is_exact_where_the_recipe_says_so(schedule: LearningRate) -> None:
     start, peak, end = (absolute(schedule, value) for value in (schedule.start, schedule.peak, schedule.end))
