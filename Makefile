@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install develop demo demo-synthesis test lint format docs clean
+.PHONY: install develop demo demo-synthesis test test-faults lint format docs clean
 
 install: .venv/installed
 develop: .venv/developed
@@ -29,6 +29,10 @@ demo-synthesis: install
 
 test: develop lint
 	.venv/bin/pytest
+
+# Every file of a run in every way: the better part of an hour. `make test` tries a part of it.
+test-faults: develop
+	SAPWOOD_FAULTS=all .venv/bin/pytest tests/faults/test_damage.py
 
 lint: develop
 	.venv/bin/ruff check .

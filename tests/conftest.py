@@ -15,6 +15,7 @@ import pytest
 from hypothesis import settings
 
 from fake_server import Answer, Fake
+from sapwood.arrays import save_array
 from sapwood.manifest import Manifest
 from sapwood.tokens.store import TokenStore
 
@@ -188,11 +189,11 @@ def make_store() -> Callable[[Path, Sequence[Sequence[Sequence[int]]]], TokenSto
             if documents:
                 where = shard / "train"
                 where.mkdir()
-                np.save(where / "tokens.npy", np.array([i for document in documents for i in document], np.uint16))
-                np.save(where / "offsets.npy", np.cumsum([0, *map(len, documents)], dtype=np.int64))
+                save_array(where / "tokens.npy", np.array([i for document in documents for i in document], np.uint16))
+                save_array(where / "offsets.npy", np.cumsum([0, *map(len, documents)], dtype=np.int64))
                 ids = [hashlib.md5(f"{number}/{row}".encode()).digest() for row in range(len(documents))]
-                np.save(where / "ids.npy", np.frombuffer(b"".join(ids), np.uint8).reshape(-1, 16))
-                np.save(where / "rows.npy", np.arange(len(documents), dtype=np.int32) * 2)
+                save_array(where / "ids.npy", np.frombuffer(b"".join(ids), np.uint8).reshape(-1, 16))
+                save_array(where / "rows.npy", np.arange(len(documents), dtype=np.int32) * 2)
         Manifest(step="tokens", inputs={}, settings={}).write(directory)
         return TokenStore(directory, "train")
 

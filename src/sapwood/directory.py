@@ -7,9 +7,9 @@ from pathlib import Path
 
 from sapwood.corpus.store import CONTAMINATION, SourceStore
 from sapwood.errors import SapwoodError
-from sapwood.files import write_atomic
+from sapwood.files import seal_text, write_atomic
 from sapwood.manifest import read_manifest
-from sapwood.mixture.ledger import Ledger
+from sapwood.mixture.ledger import Ledger, restore
 from sapwood.recipe import Recipe, differences, dump_recipe, load_recipe
 
 
@@ -123,6 +123,11 @@ class RunDirectory:
         change, and stages that have not begun; and files may be named otherwise, as long as they are the same. Raises
         SapwoodError with every other difference named.
         """
+        if not self.ledger.exists() and any(self.checkpoints.glob("step-*")):
+            raise SapwoodError(
+                f"{self.ledger} is missing, and the run has checkpoints. {restore(self.ledger)} Or remove "
+                f"{self.checkpoints} and {self.metrics}, to train from the beginning."
+            )
         if self.recipe.exists():
             rounds = Ledger(self.ledger).rounds
             begun = {entry.stage for entry in rounds}
@@ -136,7 +141,7 @@ class RunDirectory:
                 )
             if rounds:
                 self._refuse_other_texts(before, recipe)
-        write_atomic(self.recipe, dump_recipe(recipe))
+        write_atomic(self.recipe, seal_text(dump_recipe(recipe)))
 
     def _refuse_other_texts(self, before: Recipe, recipe: Recipe) -> None:
         """Raises SapwoodError where the recipe names other texts than those that the begun run was prepared from.

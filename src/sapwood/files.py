@@ -1,19 +1,19 @@
-"""Files that appear whole or not at all, and fingerprints of what is in them."""
+"""Files that appear whole or not at all, fingerprints of what is in them, and what is said of those that are damaged.
+
+A JSON file or line that is `sealed` carries the checksum of its content as its last field. Readers check and remove it.
+"""
 
 from __future__ import annotations
 
 import json
-import mmap
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import orjson
 import xxhash
 from fsspec import AbstractFileSystem
@@ -33,6 +33,13 @@ def locate(address: str) -> tuple[AbstractFileSystem, str]:
         system, path = url_to_fs(address)
         return system, str(path)
     return LocalFileSystem(), str(Path(os.path.expanduser(address)).absolute())  # noqa: PTH111 - leaves `./~` alone
+
+
+SEAL = "xxh3"
+"""The field with the checksum: xxh3 of the rest, by sorted keys, in hexadecimal."""
+_FIRST_LINE = "# Written by Sapwood; changes belong into your own file. xxh3 "
+RESTORE = "Restore it from a copy."
+"""What to do where a file is damaged of which nothing better is known."""
 
 
 def fingerprint(value: Any) -> str:
@@ -70,18 +77,83 @@ def atomic_file(path: Path) -> Iterator[Path]:
         sync_directory(path.parent)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes a JSON file, indented and in UTF-8, atomically."""
-    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+@contextmanager
+def reading(path: Path, remedy: str) -> Iterator[None]:
+    """Raises SapwoodError where a file of ours cannot be read, or is not what we write; `remedy` says what to do."""
+    try:
+        yield
+    except (SapwoodError, MemoryError):
+        raise
+    except OSError as error:
+        raise SapwoodError(f"{path} cannot be read: {_what(error)}. {remedy}") from error
+    except Exception as error:  # parsers have errors of many kinds
+        raise SapwoodError(f"{path} is damaged: {_what(error)}. {remedy}") from error
 
 
-def read_json(path: Path) -> Any:
-    """Reads a JSON file."""
-    return orjson.loads(path.read_bytes())
+def _what(error: Exception) -> str:
+    """The first line of an error of a parser, in a sentence."""
+    said = str(error).partition("\n")[0].rstrip(".")
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, KeyError):
+        return f"the field {said} is missing"
+    return said or type(error).__name__
+
+
+def write_json(path: Path, value: Any, *, sealed: bool = False) -> None:
+    """Writes a JSON file, indented and in UTF-8, atomically. One that is `sealed` is an object."""
+    content = {**value, SEAL: _checksum(value)} if sealed else value
+    write_atomic(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, remedy: str = RESTORE) -> Any:
+    """Reads a JSON file. Raises SapwoodError where it is not there or damaged; `remedy` says what to do then."""
+    with reading(path, remedy):
+        return _unsealed(orjson.loads(path.read_bytes()))
+
+
+def seal_text(text: str) -> str:
+    """The text of a YAML file that a command writes, with its checksum in the first line (`refuse_changed`)."""
+    return f"{_FIRST_LINE}{xxhash.xxh3_64_hexdigest(text.encode())}\n{text}"
+
+
+def refuse_changed(path: Path) -> None:
+    """Raises SapwoodError where a file that `seal_text` made is not what it was."""
+    first, _, rest = path.read_bytes().partition(b"\n")
+    if first.startswith(_FIRST_LINE.encode()) and not first.endswith(xxhash.xxh3_64_hexdigest(rest).encode()):
+        raise SapwoodError(
+            f"{path} is damaged, or was changed by hand. Remove it and name your own recipe, from which it is written "
+            "again; or, if the change is meant, remove its first line."
+        )
+
+
+def sealed_line(record: dict[str, Any]) -> bytes:
+    """A record as a line of JSON, sealed."""
+    line = orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
+    seal = f'{"," if record else ""}"{SEAL}":"{_checksum(record)}"}}\n'
+    return line[:-1] + seal.encode()
+
+
+def read_line(line: bytes) -> Any:
+    """A line of JSON. Raises ValueError where it is damaged."""
+    return _unsealed(orjson.loads(line))
+
+
+def _checksum(value: Any) -> str:
+    content = orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+    return xxhash.xxh3_64_hexdigest(content)
+
+
+def _unsealed(value: Any) -> Any:
+    if isinstance(value, dict) and SEAL in value:
+        seal = value.pop(SEAL)
+        if seal != _checksum(value):
+            raise ValueError("its checksum is not that of its content")
+    return value
 
 
 def append_line(path: Path, record: dict[str, Any], *, durable: bool = True) -> None:
-    """Appends one JSON line. With `durable`, it is on the disk when this returns.
+    """Appends one line of JSON, sealed. With `durable`, it is on the disk when this returns.
 
     A line that a crash cut short is removed first.
     """
@@ -90,50 +162,41 @@ def append_line(path: Path, record: dict[str, Any], *, durable: bool = True) -> 
         if file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
             file.seek(0)
             file.truncate(file.read().rfind(b"\n") + 1)
-        file.write(orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
+        file.write(sealed_line(record))
         file.flush()
         if durable:
             os.fsync(file.fileno())
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Reads a JSONL file that `append_line` wrote. A last line cut short by a crash is left out."""
+def read_lines(path: Path, remedy: str = RESTORE) -> list[dict[str, Any]]:
+    """Reads a JSONL file that `append_line` wrote; of one that is not there, nothing.
+
+    A last line cut short by a crash is left out. Raises SapwoodError where another one is damaged; `remedy` says what
+    to do then.
+    """
     if not path.exists():
         return []
-    content = path.read_bytes()
-    complete = content[: content.rfind(b"\n") + 1]
-    return [orjson.loads(line) for line in complete.splitlines() if line]
+    with reading(path, remedy):
+        content = path.read_bytes()
+        complete = content[: content.rfind(b"\n") + 1]
+        records = []
+        for number, line in enumerate(complete.split(b"\n")[:-1], 1):
+            try:
+                records.append(_object(read_line(line)))
+            except ValueError as error:
+                raise ValueError(f"line {number}: {_what(error)}") from None
+        return records
 
 
-def write_lines(path: Path, records: list[dict[str, Any]]) -> None:
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"found {type(value).__name__}, expected an object")
+    return value
+
+
+def write_lines(path: Path, records: Iterable[dict[str, Any]], *, sealed: bool = False) -> None:
     """Replaces a JSONL file as a whole, atomically."""
-    write_atomic(path, b"".join(orjson.dumps(record) + b"\n" for record in records))
-
-
-def map_array(path: Path, *, scattered: bool = False) -> npt.NDArray[Any]:
-    """Maps an array of numpy into memory, for reading.
-
-    `scattered` keeps the system from reading on behind every place that is looked at: on disks set up for long reads
-    that costs megabytes for each.
-    """
-    mapped: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    if scattered and len(mapped):
-        _memory(mapped).madvise(mmap.MADV_RANDOM)
-    return mapped
-
-
-def fetch(mapped: npt.NDArray[Any], first: int, count: int) -> None:
-    """Asks the system to read a stretch of a scattered map at once, and not page by page."""
-    size = count * mapped.itemsize
-    if size > mmap.PAGESIZE:
-        begin = mapped.offset % mmap.ALLOCATIONGRANULARITY + first * mapped.itemsize  # type: ignore[attr-defined]
-        page = begin - begin % mmap.PAGESIZE
-        _memory(mapped).madvise(mmap.MADV_WILLNEED, page, begin + size - page)
-
-
-def _memory(mapped: npt.NDArray[Any]) -> mmap.mmap:
-    memory: mmap.mmap = mapped._mmap  # type: ignore[attr-defined]  # numpy has no other name for it
-    return memory
+    write_atomic(path, b"".join(sealed_line(record) if sealed else orjson.dumps(record) + b"\n" for record in records))
 
 
 @contextmanager

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sapwood.files import append_line, read_lines, write_lines
+from sapwood.files import append_line, read_line, read_lines, reading, write_atomic
 
 NUMBERS = ("loss", "gradient_norm")
 """What can be infinite or no number."""
@@ -53,16 +54,45 @@ class StepMetrics:
 def read_metrics(path: Path) -> list[StepMetrics]:
     """The steps logged so far. A number that JSON cannot hold, such as an infinite norm, is read as NaN."""
     steps = []
-    for line in read_lines(path):
-        values: dict[str, Any] = {name: math.nan if line[name] is None else line[name] for name in NUMBERS}
-        losses = {domain: math.nan if loss is None else loss for domain, loss in line["losses"].items()}
-        steps.append(StepMetrics(**{**line, **values, "losses": losses}))
+    remedy = again(path)
+    for line in read_lines(path, remedy):
+        with reading(path, remedy):
+            steps.append(_step(line))
     return steps
 
 
+def again(path: Path) -> str:
+    """What to do where the log of a run is damaged."""
+    return (
+        f"Restore it from a copy (training.checkpoints.mirror), or remove it and {path.parent / 'checkpoints'}: "
+        "`sapwood train` then does the same steps again."
+    )
+
+
+def _step(line: dict[str, Any]) -> StepMetrics:
+    values: dict[str, Any] = {name: math.nan if line[name] is None else line[name] for name in NUMBERS}
+    losses = {domain: math.nan if loss is None else loss for domain, loss in line["losses"].items()}
+    return StepMetrics(**{**line, **values, "losses": losses})
+
+
+def undamaged(path: Path) -> Iterator[tuple[bytes, StepMetrics]]:
+    """The lines of a log, and what they say, up to the first that is damaged or cut short."""
+    if not path.exists():
+        return
+    with reading(path, again(path)):
+        content = path.read_bytes()
+    for line in content.splitlines(keepends=True):
+        try:
+            said = _step(read_line(line))
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return
+        if not line.endswith(b"\n"):
+            return
+        yield line, said
+
+
 def forget_after(path: Path, step: int) -> None:
-    """Removes the lines of steps after `step`: a resumed run will do them again."""
-    lines = read_lines(path)
-    kept = [line for line in lines if line["step"] <= step]
-    if len(kept) < len(lines):
-        write_lines(path, kept)
+    """Removes the lines of steps after `step`, damaged or not: a resumed run will do them again."""
+    kept = b"".join(line for line, said in undamaged(path) if said.step <= step)
+    if path.exists() and len(kept) < path.stat().st_size:
+        write_atomic(path, kept)

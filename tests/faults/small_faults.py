@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+from sapwood.evaluation.result import read_evaluation
 
 WORDS = "the tree adds a ring of living wood every year and keeps the old heart that no longer grows but holds".split()
 
@@ -64,3 +67,19 @@ def put_recipe(place: Path, backbone: Path) -> Path:
     path = place / "recipe.yaml"
     path.write_text(json.dumps(recipe), encoding="utf-8")  # JSON is YAML
     return path
+
+
+def begin_again(run: Path) -> None:
+    """Makes of a finished run one that was killed after its last checkpoint but one."""
+    shutil.rmtree(run / "model")
+    shutil.rmtree(max((run / "checkpoints").iterdir()))
+    (run / "evaluation" / "model.json").unlink()
+    lines = (run / "ledger.jsonl").read_bytes().splitlines(keepends=True)
+    assert b'"finish"' in lines[-1]
+    (run / "ledger.jsonl").write_bytes(b"".join(lines[:-1]))
+
+
+def results_of(run: Path) -> tuple[bytes, object]:
+    """The weights that a run ended in, and what was measured of them."""
+    measured = read_evaluation(run / "evaluation" / "model.json")
+    return (run / "model" / "model.safetensors").read_bytes(), measured.domains

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sapwood.errors import SapwoodError
-from sapwood.files import read_lines
+from sapwood.files import read_lines, write_lines
 from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.measured import Change, Measured
 from sapwood.mixture.weights import Mixture
@@ -131,15 +131,17 @@ def test_rounds_that_do_not_follow_are_refused(path: Path) -> None:
     with pytest.raises(SapwoodError, match="changed by hand"):
         ledger.append(entry(1, 10, 4, {}))
     assert len(Ledger(path).rounds) == 1, "it was not written"
-    path.write_text(path.read_text().replace('"start":0', '"start":1'))
+    write_lines(path, [{**line, "start": 1} for line in read_lines(path)])
     with pytest.raises(SapwoodError, match="changed by hand"):
         Ledger(path)
 
 
 def test_a_ledger_of_an_earlier_version_is_refused(path: Path) -> None:
     Ledger(path).append(entry(0, 0, 9, {}))
-    path.write_text(path.read_text().replace('"owed"', '"lent"'))
-    with pytest.raises(SapwoodError, match=r"round 0 has no 'owed': the run was begun by an earlier version"):
+    write_lines(path, [{name: value for name, value in line.items() if name != "owed"} for line in read_lines(path)])
+    with pytest.raises(
+        SapwoodError, match=r"the line of round 0 lacks 'owed': the run was begun by an earlier version"
+    ):
         Ledger(path)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -92,11 +93,9 @@ def test_topics_that_were_measured_have_rows(divided: tuple[Recipe, Path]) -> No
 def test_names_of_topics_stay_text(divided: tuple[Recipe, Path]) -> None:
     recipe, run = divided
     evil = EVIL.replace("/", "")
-    text = (run / "ledger.jsonl").read_text(encoding="utf-8").replace("Law and Policy", evil)
-    (run / "ledger.jsonl").write_text(text, encoding="utf-8")
     for path in (run / "plan.json", run / "domains" / "web-en" / "topics.json"):
-        path.write_text(path.read_text(encoding="utf-8").replace("Law and Policy", evil), encoding="utf-8")
-    lines = read_lines(run / "ledger.jsonl")
+        write_json(path, json.loads(json.dumps(read_json(path)).replace("Law and Policy", evil)))
+    lines = json.loads(json.dumps(read_lines(run / "ledger.jsonl")).replace("Law and Policy", evil))
     for line in lines:
         if line["event"] == "gate":
             line["reason"] = EVIL

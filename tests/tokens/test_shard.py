@@ -164,12 +164,12 @@ def test_stopped_work_goes_on_after_its_last_shard(
 
     budget = 0
 
-    def stopping(path: Path, value: object) -> None:
+    def stopping(path: Path, value: object, **options: bool) -> None:
         nonlocal budget
         budget -= path.name == "account.json"
         if budget < 0:
             raise StopError
-        original(path, value)
+        original(path, value, **options)
 
     monkeypatch.setattr(shard, "write_json", stopping)
     resumed: Manifest | None = None

@@ -9,7 +9,7 @@ from pathlib import Path
 from sapwood import manifest
 from sapwood.backbone.record import RECORD
 from sapwood.errors import SapwoodError
-from sapwood.files import read_json
+from sapwood.files import read_json, reading
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -29,7 +29,7 @@ def weight_files(directory: Path) -> list[Path]:
     if (directory / WEIGHTS).exists():
         return [directory / WEIGHTS]
     if (directory / WEIGHTS_INDEX).exists():
-        files = [directory / name for name in sorted(set(read_json(directory / WEIGHTS_INDEX)["weight_map"].values()))]
+        files = [directory / name for name in sorted(set(_index(directory).values()))]
         missing = [file.name for file in files if not file.exists()]
         if missing:
             raise SapwoodError(
@@ -44,6 +44,14 @@ def weight_files(directory: Path) -> list[Path]:
             f"read. Use a version of the model in safetensors: there must be a {WEIGHTS} or a {WEIGHTS_INDEX}."
         )
     raise SapwoodError(f"{directory} holds no weights: there must be a {WEIGHTS} or a {WEIGHTS_INDEX}.")
+
+
+def _index(directory: Path) -> dict[str, str]:
+    """The file of each weight."""
+    path, remedy = directory / WEIGHTS_INDEX, "Copy or download the model again."
+    content = read_json(path, remedy)
+    with reading(path, remedy):
+        return dict(content["weight_map"])
 
 
 def other_files(directory: Path) -> list[Path]:

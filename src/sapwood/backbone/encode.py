@@ -98,12 +98,13 @@ class Encoder:
         write_json(
             path,
             {"content": self.content, "delimiters": asdict(self.delimiters), "vocabulary_size": self.vocabulary_size},
+            sealed=True,
         )
 
     @staticmethod
     def read(path: Path) -> Encoder:
         """The encoder that was written to `path`."""
-        written = read_json(path)
+        written = read_json(path, f"Remove {path}: the command that made it makes it again.")
         around = written["delimiters"]
         delimiters = Delimiters(tuple(around["begin"]), around["end"], tuple(around["prefix"]))
         return Encoder(written["content"], delimiters, written["vocabulary_size"])

@@ -174,7 +174,7 @@ def _by_block(config: Any) -> dict[str, list[Any]]:
 
 
 def _lengthen(path: Path, config: Any, origins: Sequence[int]) -> None:
-    content = read_json(path)
+    content = read_json(path, "Get the model again.")
     settings = content["text_config"] if "num_hidden_layers" in content.get("text_config", {}) else content
     settings["num_hidden_layers"] = len(origins)
     settings.update({name: [values[origin] for origin in origins] for name, values in _by_block(config).items()})

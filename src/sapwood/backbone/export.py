@@ -62,9 +62,9 @@ def export(
             open_tokenizer(source).write(directory)
         if dtype is not None:
             _name_dtype(directory / CONFIG, dtype)
+        _write_weights(places, layout, directory)
         if learning_rate is not None:
             write_record(directory, learning_rate)
-        _write_weights(places, layout, directory)
 
 
 def _check(state: Mapping[str, torch.Tensor], skeleton: PreTrainedModel, source: Path, *, partial: bool) -> None:
@@ -139,7 +139,7 @@ def _write_weights(places: Mapping[str, Place], layout: dict[str, torch.Tensor],
 def _name_dtype(config: Path, dtype: torch.dtype) -> None:
     """Readers of a model go by the dtype in its config.json, whatever the weights are stored in."""
     name = str(dtype).removeprefix("torch.")
-    content = read_json(config)
+    content = read_json(config, "Get the model again.")
     other = [key for key in ("dtype", "torch_dtype") if content.get(key, name) != name]
     if other:
         write_json(config, content | dict.fromkeys(other, name))

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sapwood.backbone.contents import CONFIG, other_files, weight_files
-from sapwood.backbone.record import RECORD
+from sapwood.backbone.record import RECORD, refuse_damaged
 from sapwood.errors import SapwoodError, closest
-from sapwood.files import fingerprint, hash_file, unchanged
+from sapwood.files import fingerprint, hash_file, reading, unchanged
 
 PACKAGE = "package:"
 HUB_NAME = re.compile(r"(?P<name>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w./-]*))?")
@@ -106,13 +106,19 @@ def hub_name(reference: str) -> str | None:
 def fingerprint_model(directory: Path) -> str:
     """Identifies a model by its weights, its configuration, its tokenizer, and what it says of its training.
 
-    A model card or a licence does not count, nor where the directory lies.
+    A model card or a licence does not count, nor where the directory lies. Raises SapwoodError where a file cannot be
+    read, or weights are not those that a run of ours has exported.
     """
     counted = {".jinja", ".json", ".model", ".tiktoken", ".txt"}
     files = weight_files(directory) + [file for file in other_files(directory) if file.suffix in counted]
     files += [file for file in [directory / RECORD] if file.exists()]
+    hashes = {}
     with unchanged(*files):
-        return fingerprint({file.relative_to(directory).as_posix(): hash_file(file) for file in files})
+        for file in files:
+            with reading(file, "Get the model again."):
+                hashes[file.relative_to(directory).as_posix()] = hash_file(file)
+    refuse_damaged(directory, {name: value for name, value in hashes.items() if name != CONFIG})
+    return fingerprint(hashes)
 
 
 def _checked(directory: Path, weights: bool) -> Path:

@@ -11,6 +11,7 @@ from safetensors import safe_open
 
 from sapwood.backbone.contents import weight_files
 from sapwood.backbone.load import FLOATS
+from sapwood.files import reading
 
 
 class Tensors(Mapping[str, torch.Tensor]):
@@ -48,7 +49,7 @@ class StoredWeights(Tensors):
         """Opens the files of the model in `directory`."""
         self._places = {}
         for path in weight_files(directory):
-            with safe_open(path, framework="pt") as file:
+            with reading(path, "Copy or download the model again."), safe_open(path, framework="pt") as file:
                 self._places |= dict.fromkeys(file.keys(), path)
 
     def __getitem__(self, name: str) -> torch.Tensor:

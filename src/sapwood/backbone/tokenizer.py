@@ -14,7 +14,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import orjson
 from tokenizers import Tokenizer
 
 from sapwood.backbone.contents import CONFIG, copy_other_files, other_files
@@ -23,6 +22,7 @@ from sapwood.backbone.probe import probe_texts
 from sapwood.backbone.rows import embedding_rows, within_rows, without
 from sapwood.backbone.tokenizer_files import TOKENIZER, TOKENIZER_CONFIG, write_tokenizer
 from sapwood.errors import SapwoodError, closest
+from sapwood.files import read_json
 
 GENERATION_CONFIG = "generation_config.json"
 AUTO, NONE = "auto", "none"
@@ -300,4 +300,4 @@ def _end(directory: Path, tokenizer: Any, rows: int) -> tuple[int | None, str]:
 
 def read_settings(path: Path) -> dict[str, Any]:
     """What is in a JSON file of settings; nothing where there is no such file."""
-    return dict(orjson.loads(path.read_bytes())) if path.exists() else {}
+    return dict(read_json(path, "Copy or download the model again.")) if path.exists() else {}

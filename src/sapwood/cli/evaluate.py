@@ -18,7 +18,8 @@ from sapwood.errors import SapwoodError
 from sapwood.evaluation.gate import judge
 from sapwood.evaluation.result import BASE, GROWN, Evaluation, read_evaluation
 from sapwood.evaluation.run_comparison import compare_run
-from sapwood.metrics import read_metrics
+from sapwood.files import hash_file
+from sapwood.metrics import again, read_metrics
 from sapwood.progress import console
 from sapwood.recipe import Recipe
 from sapwood.recipe.suite import load_suite
@@ -60,7 +61,9 @@ def evaluate_base(recipe: Recipe, run: RunDirectory) -> Evaluation:
 def evaluate_grown(recipe: Recipe, run: RunDirectory) -> Evaluation:
     """Measures the grown model as it was exported, and looks for the benchmarks in what it was trained on, unless that
     is done."""
+    from sapwood.backbone.contents import CONFIG
     from sapwood.backbone.load import load_model
+    from sapwood.backbone.record import refuse_damaged
     from sapwood.backbone.resolve import fingerprint_model
     from sapwood.evaluation.named_suites import items_directory
     from sapwood.evaluation.overlap import find_overlap
@@ -68,7 +71,11 @@ def evaluate_grown(recipe: Recipe, run: RunDirectory) -> Evaluation:
 
     if not run.model.exists():
         raise SapwoodError(f"There is no grown model in {run.model}: `sapwood train` makes it.")
-    identity, tokens = fingerprint_model(run.model), read_metrics(run.metrics)[-1].tokens
+    refuse_damaged(run.model, {CONFIG: hash_file(run.model / CONFIG)})
+    identity, steps = fingerprint_model(run.model), read_metrics(run.metrics)
+    if not steps:
+        raise SapwoodError(f"{run.metrics} has no step, and {run.model} was trained. {again(run.metrics)}")
+    tokens = steps[-1].tokens
     evaluation = measure_model(recipe, run, lambda: load_model(run.model), GROWN, identity, tokens=tokens)
     if Ranks.join().first:
         for reference in recipe.evaluation.suites:

@@ -49,7 +49,7 @@ def prepare(
         prepare_run(loaded, run, unscored=unscored)
         if not unscored:
             plan = plan_or_refuse(loaded, run, recipe)
-            write_json(run.plan, plan.to_json())
+            write_json(run.plan, plan.to_json(), sealed=True)
             print_remarks(console, plan)
 
 
@@ -81,9 +81,10 @@ def _prepare(recipe: Recipe, run: RunDirectory, *, unscored: bool) -> None:
     model, stores = resolve(recipe.model, default_cache()), run.corpora(recipe)
     encoder = open_encoder(recipe, model)
     made = with_items(recipe, run)
-    if Ledger(run.ledger).rounds:
+    ledger = Ledger(run.ledger)
+    if ledger.rounds:
         refuse_change(made, run)
-    else:
+    if not ledger.rounds or not _is_prepared(made, run):
         prepare_documents(made, stores, encoder, trained_classifiers(recipe, run))
         if unscored:
             return
@@ -94,7 +95,10 @@ def _prepare(recipe: Recipe, run: RunDirectory, *, unscored: bool) -> None:
     for name in split_by_topic(recipe):
         divide(stores[name], run.tokens(name), run.divided(name))
     for name in stores:
-        source_identity(recipe, run, name)  # says so now if a stage orders documents by a score that they do not have
+        # Says so now if a stage orders documents by a score that they do not have.
+        identity = source_identity(recipe, run, name)
+        if identity != ledger.identity.get(f"source '{name}'", identity):
+            raise SapwoodError(_changed(name, run))
     console.print(f"Tokenised with {encoder.backend}." + (f" {encoder.reason}" if encoder.reason else ""))
     _print_account(run, tokens)
     console.print(f"What became of the documents: {write_data_report(recipe, run.root)}")
@@ -124,15 +128,30 @@ def with_items(recipe: Recipe, run: RunDirectory) -> Recipe:
 
 
 def refuse_change(recipe: Recipe, run: RunDirectory) -> None:
-    """Raises SapwoodError when a source is not what a begun run was prepared from, before anything is overwritten."""
+    """Raises SapwoodError when a source is not what a begun run was prepared from, before anything is overwritten.
+
+    Documents that were removed since are not there to be overwritten: what is made anew is compared afterwards.
+    """
     from sapwood.corpus.ingest import ingested
+    from sapwood.corpus.store import DOCUMENTS
 
     for name, store in run.corpora(recipe).items():
-        if not ingested(store, recipe.sources[name], recipe.corpus.normalise):
-            raise SapwoodError(
-                f"The source '{name}' is not what the run in {run.root} was begun with: its files, or the way they are "
-                "read, changed. Put them back, or give the run another name."
-            )
+        if store.has(DOCUMENTS) and not ingested(store, recipe.sources[name], recipe.corpus.normalise):
+            raise SapwoodError(_changed(name, run))
+
+
+def _is_prepared(recipe: Recipe, run: RunDirectory) -> bool:
+    """Whether every step of every source is there; damaged ones may have been removed."""
+    from sapwood.corpus.prepare import steps_of
+
+    return all(store.has(step) for name, store in run.corpora(recipe).items() for step in steps_of(recipe, name))
+
+
+def _changed(name: str, run: RunDirectory) -> str:
+    return (
+        f"The source '{name}' is not what the run in {run.root} was begun with: its files, or the way they are read, "
+        "changed. Put them back, or give the run another name."
+    )
 
 
 def _print_account(run: RunDirectory, tokens: dict[str, Manifest]) -> None:

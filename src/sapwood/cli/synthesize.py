@@ -68,7 +68,7 @@ def run(
     with hold(directory.root), full_disk_explained(directory.root):
         asker = Asker(directory.root, asks=lambda server: not batch and server.model not in loaded.fleet)
         work, planned = find_work(loaded, directory, asker.embed)
-        account = read_json(directory.account) if directory.account.exists() else None
+        account = read_json(directory.account, directory.remedy) if directory.account.exists() else None
         if dry_run:
             _print_estimate(estimate(loaded, work, account), account)
             return
@@ -90,7 +90,7 @@ def finish(job: Synthesis, directory: JobDirectory, manifest: Manifest) -> None:
     """Prints what became of the items of a finished job, and writes the page about it."""
     from sapwood.report.synthesis import write_synthesis_report
 
-    _print_yield(read_json(directory.account))
+    _print_yield(read_json(directory.account, directory.remedy))
     counts = manifest.counts
     console.print(
         f"{counts['accepted']:,} of {counts['attempts']:,} accepted: {directory.accepted}\n"
@@ -138,9 +138,9 @@ def calibrate(
     asker = Asker(directory.root)
     with hold(directory.root):
         found = calibrate_stages(read_labelled(file), build_stages(loaded, own, asker.embed), asker, target)
-        write_json(directory.calibration, found)
+        write_json(directory.calibration, found, sealed=True)
         _print_calibration(found)
-        manifest = read_manifest(directory.root)
+        manifest = read_manifest(directory.root, directory.remedy)
         if manifest is not None:
             finish(loaded, directory, manifest)
 

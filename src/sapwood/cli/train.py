@@ -70,8 +70,8 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
     if ranks.first:
         Ledger(run.ledger).check(identity)  # before the recipe is written down as that of the run
         run.adopt(recipe)
-        write_json(run.plan, plan.to_json())
-        write_json(run.environment, describe_environment(ranks.device, ranks.size))
+        write_json(run.plan, plan.to_json(), sealed=True)
+        write_json(run.environment, describe_environment(ranks.device, ranks.size), sealed=True)
         orders = [run.passes(part.domain.name) for part in plan.domains]
         for directory in (run.root, run.checkpoints, run.evaluation, *run.suites.glob("*"), *orders):
             remove_leftovers(directory)

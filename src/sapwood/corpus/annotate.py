@@ -103,7 +103,7 @@ def finish_step(store: SourceStore, planned: Manifest, seconds: float) -> Manife
         versions={"sapwood": __version__},
         seconds=round(seconds, 3),
     )
-    manifest.write(target)
+    manifest.write(target, SHARDS)
     return manifest
 
 

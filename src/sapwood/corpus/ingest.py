@@ -33,7 +33,7 @@ from sapwood.corpus.store import DOCUMENTS, SHARDS, SourceStore, read_account, s
 from sapwood.corpus.write import QUARANTINE_PARTS, WriteDocuments, reached
 from sapwood.errors import SapwoodError
 from sapwood.files import read_json, write_atomic, write_json
-from sapwood.manifest import ATTEMPT, Manifest, begin, finished
+from sapwood.manifest import ATTEMPT, Manifest, begin, finished, remake
 from sapwood.progress import console
 from sapwood.recipe.data import Engine, Normalise, Source
 
@@ -73,7 +73,7 @@ def ingest(store: SourceStore, source: Source, normalise: Normalise, engine: Eng
     done = finished(directory, planned)
     if done is not None:
         if _known(directory) != fingerprints:
-            write_json(directory / ATTEMPT, {"fingerprint": planned.fingerprint, "files": fingerprints})
+            write_json(directory / ATTEMPT, {"fingerprint": planned.fingerprint, "files": fingerprints}, sealed=True)
         _remove_parts(directory)
         return done
     if _known(directory) != fingerprints:
@@ -142,7 +142,7 @@ def _plan(
 
 def _known(directory: Path) -> dict[str, dict[str, Any]]:
     path = directory / ATTEMPT
-    return dict(read_json(path)["files"]) if path.exists() else {}
+    return dict(read_json(path, remake(directory))["files"]) if path.exists() else {}
 
 
 class _Reached:
@@ -180,7 +180,7 @@ def _finish(store: SourceStore, planned: Manifest, seconds: float) -> Manifest:
         versions=_versions(),
         seconds=round(seconds, 3),
     )
-    manifest.write(directory)
+    manifest.write(directory, SHARDS, QUARANTINE)
     _remove_parts(directory)
     _note_losses(store.name, directory, reasons)
     return manifest

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 from datatrove.data import Document
 
@@ -29,7 +28,17 @@ from sapwood.corpus.annotate import Step, annotate, plan
 from sapwood.corpus.block import Annotator
 from sapwood.corpus.contamination import apply_cuts
 from sapwood.corpus.scores import Score, Scores, write_scores
-from sapwood.corpus.store import CONTAMINATION, DOCUMENTS, PERPLEXITY, REASON, SIGNALS, SourceStore
+from sapwood.corpus.store import (
+    CONTAMINATION,
+    DOCUMENTS,
+    PERPLEXITY,
+    REASON,
+    SHARDS,
+    SIGNALS,
+    SourceStore,
+    open_shard,
+    read_group,
+)
 from sapwood.errors import SapwoodError
 from sapwood.files import fingerprint
 from sapwood.likelihood.spelling import spelt_bytes
@@ -119,7 +128,7 @@ def score_source(store: SourceStore, scorer: Scorer, after: tuple[str, ...]) -> 
     written = annotate(store, step, Engine(workers=1))
     # Nearly all of the time passed before the columns were written.
     manifest = replace(written, seconds=round(time.monotonic() - started, 3))
-    manifest.write(store.step(PERPLEXITY))
+    manifest.write(store.step(PERPLEXITY), SHARDS)
     return manifest
 
 
@@ -276,12 +285,14 @@ def _read_group(
     store: SourceStore, shard: str, group: int, *, cuts: bool
 ) -> list[tuple[str, str, list[dict[str, int]] | None]]:
     """Id, text and cuts of the documents of one row group."""
-    with pq.ParquetFile(store.step(DOCUMENTS) / f"{shard}.parquet") as file:
-        table = file.read_row_group(group, columns=["id", "text"])
+    path = store.step(DOCUMENTS) / f"{shard}.parquet"
+    with open_shard(path) as file:
+        table = read_group(file, path, group, ["id", "text"])
     spans = [None] * len(table)
     if cuts:
-        with pq.ParquetFile(store.step(CONTAMINATION) / f"{shard}.parquet") as file:
-            spans = file.read_row_group(group, columns=["cuts"])["cuts"].to_pylist()
+        path = store.step(CONTAMINATION) / f"{shard}.parquet"
+        with open_shard(path) as file:
+            spans = read_group(file, path, group, ["cuts"])["cuts"].to_pylist()
     return list(zip(table["id"].to_pylist(), table["text"].to_pylist(), spans, strict=True))
 
 

@@ -11,6 +11,8 @@ import orjson
 from datatrove.data import Document
 
 from sapwood.corpus.document import Position, excerpt
+from sapwood.files import reading
+from sapwood.manifest import remake
 
 QUARANTINE = "quarantine.jsonl"
 
@@ -71,6 +73,7 @@ def entry(source: str, document: Document) -> bytes:
 
 def read_quarantine(directory: Path) -> Iterator[dict[str, Any]]:
     """The entries about the prepared source in `directory`: `source`, `file`, `row`, `reason`, `excerpt`."""
-    with (directory / QUARANTINE).open("rb") as file:
+    path = directory / QUARANTINE
+    with reading(path, remake(directory)), path.open("rb") as file:
         for line in file:
             yield orjson.loads(line)

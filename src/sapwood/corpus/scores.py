@@ -15,10 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
 from sapwood.errors import SapwoodError
-from sapwood.files import append_line
+from sapwood.files import append_line, read_line
 
 _KEY = np.dtype("S32")
 _TYPES: dict[str, np.dtype[Any]] = {
@@ -67,7 +66,7 @@ class Scores:
                     if not line.endswith(b"\n"):
                         break
                     try:
-                        found = orjson.loads(line)
+                        found = read_line(line)
                         for name, kind in _TYPES.items():
                             parts[name].append(np.array(found[name], kind))
                     except (ValueError, KeyError, TypeError) as error:

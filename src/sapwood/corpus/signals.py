@@ -6,7 +6,6 @@ in a curriculum (arXiv 2506.11300).
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
 from pathlib import Path
@@ -15,16 +14,17 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 import zstandard
 from datatrove.data import Document
 
+from sapwood.arrays import MappedArray, save_array
 from sapwood.backbone.encode import Encoder
 from sapwood.corpus.annotate import Step
 from sapwood.corpus.block import Annotator
 from sapwood.corpus.quarantine import is_set_aside
-from sapwood.corpus.store import DOCUMENTS, SIGNALS, SourceStore
-from sapwood.files import fingerprint, write_atomic
+from sapwood.corpus.store import DOCUMENTS, SIGNALS, SourceStore, open_shard, read_group
+from sapwood.files import atomic_directory, fingerprint, remove_directory
+from sapwood.manifest import remake
 
 COMPRESSED_BYTES = 64 * 1024
 """How much of a text's beginning is compressed. Longer texts compress better for their length alone."""
@@ -32,6 +32,7 @@ SAMPLED_GROUPS, SAMPLED_DOCUMENTS, SAMPLED_CHARACTERS = 64, 1 << 14, 20_000
 """How common a token is in a source is judged by the beginnings of about so many documents, evenly spread over so many
 places in the source."""
 
+_RARITIES = "rarities.npy"
 _LEVEL = 3
 _BATCH_DOCUMENTS, _BATCH_CHARACTERS = 256, 1 << 22
 
@@ -86,8 +87,7 @@ class Signals(Annotator):
 
     @cached_property
     def _rarity(self) -> npt.NDArray[np.float32]:
-        rarities: npt.NDArray[np.float32] = np.load(self.rarities)
-        return rarities
+        return MappedArray(self.rarities, remake(self.rarities.parent)).whole()
 
 
 def compression_ratio(content: bytes) -> float:
@@ -121,14 +121,13 @@ def signals_step(store: SourceStore, encoder: Encoder) -> Step:
 def write_rarities(store: SourceStore, encoder: Encoder, settings: dict[str, Any]) -> Path:
     """Writes `token_rarities` beside the step's columns, unless they are there, and gives the file's path."""
     directory = store.step(SIGNALS)
-    path = directory / f"rarities-{fingerprint([store.manifest(DOCUMENTS).fingerprint, settings])}.npy"
+    path = directory / f"rarities-{fingerprint([store.manifest(DOCUMENTS).fingerprint, settings])}"
     if not path.exists():
-        content = io.BytesIO()
-        np.save(content, token_rarities(store, encoder))
-        write_atomic(path, content.getvalue())
-    for other in set(directory.glob("rarities-*.npy")) - {path}:
-        other.unlink()
-    return path
+        with atomic_directory(path) as temporary:
+            save_array(temporary / _RARITIES, token_rarities(store, encoder))
+    for other in set(directory.glob("rarities-*")) - {path}:
+        remove_directory(other)
+    return path / _RARITIES
 
 
 def token_rarities(store: SourceStore, encoder: Encoder) -> npt.NDArray[np.float32]:
@@ -143,14 +142,19 @@ def token_rarities(store: SourceStore, encoder: Encoder) -> npt.NDArray[np.float
     return rarities
 
 
+def _count_groups(shard: Path) -> int:
+    with open_shard(shard) as file:
+        return int(file.num_row_groups)
+
+
 def _sample(store: SourceStore) -> Iterator[list[str]]:
     paths = [store.step(DOCUMENTS) / f"{shard}.parquet" for shard in store.shards()]
     files = paths[:: -(-len(paths) // SAMPLED_GROUPS) or 1]
-    groups = [(path, group) for path in files for group in range(pq.read_metadata(path).num_row_groups)]
+    groups = [(path, group) for path in files for group in range(_count_groups(path))]
     chosen = groups[:: -(-len(groups) // SAMPLED_GROUPS) or 1]
     for path, group in chosen:
-        with pq.ParquetFile(path) as file:
-            texts = file.read_row_group(group, columns=["text"])["text"]
+        with open_shard(path) as file:
+            texts = read_group(file, path, group, ["text"])["text"]
         stride = max(1, -(-len(texts) * len(chosen) // SAMPLED_DOCUMENTS))
         yield [text[:SAMPLED_CHARACTERS] for text in texts.take(np.arange(0, len(texts), stride)).to_pylist()]
 

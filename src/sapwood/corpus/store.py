@@ -12,22 +12,21 @@ column `reason`: why it sets a document aside, or null.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sapwood.corpus.document import excerpt
 from sapwood.errors import SapwoodError
-from sapwood.files import write_atomic
-from sapwood.manifest import Manifest, read_manifest
+from sapwood.files import read_line, reading, sealed_line, write_atomic
+from sapwood.manifest import Manifest, read_manifest, remake
 
 DOCUMENTS = "documents"
 """The step that reads the texts; all others stand beside it."""
@@ -101,9 +100,7 @@ class SourceStore:
         another step than `documents` is called `step.column` in the answer.
         """
         with ExitStack() as stack:
-            files = {
-                step: stack.enter_context(pq.ParquetFile(self.step(step) / f"{shard}.parquet")) for step in columns
-            }
+            files = {step: stack.enter_context(open_shard(self.step(step) / f"{shard}.parquet")) for step in columns}
             groups = {file.num_row_groups for file in files.values()}
             rows = {file.metadata.num_rows for file in files.values()}
             if len(groups) > 1 or len(rows) > 1:
@@ -111,10 +108,22 @@ class SourceStore:
             for group in range(max(groups, default=0)):
                 batch: dict[str, pa.ChunkedArray] = {}
                 for step, names in columns.items():
-                    table = files[step].read_row_group(group, columns=list(names))
+                    table = read_group(files[step], self.step(step) / f"{shard}.parquet", group, names)
                     for name in names:
                         batch[name if step == DOCUMENTS else f"{step}.{name}"] = table[name]
                 yield batch
+
+    def column(self, shard: str, step: str, name: str) -> pa.ChunkedArray:
+        """A column of a step of one shard."""
+        path = self.step(step) / f"{shard}.parquet"
+        with open_shard(path) as file:
+            groups = [read_group(file, path, group, [name]) for group in range(file.num_row_groups)]
+            return pa.concat_tables(groups)[name] if groups else file.schema_arrow.empty_table()[name]
+
+    def schema(self, shard: str, step: str) -> pa.Schema:
+        """The columns that a step has in one shard."""
+        with open_shard(self.step(step) / f"{shard}.parquet") as file:
+            return file.schema_arrow
 
     def read_all(self, columns: Mapping[str, Sequence[str]]) -> Iterator[dict[str, pa.ChunkedArray]]:
         """The columns of all shards, in order."""
@@ -151,11 +160,32 @@ def shard_names(directory: Path) -> list[str]:
 def write_shard(path: Path, table: pa.Table, account: Any) -> None:
     """Writes a shard, whole or not at all, with an account of it (as JSON) in its metadata."""
     sink = pa.BufferOutputStream()
-    table = table.replace_schema_metadata({_METADATA: orjson.dumps(account)})
-    pq.write_table(table, sink, compression="zstd", row_group_size=ROW_GROUP)
+    table = table.replace_schema_metadata({_METADATA: sealed_line(account)})
+    pq.write_table(table, sink, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True)
     write_atomic(path, sink.getvalue())
 
 
 def read_account(path: Path) -> Any:
-    """What a shard says of itself."""
-    return orjson.loads(pq.read_metadata(path).metadata[_METADATA])
+    """What a shard says of itself. Raises SapwoodError where it is damaged."""
+    with open_shard(path) as file, reading(path, remake(path.parent)):
+        return read_line(file.schema_arrow.metadata[_METADATA])
+
+
+@contextmanager
+def open_shard(path: Path) -> Iterator[pq.ParquetFile]:
+    """Opens a shard, whose pages are checked as they are read. Raises SapwoodError where it cannot be opened."""
+    with reading(path, remake(path.parent)):
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+    with file:
+        yield file
+
+
+def read_group(file: pq.ParquetFile, path: Path, group: int, columns: Sequence[str]) -> pa.Table:
+    """Columns of a row group of the shard in `path`. Raises SapwoodError where they are damaged."""
+    with reading(path, remake(path.parent)):
+        table = file.read_row_group(group, columns=list(columns))
+        missing = set(columns) - set(table.column_names)
+        if missing or table.num_rows != file.metadata.row_group(group).num_rows:
+            raise ValueError(f"its row group {group} lacks {', '.join(sorted(missing)) or 'rows'}")
+        table.validate(full=True)
+        return table

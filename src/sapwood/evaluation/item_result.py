@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sapwood.files import read_json, read_lines, write_json, write_lines
+from sapwood.files import read_json, read_lines, reading, write_json, write_lines
+from sapwood.manifest import remake
 
 ITEMS = "items.jsonl"
 SUMMARY = "summary.json"
@@ -103,15 +104,18 @@ class TaskResult:
 
     def write(self, directory: Path) -> None:
         """Writes `items.jsonl` and `summary.json`, each whole or not at all."""
-        write_lines(directory / ITEMS, [asdict(item) for item in self.items])
-        write_json(directory / SUMMARY, self.summary())
+        write_lines(directory / ITEMS, [asdict(item) for item in self.items], sealed=True)
+        write_json(directory / SUMMARY, self.summary(), sealed=True)
 
 
 def read_task_result(directory: Path) -> TaskResult:
-    """Reads what `TaskResult.write` wrote."""
-    summary = read_json(directory / SUMMARY)
-    items = tuple(_item(line) for line in read_lines(directory / ITEMS))
-    return TaskResult(summary["task"], summary["counts"], summary["chance"], items)
+    """Reads what `TaskResult.write` wrote. Raises SapwoodError where it is damaged."""
+    remedy = remake(directory)
+    summary, lines = read_json(directory / SUMMARY, remedy), read_lines(directory / ITEMS, remedy)
+    with reading(directory / ITEMS, remedy):
+        if len(lines) != summary["items"]:
+            raise ValueError(f"it has {len(lines):,} items, and had {summary['items']:,}")
+        return TaskResult(summary["task"], summary["counts"], summary["chance"], tuple(map(_item, lines)))
 
 
 def _item(record: Mapping[str, Any]) -> ItemResult:

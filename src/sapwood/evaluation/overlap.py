@@ -25,8 +25,8 @@ from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.overlap_search import OUTPUTS, SearchShards
 from sapwood.evaluation.task_item import TaskItems, load_task_items
-from sapwood.files import fingerprint, read_json, write_json
-from sapwood.manifest import Manifest, begin, finished, read_manifest
+from sapwood.files import fingerprint, read_json, reading, write_json
+from sapwood.manifest import Manifest, begin, finished, read_manifest, remake
 from sapwood.metrics import read_metrics
 from sapwood.mixture.account import position_reached
 from sapwood.mixture.domains import domains_of
@@ -111,7 +111,7 @@ def find_overlap(recipe: Recipe, run: RunDirectory, suite: Suite, items: Path | 
             too_short=_too_short(index, loaded),
             finds=tuple(_finds(lines, loaded)),
         )
-        write_json(directory / OVERLAP, asdict(overlap))
+        write_json(directory / OVERLAP, asdict(overlap), sealed=True)
         counts = {"documents": overlap.documents, "items": sum(map(len, overlap.items.values()))}
         seconds = round(time.monotonic() - started, 3)
         replace(planned, counts=counts, versions={"sapwood": __version__}, seconds=seconds).write(directory)
@@ -181,5 +181,6 @@ def _finds(lines: Iterable[Mapping[str, Any]], loaded: Mapping[str, TaskItems]) 
 
 
 def _read(directory: Path) -> Overlap:
-    record = read_json(directory / OVERLAP)
-    return Overlap(**{**record, "finds": tuple(Find(**find) for find in record["finds"])})
+    record = read_json(directory / OVERLAP, remake(directory))
+    with reading(directory / OVERLAP, remake(directory)):
+        return Overlap(**{**record, "finds": tuple(Find(**find) for find in record["finds"])})

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from datatrove.data import Document
 
+from sapwood.arrays import MappedArray, save_array
 from sapwood.corpus.annotate import LOGS
 from sapwood.corpus.benchmark_index import BenchmarkIndex
 from sapwood.corpus.block import Block
@@ -23,7 +24,7 @@ from sapwood.corpus.engine import run
 from sapwood.corpus.store import CONTAMINATION, DOCUMENTS, SELECTION, SourceStore
 from sapwood.errors import SapwoodError
 from sapwood.files import atomic_directory, read_lines, write_lines
-from sapwood.manifest import is_begun
+from sapwood.manifest import is_begun, remake
 from sapwood.mixture.trained import Rows, Shard
 from sapwood.recipe.data import Engine
 
@@ -74,7 +75,7 @@ class SearchShards(Block):
             # A task that is marked as complete would not be run again for a part that somebody removed.
             shutil.rmtree(self.directory / LOGS / "completions", ignore_errors=True)
             raise SapwoodError(f"{self.directory} is not complete; the same command continues.")
-        return [line for path in sizes for line in read_lines(path)]
+        return [line for path in sizes for line in read_lines(path, remake(self.directory))]
 
     def clean(self) -> None:
         """Removes what is not needed any more once the result is kept elsewhere."""
@@ -87,11 +88,12 @@ class SearchShards(Block):
             part = self._part(source, shard)
             if part.exists():
                 continue
-            store, rows = self.corpora[source], np.load(path, allow_pickle=False)
+            store = self.corpora[source]
+            rows = MappedArray(path, remake(self.directory)).whole()
             found = [find for name, text in read_rows(store, shard, rows) for find in self._find(source, name, text)]
             if not is_begun(self.directory, self.attempt):
                 raise SapwoodError(f"{self.directory} now serves another run with other settings; this one stops.")
-            write_lines(part, found)
+            write_lines(part, found, sealed=True)
         yield from ()
 
     def _write_rows(self, rows: Mapping[Shard, Rows]) -> None:
@@ -99,7 +101,7 @@ class SearchShards(Block):
             with atomic_directory(self.directory / DOCUMENTS) as temporary:
                 for (source, shard), chosen in rows.items():
                     (temporary / source).mkdir(exist_ok=True)
-                    np.save(temporary / source / f"{shard}.npy", chosen)
+                    save_array(temporary / source / f"{shard}.npy", chosen)
 
     def _part(self, source: str, shard: str) -> Path:
         return self.directory / _PARTS / source / f"{shard}.jsonl"

@@ -9,7 +9,7 @@ from typing import Any
 
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.statistics import Estimate, ratio
-from sapwood.files import read_json, write_json
+from sapwood.files import read_json, reading, write_json
 
 BASE = "base"
 """The label of the backbone's evaluation."""
@@ -84,17 +84,19 @@ class Evaluation:
                 "perplexity": score.perplexity,
                 **record["domains"][name],
             }
-        write_json(directory / f"{self.label}.json", record)
+        write_json(directory / f"{self.label}.json", record, sealed=True)
 
 
 def read_evaluation(path: Path) -> Evaluation:
-    """Reads what `Evaluation.write` wrote. Raises SapwoodError when it is not there."""
+    """Reads what `Evaluation.write` wrote. Raises SapwoodError where it is not there, or damaged."""
     if not path.exists():
         raise SapwoodError(f"There is no evaluation {path}. `sapwood evaluate` writes it.")
-    record = read_json(path)
-    record["domains"] = {
-        name: DomainScore(tuple(DocumentScore(**document) for document in domain["documents"]))
-        for name, domain in record["domains"].items()
-    }
-    record["samples"] = tuple(Sample(**sample) for sample in record["samples"])
-    return Evaluation(**record)
+    remedy = f"Remove {path}: `sapwood evaluate` measures the model again."
+    record = read_json(path, remedy)
+    with reading(path, remedy):
+        record["domains"] = {
+            name: DomainScore(tuple(DocumentScore(**document) for document in domain["documents"]))
+            for name, domain in record["domains"].items()
+        }
+        record["samples"] = tuple(Sample(**sample) for sample in record["samples"])
+        return Evaluation(**record)

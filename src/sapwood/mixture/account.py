@@ -190,7 +190,7 @@ def read_account(recipe: Recipe, run: RunDirectory) -> Account:
     ledger = Ledger(run.ledger, writable=False)
     return make_account(
         recipe,
-        plan=read_json(run.plan) if run.plan.exists() else None,
+        plan=read_json(run.plan, "Remove it: `sapwood prepare` writes it again.") if run.plan.exists() else None,
         ledger=ledger,
         last=next(reversed(read_metrics(run.metrics)), None),
         tokens={name: manifest for name, manifest in manifests if manifest is not None},

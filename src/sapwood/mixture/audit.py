@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from sapwood.backbone.encode import Encoder
-from sapwood.corpus.store import DOCUMENTS, ROW_GROUP, TOPICS, SourceStore
+from sapwood.corpus.store import DOCUMENTS, ROW_GROUP, TOPICS, SourceStore, open_shard, read_group
 from sapwood.errors import SapwoodError
 from sapwood.metrics import StepMetrics
 from sapwood.mixture.stream import Stream, digest
@@ -161,7 +160,9 @@ def _stores(stream: Stream) -> dict[str, TokenStore]:
 
 
 def _read_group(corpus: SourceStore, step: str, shard: str, group: int, names: list[str]) -> dict[str, Any]:
-    table = pq.ParquetFile(corpus.step(step) / f"{shard}.parquet").read_row_group(group, columns=names)
+    path = corpus.step(step) / f"{shard}.parquet"
+    with open_shard(path) as file:
+        table = read_group(file, path, group, names)
     return {name: table[name] for name in names}
 
 

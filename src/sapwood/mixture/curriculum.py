@@ -12,10 +12,9 @@ import numpy.typing as npt
 
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
-from sapwood.files import map_array
 from sapwood.mixture.ledger import Ledger
-from sapwood.mixture.order import Documents, Scores
-from sapwood.mixture.passes import DOCUMENTS, STARTS
+from sapwood.mixture.order import Scores
+from sapwood.mixture.passes import read_pass
 from sapwood.mixture.weights import source_of
 from sapwood.tokens.annotations import SYNONYMS, read_scores
 from sapwood.tokens.store import TokenStore
@@ -114,9 +113,9 @@ class _Sums:
         path = next(self.directory.glob(f"{number:05d}-*"), None)
         if path is None:
             raise SapwoodError(f"Pass {number} is not in {self.directory}.")
-        documents: Documents = map_array(path / DOCUMENTS)
-        starts: npt.NDArray[np.int64] = map_array(path / STARTS)
-        scores, lengths = self.scores[documents], np.diff(starts)
+        found = read_pass(path)
+        starts = found.starts
+        scores, lengths = self.scores[found.documents], np.diff(starts)
         known = ~np.isnan(scores)
         amounts = np.stack([np.where(known, scores, 0.0) * lengths, known * lengths], axis=1)
         return starts, np.concatenate([np.zeros((1, 2)), np.cumsum(amounts, axis=0)])

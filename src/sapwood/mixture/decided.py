@@ -81,7 +81,7 @@ class DecidedRun:
                 run.adopt(recipe)
             ledger.begin(ledger.identity | identity)  # the model is looked at by those who train it with us
             if not ledger.rounds:
-                write_json(run.plan, plan.to_json())
+                write_json(run.plan, plan.to_json(), sealed=True)
             if not is_measured(recipe):
                 while entry := next_round(recipe, plan, ledger, {}):
                     ledger.append(entry)

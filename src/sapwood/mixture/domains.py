@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from sapwood.arrays import MappedArray, save_array
 from sapwood.corpus.selection import HOLDOUT
 from sapwood.corpus.store import SELECTION, TOPICS, SourceStore
-from sapwood.files import atomic_directory, map_array, read_json, write_json
-from sapwood.manifest import Manifest, begin, finished, read_manifest
+from sapwood.files import atomic_directory, read_json, write_json
+from sapwood.manifest import Manifest, begin, finished, read_manifest, remake
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import members, split_by_topic
 from sapwood.tokens.annotations import read_column
@@ -94,8 +95,8 @@ def divide(corpus: SourceStore, tokens: Path, directory: Path) -> Mapping[str, i
             chosen = np.flatnonzero(codes == number).astype(np.uint32)
             counts[topic] = int(lengths[chosen].sum())
             with atomic_directory(directory / f"{len(counts) - 1:03d}") as target:
-                np.save(target / _MEMBERS, chosen)
-        write_json(directory / _NAMES, counts)
+                save_array(target / _MEMBERS, chosen)
+        write_json(directory / _NAMES, counts, sealed=True)
         replace(planned, counts=dict.fromkeys(counts, 0) | _held_out(corpus)).write(directory)
     return topic_sizes(directory)
 
@@ -116,10 +117,10 @@ def _held_out(corpus: SourceStore) -> Counter[str]:
 
 def topic_sizes(directory: Path) -> dict[str, int]:
     """The tokens of every topic that `divide` counted; empty where it did not."""
-    return dict(read_json(directory / _NAMES)) if read_manifest(directory) is not None else {}
+    return dict(read_json(directory / _NAMES, remake(directory))) if read_manifest(directory) is not None else {}
 
 
 def topic_members(directory: Path, topic: str) -> npt.NDArray[np.uint32]:
     """The documents of a topic, by number, ascending."""
     number = list(topic_sizes(directory)).index(topic)
-    return map_array(directory / f"{number:03d}" / _MEMBERS)
+    return MappedArray(directory / f"{number:03d}" / _MEMBERS, remake(directory)).whole()

@@ -155,6 +155,14 @@ class Trouble:
     """What was wrong with it."""
 
 
+def restore(path: Path) -> str:
+    """What to do where a ledger is damaged."""
+    return (
+        f"Restore it from a copy (training.checkpoints.mirror keeps one), or start a new run under another name: what "
+        f"{path.parent} was trained on is written nowhere else."
+    )
+
+
 class Ledger:
     """The rounds of a run, in a file."""
 
@@ -165,34 +173,39 @@ class Ledger:
         """
         self.path = path
         self.writable = writable
-        lines = read_lines(path)
+        lines = read_lines(path, restore(path))
         self.identity: dict[str, str] = {}
         """What the run was begun with: fingerprints of the model and of every source's tokens."""
-        for line in lines:
-            if line["event"] == "begin":
-                self.identity |= line["identity"]
-        self.finished_at: int = max((line["position"] for line in lines if line["event"] == "finish"), default=0)
+        self.finished_at: int = 0
         """The position at which training reached its end; 0 before. A run with another stage can go on from there."""
-        self.ended: dict[str, str] = {line["stage"]: line["reason"] for line in lines if line["event"] == "gate"}
+        self.ended: dict[str, str] = {}
         """The stages that a gate ended before their budget did, and why."""
-        self.troubles: list[Trouble] = [
-            Trouble(line["event"], line["step"], line["start"], line["stop"], line["reason"])
-            for line in lines
-            if line["event"] in ("skip", "roll-back")
-        ]
+        self.troubles: list[Trouble] = []
         """The steps that were not learnt from, in the order in which that was found."""
         self.rounds: list[Round] = []
         for line in lines:
-            if line["event"] == "round":
-                try:
-                    entry = Round.from_json(line)
-                except KeyError as missing:
-                    raise SapwoodError(
-                        f"{path}: round {line.get('round')} has no {missing}: the run was begun by an earlier version "
-                        "of Sapwood. Continue it with that one, or start a new run."
-                    ) from None
-                self._check(entry)
-                self.rounds.append(entry)
+            try:
+                self._take(line)
+            except (KeyError, TypeError, ValueError) as missing:
+                raise SapwoodError(
+                    f"{path}: the line of {line.get('event')} {line.get('round', '')} lacks {missing}: the run was "
+                    "begun by an earlier version of Sapwood. Continue it with that one, or start a new run."
+                ) from None
+
+    def _take(self, line: Mapping[str, Any]) -> None:
+        event = line["event"]
+        if event == "begin":
+            self.identity |= line["identity"]
+        elif event == "finish":
+            self.finished_at = max(self.finished_at, line["position"])
+        elif event == "gate":
+            self.ended[line["stage"]] = line["reason"]
+        elif event in ("skip", "roll-back"):
+            self.troubles.append(Trouble(event, line["step"], line["start"], line["stop"], line["reason"]))
+        elif event == "round":
+            entry = Round.from_json(line)
+            self._check(entry)
+            self.rounds.append(entry)
 
     def begin(self, identity: Mapping[str, str]) -> None:
         """Writes what the run is begun with, by name; afterwards raises SapwoodError if any of it is something else.
@@ -319,7 +332,7 @@ class Ledger:
             )
 
     def _is_written(self, entry: Round) -> bool:
-        for line in read_lines(self.path):
+        for line in read_lines(self.path, restore(self.path)):
             if line["event"] == "round" and line["round"] == entry.index:
                 there = Round.from_json(line)
                 if (there.stage, there.sequences, there.mixture) != (entry.stage, entry.sequences, entry.mixture):

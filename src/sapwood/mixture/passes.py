@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from sapwood.files import atomic_directory, fingerprint, map_array, remove_directory
+from sapwood.arrays import MappedArray, save_array
+from sapwood.files import atomic_directory, fingerprint, remove_directory
+from sapwood.manifest import remake
 from sapwood.mixture.order import Documents, Scores, arrange_pass
 from sapwood.recipe.mixture import Order
 from sapwood.tokens.sequence import Pass
@@ -67,14 +69,14 @@ class Passes:
         path = self.directory / f"{number:05d}-{self._fingerprint(inside)}"
         if not path.exists():
             self._make(path, number, inside)
-        return Pass(map_array(path / DOCUMENTS), map_array(path / STARTS, scattered=True))
+        return read_pass(path)
 
     def _make(self, path: Path, number: int, orders: Orders) -> None:
         lengths = self.store.lengths()
         documents = arrange_pass(self.members, lengths, orders, self.scores, f"{self.key}/{number}")
         with atomic_directory(path) as temporary:
-            np.save(temporary / DOCUMENTS, documents)
-            np.save(temporary / STARTS, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[documents])]))
+            save_array(temporary / DOCUMENTS, documents)
+            save_array(temporary / STARTS, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[documents])]))
         for other in path.parent.glob(f"{number:05d}-*"):  # the same pass, before its order changed half-way
             if other != path:
                 remove_directory(other)
@@ -82,3 +84,12 @@ class Passes:
     def _fingerprint(self, orders: Orders) -> str:
         record: list[Any] = [[begin, order.model_dump(mode="json")] for begin, order in orders]
         return fingerprint([self.key, self.identity, record])
+
+
+def read_pass(path: Path) -> Pass:
+    """A pass that was made, mapped into memory. Raises SapwoodError where a file of it is damaged.
+
+    It is read once as a whole for that: a search goes through all of it, and it is small, 12 bytes a document.
+    """
+    documents, starts = (MappedArray(path / name, remake(path)) for name in (DOCUMENTS, STARTS))
+    return Pass(documents.whole(), starts.whole())

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
+from sapwood.files import refuse_changed
 from sapwood.recipe import synthesis
 from sapwood.recipe.check import problems
 from sapwood.recipe.data import Corpus, Source
@@ -32,6 +33,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     if not path.is_file():
         raise RecipeError(f"There is no recipe {path}. `sapwood init {path}` writes one to start from.")
+    refuse_changed(path)
     return _located(read_document(path, overrides, Recipe, problems), path.parent)
 
 
@@ -39,6 +41,7 @@ def load_synthesis(path: Path, overrides: Sequence[str] = ()) -> Synthesis:
     """Reads and checks the synthesis job in `path`, as `load_recipe` does with a recipe."""
     if not path.is_file():
         raise RecipeError(f"There is no synthesis job {path}. examples/synthesis/ has one to start from.")
+    refuse_changed(path)
     return _located_synthesis(read_document(path, overrides, Synthesis, synthesis.problems), path)
 
 

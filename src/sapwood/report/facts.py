@@ -9,8 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from sapwood.corpus.quarantine import QUARANTINE
 from sapwood.corpus.store import DOCUMENTS, SELECTION
 from sapwood.directory import RunDirectory
@@ -18,13 +16,13 @@ from sapwood.errors import SapwoodError
 from sapwood.evaluation.comparison import Comparison
 from sapwood.evaluation.result import BASE, GROWN, Evaluation, read_evaluation
 from sapwood.evaluation.run_comparison import compare_run
-from sapwood.files import read_json, read_lines
+from sapwood.files import read_json, read_line, read_lines, reading
 from sapwood.manifest import Manifest, read_manifest
 from sapwood.metrics import StepMetrics, read_metrics
 from sapwood.mixture.account import Account, make_account, position_reached
 from sapwood.mixture.curriculum import Curriculum, read_curricula
 from sapwood.mixture.domains import topic_sizes
-from sapwood.mixture.ledger import Ledger
+from sapwood.mixture.ledger import Ledger, restore
 from sapwood.recipe.check import split_by_topic
 from sapwood.recipe.schema import Recipe
 from sapwood.recipe.suite import Suite, load_suite
@@ -184,9 +182,9 @@ def read_facts(recipe: Recipe, run: Path) -> Facts:
     return Facts(
         recipe=recipe,
         run=directory,
-        plan=read_json(directory.plan) if directory.plan.exists() else None,
+        plan=_if_there(directory.plan, "prepare"),
         ledger=Ledger(directory.ledger, writable=False),
-        events=tuple(read_lines(directory.ledger)),
+        events=tuple(read_lines(directory.ledger, restore(directory.ledger))),
         steps=tuple(read_metrics(directory.metrics)),
         documents=_manifests((name, store.step(DOCUMENTS)) for name, store in stores.items()),
         selection=_manifests((name, store.step(SELECTION)) for name, store in stores.items()),
@@ -199,7 +197,7 @@ def read_facts(recipe: Recipe, run: Path) -> Facts:
         suites=suites,
         comparisons=comparisons,
         unread=unread,
-        environment=read_json(directory.environment) if directory.environment.exists() else {},
+        environment=_if_there(directory.environment, "train") or {},
     )
 
 
@@ -222,9 +220,13 @@ def _evaluation(path: Path) -> Evaluation | None:
     return read_evaluation(path) if path.exists() else None
 
 
+def _if_there(path: Path, verb: str) -> dict[str, Any] | None:
+    return dict(read_json(path, f"Remove it: `sapwood {verb}` writes it again.")) if path.exists() else None
+
+
 def _first_lines(path: Path) -> tuple[dict[str, Any], ...]:
     """The first rows of a quarantine, which may be large."""
     if not path.exists():
         return ()
-    with path.open("rb") as file:
-        return tuple(orjson.loads(line) for line in itertools.islice(file, EXAMPLES) if line.endswith(b"\n"))
+    with reading(path, "Remove it: only the report reads it."), path.open("rb") as file:
+        return tuple(read_line(line) for line in itertools.islice(file, EXAMPLES) if line.endswith(b"\n"))

@@ -9,16 +9,16 @@ import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-import orjson
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from sapwood.errors import SapwoodError
-from sapwood.files import locate
+from sapwood.files import locate, read_line, reading
 from sapwood.report.standing import Checkpoint, Standing
 
 TAIL_BYTES = 1 << 20
@@ -76,7 +76,8 @@ class Lines:
         if cut:
             new = new[new.find(b"\n") + 1 :]
         whole = new[: new.rfind(b"\n") + 1]
-        self.records += [orjson.loads(line) for line in whole.splitlines() if line]
+        with reading(Path(self._path), "`sapwood train` says what to do."):
+            self.records += [read_line(line) for line in whole.splitlines() if line]
         if self._tail:
             del self.records[:-TAIL_LINES]
         self._stop = start + len(content) - len(new) + len(whole)
@@ -147,8 +148,8 @@ class Follower:
         if version != str(files[name]):
             try:
                 content = self._system.cat_file(f"{self._root}/{place}")
-                known = orjson.loads(content) if name.endswith(".json") else YAML(typ="safe").load(content)
-            except (FileNotFoundError, orjson.JSONDecodeError):
+                known = read_line(content) if name.endswith(".json") else YAML(typ="safe").load(content)
+            except (OSError, ValueError, YAMLError):
                 return known
             self._parsed[place] = (str(files[name]), known)
         return known

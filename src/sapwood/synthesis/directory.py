@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sapwood.corpus.store import SourceStore
 from sapwood.generation.asker import file_name
+from sapwood.manifest import NAME
 from sapwood.recipe.server import ModelServer
 
 CHUNKS = "items/[0-9]*.jsonl"
@@ -37,6 +38,14 @@ class JobDirectory:
     def account(self) -> Path:
         """How many items every stage saw and rejected."""
         return self.root / "account.json"
+
+    @property
+    def remedy(self) -> str:
+        """What to do where a file of a finished job is missing or damaged."""
+        return (
+            f"Remove that file and {self.root / NAME}: `sapwood synthesize` makes them again of what was answered, and "
+            "asks for nothing twice."
+        )
 
     def chunks(self) -> list[Path]:
         """The chunks of items that are settled, in order."""

@@ -13,7 +13,7 @@ import xxhash
 from sapwood.corpus.contamination import benchmark_fingerprint
 from sapwood.corpus.prepare import clean_documents, verdicts
 from sapwood.errors import SapwoodError
-from sapwood.files import write_atomic, write_json
+from sapwood.files import seal_text, write_atomic, write_json
 from sapwood.manifest import Manifest
 from sapwood.recipe import Synthesis, dump_recipe, load_synthesis
 from sapwood.recipe.load import fixed
@@ -40,7 +40,7 @@ def find_work(job: Synthesis, directory: JobDirectory, embed: Embed) -> tuple[Wo
 
     Raises SapwoodError where there are no seeds, or a prompt is missing.
     """
-    write_atomic(directory.job, dump_recipe(job))
+    write_atomic(directory.job, seal_text(dump_recipe(job)))
     own = None if job.prompts is None else Path(job.prompts)
     attempts = _attempts(job, directory)
     kinds = sorted({(attempt.format, attempt.language) for attempt in attempts})
@@ -69,7 +69,7 @@ def _attempts(job: Synthesis, directory: JobDirectory) -> list[Attempt]:
     stores = {name: directory.pages(name) for name in job.sources}
     clean_documents(job, stores, {taxonomy: Path(where) for taxonomy, where in job.classifiers.items()})
     choice = choose_seeds(job, stores, {name: verdicts(job, name) for name in stores})
-    write_json(directory.seeds, choice.counts.to_json())
+    write_json(directory.seeds, choice.counts.to_json(), sealed=True)
     if not choice.seeds:
         raise SapwoodError(
             f"No page gives a seed: of {choice.counts.pages:,}, {choice.counts.set_aside:,} were set aside, "

@@ -13,6 +13,7 @@ import xxhash
 from sapwood.errors import SapwoodError
 from sapwood.files import write_lines
 from sapwood.generation.client import Failure
+from sapwood.manifest import read_manifest
 from sapwood.proportion import wilson
 from sapwood.synthesis.directory import JobDirectory
 from sapwood.synthesis.item import Item
@@ -31,9 +32,9 @@ def write_sample(directory: JobDirectory, file: Path, count: int) -> int:
     Accepted ones and rejected ones that could be read come in turn, chosen by hashes. Raises SapwoodError where the job
     is not finished.
     """
-    if not directory.accepted.exists():
+    if read_manifest(directory.root, directory.remedy) is None:
         raise SapwoodError(f"{directory.root} holds no finished job: `sapwood synthesize JOB` finishes it.")
-    accepted, rejected = (_choose(path, count) for path in (directory.accepted, directory.rejected))
+    accepted, rejected = (_choose(path, count, directory.remedy) for path in (directory.accepted, directory.rejected))
     half = count - min(len(rejected), count // 2)
     chosen = [*accepted[:half], *rejected[: count - min(len(accepted), half)]]
     write_lines(file, [{"correct": None, **{name: record[name] for name in _SHOWN}, **record} for record in chosen])
@@ -117,7 +118,7 @@ def _as_json(point: Point) -> dict[str, float]:
     }
 
 
-def _choose(path: Path, count: int) -> list[dict[str, Any]]:
+def _choose(path: Path, count: int, remedy: str) -> list[dict[str, Any]]:
     """As good as random, and the same every time; a larger count chooses the same and more."""
-    records = (record for record in read_records(path) if "question" in record)
+    records = (record for record in read_records(path, remedy) if "question" in record)
     return heapq.nsmallest(count, records, key=lambda r: xxhash.xxh3_64_intdigest(f"label\0{r['attempt']}".encode()))

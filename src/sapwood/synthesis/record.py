@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from sapwood.files import read_line, reading
 from sapwood.synthesis.attempts import Attempt
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.stage import Verdict
@@ -64,8 +63,8 @@ class Record:
         return record | {"verification": {stage: asdict(verdict) for stage, verdict in self.verdicts.items()}}
 
 
-def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """The records in a file, as JSON."""
-    with path.open("rb") as file:
+def read_records(path: Path, remedy: str) -> Iterator[dict[str, Any]]:
+    """The records in a file, as JSON. Raises SapwoodError, with a remedy, where it cannot be read, or is damaged."""
+    with reading(path, remedy), path.open("rb") as file:
         for line in file:
-            yield orjson.loads(line)
+            yield read_line(line)

@@ -12,10 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import orjson
-
 from sapwood import __version__
-from sapwood.files import atomic_file, write_json, write_lines
+from sapwood.files import atomic_file, sealed_line, write_json, write_lines
 from sapwood.generation.client import Failure
 from sapwood.manifest import Manifest, begin, finished
 from sapwood.recipe import Synthesis
@@ -63,7 +61,7 @@ def write_items(job: Synthesis, work: Work, planned: Manifest, directory: JobDir
     `accepted` and `rejected`, `reasons` counts the rejected by `stage: reason`. Raises SapwoodError where a server
     cannot be used at all.
     """
-    done = finished(directory.root, planned)
+    done = finished(directory.root, planned, directory.remedy)
     if done is not None:
         return Outcome(done, {})
     outputs = (directory.accepted, directory.rejected, directory.account)
@@ -76,7 +74,7 @@ def write_items(job: Synthesis, work: Work, planned: Manifest, directory: JobDir
         if not chunk:
             break
         if path.exists():
-            _remember(work.stages, path)
+            _remember(work.stages, path, directory.remedy)
             continue
         records = verify(write(chunk, work.prompts, job, ask), work.stages, ask)
         if not work.keeps_unchecked:
@@ -84,7 +82,7 @@ def write_items(job: Synthesis, work: Work, planned: Manifest, directory: JobDir
         found = Counter(record.reason for record in records if isinstance(record, Failure))
         failures += found
         if not failures:  # what comes after an open chunk may be a copy of what is in it
-            write_lines(path, [record.to_json() for record in records if isinstance(record, Record)])
+            write_lines(path, [record.to_json() for record in records if isinstance(record, Record)], sealed=True)
     return Outcome(None if failures else _finish(planned, directory), failures)
 
 
@@ -133,11 +131,11 @@ def _checked(record: Record | Failure, stages: Sequence[Stage]) -> Record | Fail
     return record if checked else record.judged(CHECKED, Verdict(passed=False, reason=UNCHECKED))
 
 
-def _remember(stages: Sequence[Stage], path: Path) -> None:
+def _remember(stages: Sequence[Stage], path: Path, remedy: str) -> None:
     for stage in stages:
         stage.remember(
             Item.from_json(record)
-            for record in read_records(path)
+            for record in read_records(path, remedy)
             if record["verification"].get(stage.name, {}).get("passed")
         )
 
@@ -151,10 +149,10 @@ def _finish(planned: Manifest, directory: JobDirectory) -> Manifest:
         accepted.open("wb") as kept,
         rejected.open("wb") as dropped,
     ):
-        for record in itertools.chain.from_iterable(map(read_records, directory.chunks())):
+        for record in (record for path in directory.chunks() for record in read_records(path, directory.remedy)):
             account.add(record)
-            (kept if record["accepted"] else dropped).write(orjson.dumps(record) + b"\n")
-    write_json(directory.account, account.to_json())
+            (kept if record["accepted"] else dropped).write(sealed_line(record))
+    write_json(directory.account, account.to_json(), sealed=True)
     manifest = replace(planned, counts=account.counts(), reasons=account.reasons(), versions={"sapwood": __version__})
-    manifest.write(directory.root)
+    manifest.write(directory.root, *(path.name for path in (directory.accepted, directory.rejected)))
     return manifest

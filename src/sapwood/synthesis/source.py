@@ -43,7 +43,7 @@ def write_source(name: str, source: Source, seed: int, directory: Path) -> Path:
     }
     planned = Manifest(step="items", inputs=inputs, settings=settings)
     path = directory / DOCUMENTS
-    if finished(directory, planned) is None or not path.exists():
+    if finished(directory, planned) is None:
         counts = {"items": 0, "corrupted": 0, "unchangeable": 0}
         with atomic_file(path) as temporary, temporary.open("wb") as file:
             for item, changes in _corrupted(items, source, seed):
@@ -51,7 +51,7 @@ def write_source(name: str, source: Source, seed: int, directory: Path) -> Path:
                 counts["corrupted"] += bool(changes)
                 counts["unchangeable"] += changes is None
                 file.write(orjson.dumps(_document(item, changes, source)) + b"\n")
-        replace(planned, counts=counts).write(directory)
+        replace(planned, counts=counts).write(directory, DOCUMENTS)
         if source.corrupt is not None:
             console.print(
                 f"Source '{name}': {counts['corrupted']:,} of {counts['items']:,} items made wrong on purpose; "
@@ -65,13 +65,13 @@ def _items(name: str, source: Source, seed: int) -> tuple[dict[str, Any], Iterab
     if source.programs:
         return programs_identity(name, source.programs, seed), make_items(name, source.programs, seed)
     job = load_synthesis(Path(source.synthesis or ""))
-    output = Path(job.output or "")
-    done = read_manifest(output)
+    directory = JobDirectory(Path(job.output or ""))
+    done = read_manifest(directory.root, directory.remedy)
     if done is None:
         raise SapwoodError(
             f"Source '{name}': the synthesis job is not finished. `sapwood synthesize {source.synthesis}` does it."
         )
-    accepted = read_records(JobDirectory(output).accepted)
+    accepted = read_records(directory.accepted, directory.remedy)
     return {"job": done.fingerprint, "accepted": done.counts["accepted"]}, map(Item.from_json, accepted)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sapwood.corpus.store import PERPLEXITY, STEPS, SourceStore
 from sapwood.errors import SapwoodError, closest
@@ -23,7 +22,7 @@ def read_column(corpus: SourceStore, tokens: TokenStore, step: str, column: str)
     corpus.manifest(step)
     parts = []
     for shard, rows in tokens.rows():
-        whole = pq.read_table(corpus.step(step) / f"{shard}.parquet", columns=[column])[column]
+        whole = corpus.column(shard, step, column)
         parts.append(whole.take(pa.array(rows)).combine_chunks())
     return pa.chunked_array(parts) if parts else pa.chunked_array([], pa.null())
 
@@ -46,7 +45,7 @@ def find_score(corpus: SourceStore, score: str) -> tuple[str, str]:
     there: dict[str, tuple[str, str]] = {}
     for step in STEPS:
         for shard in corpus.shards()[:1] if corpus.has(step) else ():
-            for field in pq.read_schema(corpus.step(step) / f"{shard}.parquet"):
+            for field in corpus.schema(shard, step):
                 if pa.types.is_integer(field.type) or pa.types.is_floating(field.type):
                     there.setdefault(field.name, (step, field.name))
     there |= {name: place for name, place in SYNONYMS.items() if place in there.values()}

@@ -7,6 +7,8 @@ DIRECTORY/00000-00000/train/tokens.npy     ids, [tokens]; every document begins 
                            /rows.npy       which rows of the prepared shard they are, int32 [documents]
 DIRECTORY/00000-00000/holdout/…            likewise
 DIRECTORY/00000-00000/account.json         counts of this shard
+
+Beside every array stand the checksums of its blocks (`arrays`).
 """
 
 from __future__ import annotations
@@ -27,16 +29,17 @@ import pyarrow.compute as pc
 import xxhash
 
 from sapwood import __version__
+from sapwood.arrays import save_array
 from sapwood.backbone.encode import Encoder
 from sapwood.backbone.tokenizer import Delimiters
 from sapwood.corpus.contamination import apply_cuts
 from sapwood.corpus.selection import HOLDOUT, SPLITS
 from sapwood.corpus.store import CONTAMINATION, DOCUMENTS, SELECTION, SourceStore, from_hexadecimal
 from sapwood.files import atomic_directory, read_json, write_json
-from sapwood.manifest import Manifest, begin, finished
+from sapwood.manifest import Manifest, begin, finished, remake
 from sapwood.progress import track
 
-FORMAT = 4
+FORMAT = 5
 """Counts the changes after which token shards of before are no longer what would be made now."""
 COPY = "copy of a held-out document"
 NO_TOKENS = "no tokens"
@@ -102,7 +105,7 @@ def encode_source(store: SourceStore, directory: Path, encoder: Encoder, held_ou
             target = directory / shard
             if not target.exists():
                 _encode_shard(store.read(shard, columns), target, encoder, held_out)
-            account = read_json(target / _ACCOUNT)
+            account = read_json(target / _ACCOUNT, remake(directory))
             counts.update(account["counts"])
             reasons.update(account["reasons"])
             advance(account["read"])
@@ -158,10 +161,10 @@ class _Split:
             return
         directory.mkdir()
         lengths = np.concatenate(self.lengths)
-        np.save(directory / "tokens.npy", np.concatenate(self.tokens))
-        np.save(directory / "offsets.npy", np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
-        np.save(directory / "ids.npy", np.concatenate(self.ids))
-        np.save(directory / "rows.npy", np.concatenate(self.rows))
+        save_array(directory / "tokens.npy", np.concatenate(self.tokens))
+        save_array(directory / "offsets.npy", np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
+        save_array(directory / "ids.npy", np.concatenate(self.ids))
+        save_array(directory / "rows.npy", np.concatenate(self.rows))
 
 
 def _encode_shard(
@@ -199,7 +202,7 @@ def _encode_shard(
         for name, split in splits.items():
             split.write(temporary / name)
         account = {"read": read, "counts": dict(counts), "reasons": {k: n for k, n in reasons.items() if n}}
-        write_json(temporary / _ACCOUNT, account)
+        write_json(temporary / _ACCOUNT, account, sealed=True)
 
 
 def _delimited(

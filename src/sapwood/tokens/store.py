@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from sapwood.arrays import MappedArray
 from sapwood.errors import SapwoodError
-from sapwood.files import fetch, map_array
-from sapwood.manifest import read_manifest
+from sapwood.manifest import read_manifest, remake
 from sapwood.tokens.shard import token_shards
 
 
@@ -21,15 +21,25 @@ class TokenStore:
     """
 
     def __init__(self, directory: Path, split: str) -> None:
-        """Opens the shards in `directory`. Raises SapwoodError where encoding was not finished."""
-        if read_manifest(directory) is None:
+        """Opens the shards in `directory`. Raises SapwoodError where encoding was not finished, or shards are missing.
+
+        Whatever is read later is checked when it is read: SapwoodError names the file that is damaged.
+        """
+        manifest = read_manifest(directory)
+        if manifest is None:
             raise SapwoodError(f"The tokens in {directory} are not complete. Run `sapwood prepare` first.")
+        self._remedy = remake(directory)
         self._shards = token_shards(directory, split)
-        self._tokens = [map_array(shard / "tokens.npy", scattered=True) for shard in self._shards]
-        self._offsets = [map_array(shard / "offsets.npy", scattered=True) for shard in self._shards]
-        self._ids: dict[int, npt.NDArray[np.uint8]] = {}
+        self._tokens = [self._map(shard, "tokens", scattered=True) for shard in self._shards]
+        self._offsets = [self._map(shard, "offsets", scattered=True) for shard in self._shards]
+        self._ids: dict[int, MappedArray] = {}
         self._first_document = _starts([len(offsets) - 1 for offsets in self._offsets])
         self._first_token = _starts([len(tokens) for tokens in self._tokens])
+        written = manifest.counts.get(f"{split}_tokens", self.tokens)
+        if self.tokens != written:
+            raise SapwoodError(
+                f"{directory} is damaged: its shards have {self.tokens:,} tokens, and had {written:,}. {self._remedy}"
+            )
 
     @property
     def documents(self) -> int:
@@ -43,36 +53,33 @@ class TokenStore:
 
     def lengths(self) -> npt.NDArray[np.int64]:
         """Tokens of every document, `[documents]`."""
-        whole = (np.load(shard / "offsets.npy", allow_pickle=False) for shard in self._shards)
-        return np.concatenate([np.empty(0, np.int64), *map(np.diff, whole)])
+        return np.concatenate([np.empty(0, np.int64), *(np.diff(offsets.whole()) for offsets in self._offsets)])
 
     def length(self, number: int) -> int:
         """Tokens of a document."""
         shard, inside = self._place(number)
-        start, stop = self._offsets[shard][inside : inside + 2]
+        start, stop = self._offsets[shard].part(inside, 2)
         return int(stop - start)
 
     def copy(self, number: int, start: int, out: npt.NDArray[np.int64]) -> None:
         """Fills `out` with the ids of a document from its token `start` on."""
         shard, inside = self._place(number)
-        first = int(self._offsets[shard][inside]) + start
-        tokens = self._tokens[shard]
-        fetch(tokens, first, len(out))
-        out[:] = tokens[first : first + len(out)]
+        first = int(self._offsets[shard].part(inside, 1)[0]) + start
+        out[:] = self._tokens[shard].part(first, len(out))
 
     def document_id(self, number: int) -> str:
         """The document's `id` in the prepared source: 32 hexadecimal digits."""
         shard, inside = self._place(number)
         if shard not in self._ids:
-            self._ids[shard] = map_array(self._shards[shard] / "ids.npy")
-        digits: bytes = self._ids[shard][inside].tobytes()
+            self._ids[shard] = self._map(self._shards[shard], "ids")
+        digits: bytes = self._ids[shard].part(inside, 1).tobytes()
         return digits.hex()
 
     def find(self, document_id: str) -> int | None:
         """The number of the document with this `id`; None where it is not among the documents of this split."""
         wanted = np.frombuffer(bytes.fromhex(document_id), np.uint64)
         for shard, first in zip(self._shards, self._first_document, strict=False):
-            ids = map_array(shard / "ids.npy").view(np.uint64)
+            ids = self._map(shard, "ids").whole().view(np.uint64)
             found = np.flatnonzero((ids[:, 0] == wanted[0]) & (ids[:, 1] == wanted[1]))
             if len(found):
                 return int(first + found[0])
@@ -81,12 +88,15 @@ class TokenStore:
     def rows(self) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
         """For every shard, its name and which rows of the prepared shard its documents are, `[documents]`."""
         for shard in self._shards:
-            yield shard.parent.name, map_array(shard / "rows.npy").astype(np.int64)
+            yield shard.parent.name, self._map(shard, "rows").whole().astype(np.int64)
 
     def origin(self, number: int) -> tuple[str, int]:
         """The shard and the row in it where the prepared document stands."""
         shard, inside = self._place(number)
-        return self._shards[shard].parent.name, int(map_array(self._shards[shard] / "rows.npy")[inside])
+        return self._shards[shard].parent.name, int(self._map(self._shards[shard], "rows").part(inside, 1)[0])
+
+    def _map(self, shard: Path, name: str, *, scattered: bool = False) -> MappedArray:
+        return MappedArray(shard / f"{name}.npy", self._remedy, scattered=scattered)
 
     def _place(self, number: int) -> tuple[int, int]:
         if not 0 <= number < self.documents:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -21,7 +22,7 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from sapwood.backbone.load import FLOATS
 from sapwood.backbone.stored import Tensors
 from sapwood.errors import SapwoodError, closest
-from sapwood.files import hash_file, read_json, remove_directory
+from sapwood.files import hash_file, read_json, reading, remove_directory
 
 STATE = "state.json"
 SHARDING = "DCP_SHARDING_INFO"
@@ -73,31 +74,48 @@ def find_checkpoint(directory: Path, name: str) -> Path:
 
 def read_state(checkpoint: Path) -> State:
     """Where the run stood when a checkpoint was saved."""
-    record = read_json(checkpoint / STATE)
-    return State(**{name: record[name] for name in State.__dataclass_fields__})
+    record = _record(checkpoint)
+    with reading(checkpoint / STATE, instead(checkpoint)):
+        return State(**{name: record[name] for name in State.__dataclass_fields__})
+
+
+def read_records(checkpoint: Path) -> dict[str, Any]:
+    """What the run's records were when a checkpoint was saved (`training.resume`); empty where it does not say."""
+    return dict(_record(checkpoint).get("records", {}))
+
+
+def _record(checkpoint: Path) -> dict[str, Any]:
+    return dict(read_json(checkpoint / STATE, instead(checkpoint)))
+
+
+def _hashes(checkpoint: Path) -> dict[str, str]:
+    with reading(checkpoint / STATE, instead(checkpoint)):
+        return dict(_record(checkpoint)["hashes"])
 
 
 def fingerprint_checkpoint(checkpoint: Path) -> str:
     """Identifies a checkpoint by the checksums of its files."""
-    return "+".join(sorted(read_json(checkpoint / STATE)["hashes"].values()))
+    return "+".join(sorted(_hashes(checkpoint).values()))
 
 
 def verify(checkpoint: Path, names: Iterable[str] | None = None) -> None:
     """Raises SapwoodError where a file of a checkpoint, or one of those `names`, is not what was written."""
-    hashes: dict[str, str] = read_json(checkpoint / STATE)["hashes"]
+    hashes = _hashes(checkpoint)
     for name in hashes if names is None else names:
         path = checkpoint / name
         if not path.exists():
-            raise SapwoodError(f"{path} is missing. {_instead(checkpoint)}")
-        if hash_file(path) != hashes[name]:
+            raise SapwoodError(f"{path} is missing. {instead(checkpoint)}")
+        with reading(path, instead(checkpoint)):
+            found = hash_file(path)
+        if found != hashes[name]:
             raise SapwoodError(
-                f"{path} is damaged: its checksum is not the one that was written. {_instead(checkpoint)}"
+                f"{path} is damaged: its checksum is not the one that was written. {instead(checkpoint)}"
             )
 
 
 def files_of(checkpoint: Path) -> list[str]:
     """The names of a checkpoint's files of tensors."""
-    return sorted(read_json(checkpoint / STATE)["hashes"])
+    return sorted(_hashes(checkpoint))
 
 
 def load_checkpoint(checkpoint: Path, tensors: dict[str, torch.Tensor]) -> None:
@@ -176,5 +194,6 @@ class CheckpointTensors(Tensors):
         return self.empty(name).shape
 
 
-def _instead(checkpoint: Path) -> str:
+def instead(checkpoint: Path) -> str:
+    """What to do where a checkpoint is damaged, or does not fit the run's records."""
     return f"Remove {checkpoint} to continue from the checkpoint before it."

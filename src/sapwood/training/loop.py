@@ -27,6 +27,7 @@ from sapwood.training.engine import Engine
 from sapwood.training.loader import Loader, StepInput
 from sapwood.training.log import Entry, Log
 from sapwood.training.parallel import Ranks
+from sapwood.training.resume import check_resume
 from sapwood.training.saving import Saver
 from sapwood.training.schedule import final_rate, learning_rate
 from sapwood.training.stop import StopRequest
@@ -96,6 +97,7 @@ class Loop:
         self.recipe, self.plan, self.directory, self.ranks = recipe, plan, run, ranks
         self.watchdog, self.stop = watchdog, stop
         self.ledger = Ledger(run.ledger, writable=ranks.first)
+        check_resume(run, self.ledger, plan)
         self.final = final_rate(recipe, plan, model_directory)
         self.stream = open_stream(recipe, run, self.ledger, domains)
         self.engine = Engine(recipe, model_directory, names, ranks)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -26,6 +26,7 @@ from sapwood.recipe.units import Interval
 from sapwood.training.checkpoint import STATE, State, checkpoints, read_state
 from sapwood.training.mirror import Mirror
 from sapwood.training.parallel import Ranks
+from sapwood.training.resume import records_of
 
 FILE_BYTES = 1 << 28
 """How much of a rank's part goes into one file, which is put together in memory."""
@@ -53,13 +54,14 @@ class Saver:
         written is none, with a message: the next one is another try.
         """
         self.settle()
+        records = records_of(self._run) if self._ranks.first else {}
         if self._recipe.training.checkpoints.are_asynchronous(self._ranks.device.type):
             copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
-            self._writing = self._thread.submit(self._write, state, copies)
+            self._writing = self._thread.submit(self._write, state, records, copies)
         else:
             self._writing = Future()
             try:
-                self._write(state, tensors)
+                self._write(state, records, tensors)
             except SapwoodError as error:
                 self._writing.set_exception(error)
             else:
@@ -80,7 +82,7 @@ class Saver:
             except SapwoodError as error:
                 console.print(f"{error} Training goes on, and tries again at the next checkpoint.", style="yellow")
 
-    def _write(self, state: State, tensors: dict[str, torch.Tensor]) -> None:
+    def _write(self, state: State, records: Mapping[str, Any], tensors: dict[str, torch.Tensor]) -> None:
         path = self._run.checkpoints / state.name
         temporary = path.with_name(f".{state.name}.tmp")
         try:
@@ -90,14 +92,15 @@ class Saver:
             mine = sorted(temporary.glob(f"shard-{self._ranks.rank + 1:05d}-*"))
             parts = self._together(lambda: {file.name: hash_file(file) for file in mine})
             hashes = {name: value for part in parts for name, value in part.items()}
-            self._together(lambda: self._complete(temporary, path, state, hashes) if self._ranks.first else None)
+            whole = {**asdict(state), "records": records, "hashes": hashes}
+            self._together(lambda: self._complete(temporary, path, whole) if self._ranks.first else None)
         except SapwoodError as error:
             if self._ranks.first:
                 shutil.rmtree(temporary, ignore_errors=True)
             raise SapwoodError(f"The state after step {state.step:,} was not saved: {error}") from error
 
-    def _complete(self, temporary: Path, path: Path, state: State, hashes: dict[str, str]) -> None:
-        write_json(temporary / STATE, {**asdict(state), "hashes": hashes})
+    def _complete(self, temporary: Path, path: Path, whole: dict[str, Any]) -> None:
+        write_json(temporary / STATE, whole, sealed=True)
         temporary.replace(path)
         sync_directory(path.parent)
         saved = checkpoints(self._run.checkpoints)
@@ -115,7 +118,7 @@ class Saver:
             answer = part()
         except CheckpointException as error:
             fault = "; ".join(sorted({str(failure[0]) for failure in error.failures.values()}))
-        except OSError as error:
+        except (OSError, SapwoodError) as error:
             fault = str(error)
         answers: list[tuple[T, str]] = [(answer, fault)] * self._ranks.size  # type: ignore[list-item]
         if self._ranks.size > 1:

@@ -215,7 +215,9 @@ class _Tracker(threading.Thread):
 
     def _open(self) -> Backend:
         self._directory.joinpath(self.kind).mkdir(parents=True, exist_ok=True)
-        mark: dict[str, Any] = read_json(self._mark) if self._mark.exists() else {"run": None, "step": 0}
+        mark: dict[str, Any] = {"run": None, "step": 0}
+        if self._mark.exists():
+            mark = read_json(self._mark, f"Remove {self._mark}.")
         opening = Opening(
             name=self._recipe.name,
             config=orjson.loads(_without_secrets(self._recipe.model_dump_json())),

@@ -146,7 +146,7 @@ def _shapes(config: Any) -> dict[str, tuple[int, ...]]:
 
 def _name_rows(path: Path, rows: int) -> None:
     """Writes the number of rows wherever config.json names it."""
-    content = read_json(path)
+    content = read_json(path, "Get the model again.")
     for settings in (content, content.get("text_config", {})):
         if "vocab_size" in settings:
             settings["vocab_size"] = rows

@@ -25,7 +25,7 @@ def read_content(directory: Path) -> Content:
     path = directory / "tokenizer.json"
     if not path.exists():
         raise SapwoodError(f"{directory} has no tokenizer.json.")
-    return dict(read_json(path))
+    return dict(read_json(path, "Get the model again."))
 
 
 def is_byte_level(content: Content) -> bool:

@@ -58,7 +58,7 @@ class Job:
         about = self.logs / "executor.json"
         shutil.rmtree(self.logs / _FAILURES, ignore_errors=True)
         remove_leftovers(self.logs)
-        if not about.exists() or read_json(about)["world_size"] != self.tasks:
+        if not about.exists() or read_json(about, f"Remove {self.logs}.")["world_size"] != self.tasks:
             shutil.rmtree(self.logs / _COMPLETIONS, ignore_errors=True)
             write_json(about, {"world_size": self.tasks})
         for name in (_COMPLETIONS, _STATS, _FAILURES):
@@ -105,8 +105,9 @@ class Job:
     def failure(self, ranks: Iterable[int]) -> Failure | None:
         """The first failure that one of these tasks has written down, if there is one."""
         for rank in ranks:
-            with suppress(FileNotFoundError):
-                return Failure(**read_json(self.failure_path(rank)))
+            path = self.failure_path(rank)
+            if path.exists():
+                return Failure(**read_json(path, f"Look into {self.logs}."))
         return None
 
     def error(self, failure: Failure) -> Exception:

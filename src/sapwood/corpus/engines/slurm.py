@@ -60,7 +60,8 @@ def run_on_slurm(job: Job, ranks: Sequence[int], workers: int | None, options: M
     ends without the tasks being complete.
     """
     record = job.logs / _JOBS
-    ids = read_json(record)["ids"] if record.exists() else []
+    remedy = f"Remove {record}, once no job of this work is in the queue."
+    ids = read_json(record, remedy)["ids"] if record.exists() else []
     if not _queued(ids):
         ids = _submit(job, workers, options)
         write_json(record, {"ids": ids})

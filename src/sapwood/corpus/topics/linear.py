@@ -84,7 +84,10 @@ class LinearClassifier:
         """Reads what `save` has written."""
         from safetensors.numpy import load_file
 
-        tensors: dict[str, Any] = load_file(directory / _WEIGHTS)
+        from sapwood.files import reading
+
+        with reading(directory / _WEIGHTS, f"Remove {directory}, and run `sapwood topics train`."):
+            tensors: dict[str, Any] = load_file(directory / _WEIGHTS)
         return LinearClassifier(tensors["weights"], tensors["bias"], tensors["rarity"])
 
 

@@ -107,7 +107,7 @@ def train_classifier(
     report["training_seconds"] = round(time.monotonic() - started, 3)
     with atomic_directory(directory) as temporary:
         whole.save(temporary)
-        write_json(temporary / REPORT, report)
+        write_json(temporary / REPORT, report, sealed=True)
         write_json(
             temporary / DESCRIPTION,
             {
@@ -119,6 +119,7 @@ def train_classifier(
                 "words": WORDS_VERSION,
                 "trained_on": training_fingerprint(labels, taxonomy, encoder),
             },
+            sealed=True,
         )
     return report
 
@@ -135,7 +136,7 @@ def describe(directory: Path) -> dict[str, Any]:
     path = directory / DESCRIPTION
     if not path.exists():
         raise SapwoodError(f"There is no classifier in {directory}: `sapwood topics train` makes it.")
-    return dict(read_json(path))
+    return dict(read_json(path, f"Remove {directory}, and run `sapwood topics train`."))
 
 
 def check_words(directory: Path) -> None:

@@ -19,7 +19,8 @@ from typing import Any, Literal
 from sapwood import __version__
 from sapwood.errors import SapwoodError
 from sapwood.files import append_line, read_json, read_lines, write_json
-from sapwood.manifest import ATTEMPT, NAME, Manifest, begin, finished, read_manifest
+from sapwood.lock import HELD
+from sapwood.manifest import ATTEMPT, NAME, Manifest, begin, finished, is_begun, read_manifest, remake
 from sapwood.metrics import read_metrics
 from sapwood.mixture.decided import DecidedRun
 from sapwood.mixture.export.megatron import megatron_type, write_megatron
@@ -98,11 +99,11 @@ def export_stream(
         },
     )
     if finished(directory, planned) is not None:
-        return dict(read_json(directory / STREAM))
+        return dict(read_json(directory / STREAM, remake(directory)))
     _refuse_others(directory, planned)
     begin(directory, planned, [_FILES, SHARDS, STREAM])
     started = time.monotonic()
-    lines = {line["number"]: line for line in read_lines(directory / SHARDS)}
+    lines = {line["number"]: line for line in read_lines(directory / SHARDS, remake(directory))}
     done = sum(shard.tokens for shard in shards if shard.number in lines)
     with track("Exporting", sum(shard.tokens for shard in shards), done=done) as advance:
         for shard in shards:
@@ -127,10 +128,10 @@ def export_stream(
         "begin_of_text": begins[0] if begins else [],
         "end_of_text": ends.pop() if len(ends) == 1 else sorted(ends),
     }
-    write_json(directory / STREAM, account)
+    write_json(directory / STREAM, account, sealed=True)
     counts = {"sequences": stop - start, "tokens": account["tokens"], "shards": len(shards)}
     seconds = round(time.monotonic() - started, 3)
-    replace(planned, counts=counts, versions={"sapwood": __version__}, seconds=seconds).write(directory)
+    replace(planned, counts=counts, versions={"sapwood": __version__}, seconds=seconds).write(directory, _FILES)
     return account
 
 
@@ -166,14 +167,10 @@ def _sequences(run: DecidedRun, shard: Shard, total: _Total, advance: Advance) -
 
 
 def _refuse_others(directory: Path, planned: Manifest) -> None:
-    if not directory.exists() or not any(directory.iterdir()):
+    if not directory.exists() or not any(path.name != HELD for path in directory.iterdir()):
         return
     there = read_manifest(directory)
-    if there is not None:
-        same = there.fingerprint == planned.fingerprint
-    else:
-        mark = directory / ATTEMPT
-        same = mark.exists() and read_json(mark)["fingerprint"] == planned.fingerprint
+    same = is_begun(directory, planned.fingerprint) if there is None else there.fingerprint == planned.fingerprint
     if not same:
         what = "another export" if (directory / NAME).exists() or (directory / ATTEMPT).exists() else "other files"
         raise SapwoodError(f"{directory} holds {what}. Name a new directory with --output, or remove that one.")

@@ -10,6 +10,7 @@ from typing import Any
 
 from sapwood.backbone.contents import CONFIG
 from sapwood.backbone.licence import Licence, read_licence
+from sapwood.backbone.record import export_again
 from sapwood.backbone.resolve import at_hand, default_cache, hub_name
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
@@ -93,10 +94,10 @@ def _generator(job: str | None) -> str | None:
 
 def _config(run: RunDirectory) -> dict[str, Any]:
     path = run.model / CONFIG
-    return dict(read_json(path)) if path.exists() else {}
+    return dict(read_json(path, export_again(run.model))) if path.exists() else {}
 
 
 def _has_chat_template(model: Path) -> bool:
     settings = model / "tokenizer_config.json"
-    inside = settings.exists() and bool(read_json(settings).get("chat_template"))
+    inside = settings.exists() and bool(read_json(settings, export_again(model)).get("chat_template"))
     return inside or (model / "chat_template.jinja").exists()

@@ -148,7 +148,11 @@ def read_data_facts(recipe: Recipe, run: Path) -> DataFacts:
     ]
     taxonomies = dict.fromkeys(source.topics for source in recipe.sources.values() if source.topics is not None)
     reports = {name: directory.topics(name) / "classifier" / "report.json" for name in taxonomies}
-    classifiers = {name: read_json(path) for name, path in reports.items() if path.exists()}
+    classifiers = {
+        name: read_json(path, f"Remove {path.parent}, and run `sapwood topics train`.")
+        for name, path in reports.items()
+        if path.exists()
+    }
     return DataFacts(recipe, sources, classifiers)
 
 

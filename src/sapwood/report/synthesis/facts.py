@@ -65,7 +65,7 @@ class SynthesisFacts:
 
 def read_synthesis_facts(job: Synthesis, where: JobDirectory) -> SynthesisFacts:
     """Reads what a finished job left in its directory."""
-    account = read_json(where.account)
+    account = read_json(where.account, where.remedy)
     servers = asking(job)
     stages = []
     for name, counts in account["stages"].items():
@@ -78,22 +78,29 @@ def read_synthesis_facts(job: Synthesis, where: JobDirectory) -> SynthesisFacts:
             )
         )
     rejected: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(dict)
-    for (stage, reason), found in _sample(where.rejected, lambda record: (record["stage"], record["reason"])).items():
+    for (stage, reason), found in _sample(
+        where.rejected, where.remedy, lambda record: (record["stage"], record["reason"])
+    ).items():
         rejected[stage][reason] = found
     return SynthesisFacts(
         job=job,
         account=account,
         stages=stages,
-        calibration=read_json(where.calibration) if where.calibration.exists() else None,
-        accepted=_sample(where.accepted, lambda record: record["format"]),
+        calibration=_calibration(where),
+        accepted=_sample(where.accepted, where.remedy, lambda record: record["format"]),
         rejected=rejected,
     )
 
 
-def _sample(path: Path, group: Callable[[dict[str, Any]], Any]) -> dict[Any, list[dict[str, Any]]]:
+def _calibration(where: JobDirectory) -> Any:
+    remedy = "Remove it, and run `sapwood synthesize calibrate`."
+    return read_json(where.calibration, remedy) if where.calibration.exists() else None
+
+
+def _sample(path: Path, remedy: str, group: Callable[[dict[str, Any]], Any]) -> dict[Any, list[dict[str, Any]]]:
     """Some records of every group: as good as random, and the same every time."""
     chosen: dict[Any, list[tuple[int, int, dict[str, Any]]]] = defaultdict(list)
-    for number, record in enumerate(read_records(path)):
+    for number, record in enumerate(read_records(path, remedy)):
         heap = chosen[group(record)]
         place = -xxhash.xxh3_64_intdigest(f"example\0{record['attempt']}".encode())
         if len(heap) < EXAMPLES:
