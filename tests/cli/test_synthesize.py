@@ -15,6 +15,7 @@ from fake_server import Answer, Fake, embedded, said
 from sapwood.cli.main import app
 from sapwood.errors import SapwoodError
 from sapwood.files import read_json, read_lines
+from sapwood.generation import connection
 from sapwood.recipe.data import Source
 from sapwood.synthesis.source import write_source
 
@@ -113,12 +114,15 @@ def test_an_answer_that_nothing_checked_is_not_accepted(serve: Callable[[Answer]
     assert len(fake.bodies) == asked
 
 
-def test_what_has_no_answer_is_asked_for_next_time(serve: Callable[[Answer], Fake], tmp_path: Path) -> None:
+def test_what_has_no_answer_is_asked_for_next_time(
+    serve: Callable[[Answer], Fake], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "FIRST_WAIT_SECONDS", 0.001)
     broken = True
 
     def answer(body: dict[str, Any], before: int) -> tuple[int, Any]:
         if broken and "sample 3 " in body["messages"][-1]["content"]:
-            return 400, {"error": "too long"}
+            return 408, {"error": "no time"}
         return generator(body, before)
 
     fake = serve(answer)
@@ -131,6 +135,25 @@ def test_what_has_no_answer_is_asked_for_next_time(serve: Callable[[Answer], Fak
     sapwood("synthesize", job)
     assert len(read_lines(tmp_path / "qa" / "accepted.jsonl")) > 3
     assert len(fake.bodies) <= asked + 3
+
+
+def test_what_a_server_refuses_is_given_up_and_listed(serve: Callable[[Answer], Fake], tmp_path: Path) -> None:
+    def answer(body: dict[str, Any], before: int) -> tuple[int, Any]:
+        refused = "sample 3 " in body["messages"][-1]["content"]
+        return (403, {"error": "content filter"}) if refused else generator(body, before)
+
+    fake = serve(answer)
+    job = write_job(tmp_path, fake.url)
+    sapwood("synthesize", job)
+    assert len(read_lines(tmp_path / "qa" / "accepted.jsonl")) > 3
+    given_up = [
+        row for row in read_lines(tmp_path / "qa" / "rejected.jsonl") if row["reason"] == "refused by the server"
+    ]
+    assert given_up
+    assert "content filter" in str(given_up[0]["verification"])
+    asked = len(fake.bodies)
+    sapwood("synthesize", job)
+    assert len(fake.bodies) == asked
 
 
 def model(body: dict[str, Any], before: int) -> tuple[int, Any]:

@@ -256,3 +256,32 @@ def test_a_backend_that_is_missing_is_named(tmp_path: Path) -> None:
         pytest.skip("vLLM is installed")
     with pytest.raises(SapwoodError, match="vllm"):
         HarnessEvaluator.open(tmp_path, tmp_path, backend="vllm")
+
+
+def test_options_that_look_like_dates_stay_texts(
+    ours: TorchEvaluator, theirs: HarnessEvaluator, tmp_path: Path
+) -> None:
+    rows = choices(4)
+    options = [["2024-05-06", "1999-12-31"], ["1", "2"], ["2020-01-01T00:00:00", "12:30"], ["true", "null"]]
+    for row, texts in zip(rows, options, strict=True):
+        row.update(options=texts, answer=1)
+    write_rows(tmp_path / "exam.jsonl", rows)
+    questions = put(choice_task(), tmp_path)
+    mine, other = (evaluator.answer(choice_task(), questions) for evaluator in (ours, theirs))
+    for forms, expected in zip(mine.loglikelihoods, other.loglikelihoods, strict=True):
+        for form, values in forms.items():
+            assert values == pytest.approx(expected[form], abs=1e-4)
+
+
+def test_a_model_too_weak_for_a_perplexity_is_measured(
+    ours: TorchEvaluator, theirs: HarnessEvaluator, tmp_path: Path
+) -> None:
+    rows = [{"question": "1 + 1", "answer": "2", "work": "heart " * 150} for _ in range(2)]
+    write_rows(tmp_path / "sums.jsonl", rows)
+    task = writing_task(max_tokens=4)
+    questions = put(task, tmp_path)
+    mine, other = ours.answer(task, questions), theirs.answer(task, questions)
+    assert [forms["solution"][0] for forms in mine.loglikelihoods] == pytest.approx(
+        [forms["solution"][0] for forms in other.loglikelihoods], rel=1e-4
+    )
+    assert min(forms["solution"][0] for forms in mine.loglikelihoods) < -710  # exp(710) is the largest

@@ -74,7 +74,7 @@ def test_failures_are_of_one_request_and_are_not_remembered(serve: Serve, tmp_pa
     )
     server = ModelServer(url=fake.url, model="m")
     found = complete(server, [ask("good"), ask("bad")], Cache(tmp_path / "a.jsonl"))
-    assert found == [Completion("GOOD", "stop", 7, 2), Failure("status 400: context too long")]
+    assert found == [Completion("GOOD", "stop", 7, 2), Failure("status 400: context too long", refused=True)]
     fake.answer = echo
     assert complete(server, [ask("bad")], Cache(tmp_path / "a.jsonl")) == [Completion("BAD", "stop", 7, 2)]
 

@@ -18,6 +18,8 @@ from sapwood.synthesis.programs import make_items
 from sapwood.synthesis.source import write_source
 
 WANTED = {"chain_sum": 5, "calendar_arithmetic": 3, "gsm_symbolic": 4}
+BY_HASH = {"isomorphic_strings": 3, "ransom_note": 3, "polynomial_multiplication": 2, "word_ladder": 1}
+"""Generators whose items follow the hash seed of their process."""
 
 needs_package = pytest.mark.skipif(
     importlib.util.find_spec("reasoning_gym") is None, reason="reasoning-gym is not installed (sapwood[programs])"
@@ -43,13 +45,13 @@ def test_the_seed_decides_in_any_process(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from sapwood.recipe.data import Source;"
         "from sapwood.synthesis.source import write_source;"
-        f"write_source('puzzles', Source(programs={WANTED!r}), int(sys.argv[1]), Path(sys.argv[2]))"
+        f"write_source('puzzles', Source(programs={WANTED | BY_HASH!r}), int(sys.argv[1]), Path(sys.argv[2]))"
     )
     for name, seed, hash_seed in (("a", "7", "1"), ("b", "7", "2")):
         command = [sys.executable, "-c", script, seed, str(tmp_path / name)]
         subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": hash_seed})
     made = (tmp_path / "a" / "documents.jsonl").read_bytes()
-    source = Source(programs=WANTED)
+    source = Source(programs=WANTED | BY_HASH)
     assert (tmp_path / "b" / "documents.jsonl").read_bytes() == made
     assert write_source("puzzles", source, 8, tmp_path / "c").read_bytes() != made
     assert write_source("riddles", source, 7, tmp_path / "d").read_bytes() != made
@@ -88,6 +90,8 @@ def test_documents_are_assembled_and_made_wrong_as_the_source_says(tmp_path: Pat
         ("chain_sums", "Did you mean 'chain_sum'"),
         ("propositional_logic", "without an exact answer"),
         ("composite", "settings of its own"),
+        ("codeio", "other items every time"),
+        ("knight_swap", "other items every time"),
     ],
 )
 def test_generators_that_do_not_serve_are_refused(tmp_path: Path, name: str, message: str) -> None:

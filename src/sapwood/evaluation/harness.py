@@ -85,20 +85,27 @@ class HarnessEvaluator:
     ) -> dict[str, list[Sample]]:
         """Has the harness run tasks of its own, or of those in the directory `own`: its samples by task.
 
-        Where a task is a group, those of its members. `limit` takes the first items of each.
+        Where a task is a group, those of its members. `limit` takes the first items of each. Raises SapwoodError where
+        a perplexity of the harness's own overflows.
         """
         from lm_eval import simple_evaluate
         from lm_eval.tasks import TaskManager
 
-        found = simple_evaluate(
-            model=self.model,
-            tasks=list(tasks),
-            num_fewshot=shots,
-            limit=limit,
-            task_manager=TaskManager(include_path=None if own is None else str(own), include_defaults=own is None),
-            log_samples=True,
-            bootstrap_iters=0,
-        )
+        try:
+            found = simple_evaluate(
+                model=self.model,
+                tasks=list(tasks),
+                num_fewshot=shots,
+                limit=limit,
+                task_manager=TaskManager(include_path=None if own is None else str(own), include_defaults=own is None),
+                log_samples=True,
+                bootstrap_iters=0,
+            )
+        except OverflowError:  # its perplexity is exp(-mean of ln p), whatever that is
+            raise SapwoodError(
+                f"lm-evaluation-harness computes a perplexity in {', '.join(tasks)} that no number can hold: the model "
+                "is too weak for it. Leave `lm_eval:` out of the task's file, and it is put as everywhere else."
+            ) from None
         return dict(found["samples"])
 
 

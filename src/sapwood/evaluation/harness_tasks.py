@@ -1,4 +1,8 @@
-"""Questions as tasks of lm-evaluation-harness: a YAML file and a file of items each, for its `--include_path`."""
+"""Questions as tasks of lm-evaluation-harness: a YAML file and a file of items each, for its `--include_path`.
+
+Items are Parquet, which says what each column is: of JSON, `datasets` guesses it, and options such as 2024-05-06 become
+times.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from sapwood.evaluation.question import Question
-from sapwood.files import write_json, write_lines
+from sapwood.files import atomic_file, write_json
 from sapwood.recipe.task import Task
 
 Asked = Literal["cloze", "letters", "solution", "text"]
@@ -15,11 +22,12 @@ Asked = Literal["cloze", "letters", "solution", "text"]
 METRICS: dict[Asked, tuple[str, ...]] = {
     "cloze": ("acc", "acc_norm", "acc_bytes", "acc_mutual_info"),
     "letters": ("acc",),
-    "solution": ("perplexity",),
+    "solution": ("acc",),
     "text": ("bypass",),
 }
 """What the harness itself computes. `acc_mutual_info` has it ask for the options without a question too. Answers in
-texts are judged by us."""
+texts are judged by us. Of solutions it would compute a perplexity that overflows where a model is weak."""
+_COLUMNS = {"prompt": pa.string(), "choices": pa.list_(pa.string())}
 
 
 def write_harness_tasks(task: Task, questions: Sequence[Question], directory: Path) -> dict[Asked, str]:
@@ -34,8 +42,12 @@ def write_harness_tasks(task: Task, questions: Sequence[Question], directory: Pa
         if any(item is None for item in items):
             continue
         name = f"sapwood_{task.name.replace('-', '_')}_{form}"
-        file = directory.absolute() / f"{name}.jsonl"
-        write_lines(file, [item for item in items if item is not None])
+        file = directory.absolute() / f"{name}.parquet"
+        gold = pa.int64() if form in ("cloze", "letters") else pa.string()
+        rows = [item for item in items if item is not None]
+        columns = [(column, _COLUMNS.get(column, gold)) for column in (rows[0] if rows else ())]
+        with atomic_file(file) as temporary:
+            pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(columns)), temporary)
         # JSON is YAML.
         write_json(directory / f"{name}.yaml", _config(task, form, name, file))
         names[form] = name
@@ -45,7 +57,7 @@ def write_harness_tasks(task: Task, questions: Sequence[Question], directory: Pa
 def _config(task: Task, form: Asked, name: str, file: Path) -> dict[str, Any]:
     config: dict[str, Any] = {
         "task": name,
-        "dataset_path": "json",
+        "dataset_path": "parquet",
         "dataset_kwargs": {"data_files": {"test": str(file)}, "cache_dir": str(file.parent / "cache")},
         "test_split": "test",
         "num_fewshot": 0,

@@ -12,6 +12,9 @@ import xxhash
 from sapwood.generation.lines import Lines
 from sapwood.recipe.server import ModelServer
 
+MOST_TOKENS = 10**8
+"""Of one request. A server that counts more is not believed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -70,16 +73,27 @@ class Completion:
     def from_body(body: Any) -> Completion:
         """Reads the body of a response of `/chat/completions`. Raises ValueError for another form."""
         try:
-            choice = body["choices"][0]
-            usage = body.get("usage") or {}
+            choices = body["choices"]
+            choice = next((choice for choice in choices if choice.get("index") == 0), choices[0])
+            content, finish = choice["message"].get("content"), choice.get("finish_reason")
+            usage = body.get("usage")
+            counts = usage if isinstance(usage, dict) else {}
+            if not isinstance(content, str | None):
+                content = "".join(part["text"] for part in content)
             return Completion(
-                text=str(choice["message"].get("content") or ""),
-                finish_reason=str(choice.get("finish_reason") or ""),
-                prompt_tokens=int(usage.get("prompt_tokens") or 0),
-                completion_tokens=int(usage.get("completion_tokens") or 0),
+                text=content or "",
+                finish_reason=finish if isinstance(finish, str) else "",
+                prompt_tokens=_tokens(counts.get("prompt_tokens")),
+                completion_tokens=_tokens(counts.get("completion_tokens")),
             )
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise ValueError(f"an answer in another form than OpenAI's ({type(error).__name__})") from None
+
+
+def _tokens(said: Any) -> int:
+    """A count of tokens; 0 where a server says what none can be: text, a negative number, more than any model reads."""
+    number = isinstance(said, int | float) and not isinstance(said, bool) and 0 <= said <= MOST_TOKENS
+    return int(said) if number else 0
 
 
 class Cache:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sapwood.errors import SapwoodError
 from sapwood.generation.cache import Cache, Completion, Request
 from sapwood.generation.connection import Connection, for_each
 from sapwood.generation.response import UnansweredError
@@ -18,6 +19,8 @@ class Failure:
     """Why a request has no answer. It is not remembered: the next run asks again."""
 
     reason: str
+    refused: bool = False
+    """Whether the server refuses this request, and would again, while it answers others."""
 
 
 def complete(
@@ -39,15 +42,23 @@ def complete(
         key, request = item
         try:
             cache.put(key, Completion.from_body(await connection.post(Request.path, request.body(server))))
-        except (UnansweredError, ValueError) as error:
-            failures[key] = Failure(str(error))
+        except UnansweredError as error:
+            failures[key] = Failure(str(error), refused=error.status is not None)
+        except ValueError as error:
+            failures[key] = Failure(str(error), refused=True)
         if advance is not None:
             advance(1)
 
     if advance is not None and len(pending) < len(keys):
         advance(len(keys) - len(pending))
     if pending:
-        asyncio.run(for_each(server, pending.items(), settle))
+        answers = len(pending) < len(requests)
+        asyncio.run(for_each(server, pending.items(), settle, len(pending), answers=answers))
+    if len(failures) == len(set(keys)) > 2 and all(failure.refused for failure in failures.values()):
+        reason = next(iter(failures.values())).reason
+        raise SapwoodError(
+            f"{server.url} gave none of {len(failures):,} requests an answer that can be used ({reason})."
+        )
     return [failures.get(key) or _given(cache, key) for key in keys]
 
 

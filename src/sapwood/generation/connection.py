@@ -16,7 +16,7 @@ import orjson
 
 from sapwood.errors import SapwoodError
 from sapwood.generation.bucket import Bucket
-from sapwood.generation.response import RefusedError, UnansweredError, read_response
+from sapwood.generation.response import RefusedError, UnansweredError, read_response, refuses_all
 from sapwood.generation.secret import Secret
 from sapwood.recipe.server import ModelServer
 
@@ -32,6 +32,9 @@ FIRST_PATIENCE_SECONDS = 30.0
 CONNECT_SECONDS = 30.0
 STAGGER_SECONDS = 0.001
 """Between the first requests."""
+REFUSALS = 16
+"""Of so many requests, or of all where they are fewer, that a server refuses before it has answered any, the next ones
+are not sent."""
 LARGEST_RESPONSE = 64 * 2**20
 """Bytes. What is longer has no end."""
 
@@ -45,8 +48,12 @@ class Connection:
     Raises SapwoodError where the environment lacks the server's key.
     """
 
-    def __init__(self, server: ModelServer) -> None:
+    def __init__(self, server: ModelServer, requests: int = 1, *, answers: bool = False) -> None:
+        """`requests` are going to be sent. `answers` says that the server has answered others before."""
         self.server = server
+        self._most_refusals = min(REFUSALS, requests)
+        self._refusals = 0
+        self._answers = answers
         self._secret = Secret.of(server)
         now = monotonic()
         self._requests = Bucket(server.requests_per_minute, now) if server.requests_per_minute else None
@@ -86,19 +93,26 @@ class Connection:
             await self._turn(tokens)
             try:
                 answer = await self._send(path, content, structured="response_format" in body)
+            except UnansweredError as error:
+                self._count_refusal(path, error)
+                raise
             except RefusedError as refusal:
                 tries += refusal.tries
                 if tries >= TRIES:
                     raise UnansweredError(str(refusal)) from None
                 if not refusal.tries:
                     self._keep_patience(begun, refusal)
+                if refusal.wait > PATIENCE_SECONDS:
+                    raise UnansweredError(f"{refusal} (to be asked again in {refusal.wait:.0f} seconds)") from None
                 self._quiet_until = max(self._quiet_until, monotonic() + refusal.wait)
                 await sleep(_about(min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**waits)))
                 waits = min(waits + 1, 16)
             else:
                 self._answered = monotonic()
                 if self._tokens is not None:
-                    self._tokens.take(_tokens_used(answer, tokens) - tokens, self._answered)
+                    # No token is shorter than a byte, and none is written beyond the limit.
+                    most = len(content) + body.get("max_tokens", 0)
+                    self._tokens.take(_tokens_used(answer, tokens, most) - tokens, self._answered)
                 return answer
 
     async def _turn(self, tokens: float) -> None:
@@ -113,11 +127,24 @@ class Connection:
                         await sleep(min(wait, 1.0))  # something may be put back meanwhile
                     bucket.take(amount, monotonic())
 
+    def _count_refusal(self, path: str, error: UnansweredError) -> None:
+        """Gives up the server where it refuses everything: a wrong key, a model that it does not know."""
+        if error.status is None or self._answered is not None or self._answers:
+            return
+        self._refusals += 1
+        if error.status in (403, 404):  # a key or a model, likelier than a text
+            enough = self._refusals >= min(self._most_refusals, self.server.parallel)
+        else:
+            enough = self._refusals >= max(3, self._most_refusals)
+        if enough:
+            raise refuses_all(self.server, path, error.status, str(error)) from None
+
     def _keep_patience(self, begun: float, refusal: RefusedError) -> None:
         """Gives up: the server when it has answered nothing for too long, and the request when it answered others."""
         now = monotonic()
         patience = PATIENCE_SECONDS if self._reached else FIRST_PATIENCE_SECONDS
-        if now - max(begun, self._answered or begun) >= patience or refusal.wait > PATIENCE_SECONDS:
+        asks_too_much = refusal.wait > PATIENCE_SECONDS and self._answered is None
+        if now - max(begun, self._answered or begun) >= patience or asks_too_much:
             state = "takes no requests" if self._reached else "cannot be reached"
             raise SapwoodError(
                 f"{self.server.url} {state} ({refusal}). Is the server running? What it has answered is kept; the same "
@@ -134,24 +161,32 @@ class Connection:
                 self._session.post(url, data=content, allow_redirects=False) as found,
             ):
                 self._reached = True
-                said = self._secret.hide(await _whole(found))
+                said = await _whole(found)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise RefusedError(f"{type(error).__name__}: {error}", tries=0) from None
+            raise RefusedError(self._secret.hide(f"{type(error).__name__}: {error}"), tries=0) from None
         except TimeoutError:
             raise RefusedError(f"Timeout: no whole answer within {self.server.timeout}", tries=TRIES // 2) from None
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
             raise SapwoodError(f"'{self.server.url}' is no address such as http://localhost:8000/v1.") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise RefusedError(f"connection lost: {type(error).__name__}: {error}") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            said_so = " ".join(self._secret.hide(f"{type(error).__name__}: {error}").split())
+            raise RefusedError(f"connection lost: {said_so[:300]}") from None
         return read_response(
-            self.server, path, found.status, found.headers, said, structured=structured, new=self._answered is None
+            self.server, path, found.status, found.headers, said, structured=structured, secret=self._secret
         )
 
 
 async def for_each(
-    server: ModelServer, items: Iterable[_T], settle: Callable[[Connection, _T], Awaitable[None]]
+    server: ModelServer,
+    items: Iterable[_T],
+    settle: Callable[[Connection, _T], Awaitable[None]],
+    requests: int,
+    *,
+    answers: bool = False,
 ) -> None:
     """Settles all items over one connection, as many at once as the server allows. Raises the first error of any.
+
+    `requests` and `answers` are those of `Connection`.
 
     Items are taken when there is room for them: a generator of millions costs nothing.
     """
@@ -163,7 +198,7 @@ async def for_each(
         for item in waiting:
             await settle(connection, item)
 
-    async with Connection(server) as connection:
+    async with Connection(server, requests, answers=answers) as connection:
         workers = [asyncio.create_task(work(number)) for number in range(server.parallel)]
         try:
             await asyncio.gather(*workers)
@@ -194,7 +229,7 @@ def _about(seconds: float) -> float:
     return seconds * (0.5 + random.random())
 
 
-def _tokens_used(answer: Mapping[str, Any], otherwise: float) -> float:
+def _tokens_used(answer: Mapping[str, Any], otherwise: float, most: float) -> float:
     usage = answer.get("usage")
     used = usage.get("total_tokens") if isinstance(usage, dict) else None
-    return used if isinstance(used, int) else otherwise
+    return used if isinstance(used, int) and 0 < used <= most else otherwise

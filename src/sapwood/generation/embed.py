@@ -42,7 +42,7 @@ def embed(server: ModelServer, texts: Sequence[Text], vectors: Vectors, advance:
     advance(len(texts) - len(pending))
     if pending:
         batches = (dict(pending[start : start + BATCH]) for start in range(0, len(pending), BATCH))
-        asyncio.run(for_each(server, batches, settle))
+        asyncio.run(for_each(server, batches, settle, -(-len(pending) // BATCH), answers=len(pending) < len(keys)))
     return failures[0] if failures else None
 
 

@@ -12,8 +12,10 @@ from typing import Any
 import orjson
 
 from sapwood.errors import SapwoodError
+from sapwood.generation.secret import Secret
 from sapwood.recipe.server import ModelServer
 
+_READ_BYTES = 1 << 16
 _BUSY = (429, 503)
 _AGAIN = (408, 409, 425)
 _ABOUT_SCHEMAS = re.compile(r"response_?format|json_?\s?schema|structured|guided|grammar", re.IGNORECASE)
@@ -21,6 +23,11 @@ _ABOUT_SCHEMAS = re.compile(r"response_?format|json_?\s?schema|structured|guided
 
 class UnansweredError(Exception):
     """Why one request has no answer, though the server answers others."""
+
+    def __init__(self, reason: str, *, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
+        """Of a request that the server refuses, and would refuse again."""
 
 
 class RefusedError(Exception):
@@ -35,64 +42,81 @@ class RefusedError(Exception):
 
 
 def read_response(
-    server: ModelServer, path: str, status: int, headers: Mapping[str, str], said: bytes, *, structured: bool, new: bool
+    server: ModelServer,
+    path: str,
+    status: int,
+    headers: Mapping[str, str],
+    said: bytes,
+    *,
+    structured: bool,
+    secret: Secret,
 ) -> dict[str, Any]:
-    """The JSON object that a server answered at `path`.
+    """The JSON object that a server answered at `path`, without the `secret`.
 
-    `structured` says whether a JSON schema was sent along, and `new` whether the server has answered nothing yet.
+    `structured` says whether a JSON schema was sent along.
 
     Raises RefusedError where it may be asked again, UnansweredError where it will not do this, and SapwoodError where
     it will not do anything.
     """
     if 200 <= status < 300:
-        return _object(said)
-    reason = f"status {status}: {_words(said)}"
+        return _object(said, secret)
+    reason = f"status {status}: {_words(said, secret)}"
     if status in _BUSY or status in _AGAIN or status >= 500:
         raise RefusedError(reason, tries=0 if status in _BUSY else 1, wait=_asked_wait(headers))
-    if status == 401 or (status == 403 and new):  # later, 403 is what some providers say to a single text
-        raise SapwoodError(
-            f"{server.url} refuses the key (status {status}). Name the environment variable that holds it as `key:` "
-            "beside `url:`."
-        )
-    if status == 404:
-        raise SapwoodError(
-            f"{server.url} has no {path} of '{server.model}' ({reason}). `url` is the root of the interface, such as "
-            "http://localhost:8000/v1, and `model` the name by which that server knows the model."
-        )
+    if status == 401:
+        raise refuses_all(server, path, status, reason)
     if 300 <= status < 400:
         raise SapwoodError(f"{server.url} leads on to another address (status {status}). Write that one as `url`.")
     if structured and status in (400, 422):
         if _ABOUT_SCHEMAS.search(reason):
             raise SapwoodError(f"{server.url} cannot follow JSON schemas ({reason}). Leave `structured` off.")
         reason += " (if all requests end so, leave `structured` off)"
-    raise UnansweredError(reason)
+    raise UnansweredError(reason, status=status)
 
 
-def _object(said: bytes) -> dict[str, Any]:
+def refuses_all(server: ModelServer, path: str, status: int, reason: str) -> SapwoodError:
+    """What to say of a server that refuses every request in the same way."""
+    if status in (401, 403):
+        return SapwoodError(
+            f"{server.url} refuses the key (status {status}). Name the environment variable that holds it as `key:` "
+            "beside `url:`."
+        )
+    if status == 404:
+        return SapwoodError(
+            f"{server.url} has no {path} of '{server.model}' ({reason}). `url` is the root of the interface, such as "
+            "http://localhost:8000/v1, and `model` the name by which that server knows the model."
+        )
+    return SapwoodError(f"{server.url} refuses every request ({reason}), and has answered none.")
+
+
+def _object(said: bytes, secret: Secret) -> dict[str, Any]:
     try:
         content = orjson.loads(said)
     except ValueError:
-        raise RefusedError(f"an answer that is not JSON: {_words(said)}") from None
+        raise RefusedError(f"an answer that is not JSON: {_words(said, secret)}") from None
     if not isinstance(content, dict):
         raise UnansweredError("an answer in another form than OpenAI's: no JSON object")
-    return content
+    if content.get("error") and not (content.get("choices") or content.get("data")):
+        raise RefusedError(f"an error for an answer: {_words(said, secret)}")
+    hidden: dict[str, Any] = secret.hide(content)
+    return hidden
 
 
-def _words(said: bytes) -> str:
+def _words(said: bytes, secret: Secret) -> str:
     """The beginning of what a server has to say."""
-    text = said.decode(errors="replace")
+    text = said[:_READ_BYTES].decode(errors="replace")
     with suppress(ValueError, AttributeError):
         content = orjson.loads(said)
         error = content.get("error") or content
         text = str(error.get("message") or text) if isinstance(error, dict) else str(error)
-    return " ".join(text.split())[:200]
+    return " ".join(str(secret.hide(text)).split())[:200]
 
 
 def _asked_wait(headers: Mapping[str, str]) -> float:
-    """`Retry-After`, in seconds; it may be a date."""
+    """`Retry-After`, in seconds; it may be a date. What is neither asks for nothing."""
     value = headers.get("Retry-After", "").strip()
-    with suppress(ValueError):
-        if re.fullmatch(r"[0-9.]+", value):
+    with suppress(ValueError, TypeError, IndexError, OverflowError):
+        if re.fullmatch(r"[0-9.]{1,20}(?:[eE]\+?[0-9]{1,2})?", value):
             return float(value)
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     return 0.0

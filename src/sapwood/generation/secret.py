@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import base64
+import html
 import os
-from typing import Self
+import re
+from typing import Any, Self
+from urllib.parse import quote, unquote
 
 from sapwood.errors import SapwoodError
 from sapwood.recipe.server import ModelServer
@@ -18,8 +21,12 @@ class Secret:
 
     def __init__(self, key: str) -> None:
         self._key = key
-        plain = json.dumps(key)[1:-1]
-        self._spellings = {text.encode() for text in (key, plain, plain.replace("/", "\\/")) if len(key) >= SHORTEST}
+        if len(key) < SHORTEST:
+            self._spellings: tuple[str, ...] = ()
+            return
+        encoded = [base64.b64encode(text.encode()).decode().rstrip("=") for text in (key, f"Bearer {key}")]
+        spellings = {key, quote(key, safe=""), key.encode().hex(), *encoded}
+        self._spellings = tuple(sorted(spellings, key=len, reverse=True))
 
     @classmethod
     def of(cls, server: ModelServer) -> Self:
@@ -38,8 +45,30 @@ class Secret:
         """What proves the right to ask."""
         return {"Authorization": f"Bearer {self._key}"} if self._key else {}
 
-    def hide(self, said: bytes) -> bytes:
-        """What a server said, with stars for the key, should it be in there."""
+    def hide(self, said: Any) -> Any:
+        """What a server said, with stars for the key, should it be in there: a text, or JSON that was decoded.
+
+        JSON is hidden in after it is decoded, since `\\u0073` and `s` are the same letter there. A text that holds the
+        key only once such escapes are resolved is hidden whole.
+        """
+        if not self._spellings:
+            return said
+        if isinstance(said, str):
+            return self._hidden(said)
+        if isinstance(said, dict):
+            return {self.hide(name): self.hide(value) for name, value in said.items()}
+        return [self.hide(value) for value in said] if isinstance(said, list) else said
+
+    def _hidden(self, text: str) -> str:
         for spelling in self._spellings:
-            said = said.replace(spelling, b"***")
-        return said
+            text = text.replace(spelling, "***")
+        resolved = text
+        for _ in range(_DEPTH):
+            resolved = unquote(html.unescape(_ESCAPE.sub(lambda found: chr(int(found[1] or found[2], 16)), resolved)))
+            resolved = resolved.replace("\\/", "/").replace('\\"', '"')
+        return "***" if any(spelling in resolved for spelling in self._spellings) else text
+
+
+_DEPTH = 3
+"""How often what is escaped may be escaped again."""
+_ESCAPE = re.compile(r"\\+(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2}))")

@@ -61,12 +61,17 @@ def vectors_of(body: Mapping[str, Any], count: int) -> list[Vector]:
     """
     try:
         rows = sorted(body["data"], key=lambda row: int(row["index"]))
-        found = np.array([row["embedding"] for row in rows], np.float32)
-    except (ValueError, KeyError, TypeError) as error:
+        numbers = [int(row["index"]) for row in rows]
+        with np.errstate(over="ignore"):  # what is too large is found below
+            found = np.array([row["embedding"] for row in rows], np.float32)
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise ValueError(f"embeddings in another form than OpenAI's ({type(error).__name__})") from None
     if found.ndim != 2 or len(found) != count:
         raise ValueError(f"embeddings of the shape {found.shape} for {count} texts")
-    lengths = np.linalg.norm(found, axis=1, keepdims=True)
+    if numbers != list(range(count)):
+        raise ValueError(f"embeddings numbered {numbers[:9]} for {count} texts")
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.linalg.norm(found, axis=1, keepdims=True)
     if not (np.isfinite(lengths).all() and lengths.all()):
         raise ValueError("an embedding without a direction: zeros, or not finite")
     return list(found / lengths)

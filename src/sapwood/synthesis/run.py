@@ -27,6 +27,8 @@ from sapwood.synthesis.record import CHECKED, FORM, Record, read_records
 from sapwood.synthesis.stage import Ask, Stage, Verdict
 
 UNCHECKED = "no stage could check the answer"
+REFUSED = "refused by the server"
+"""Of a request that a server answers with 400, 403 or the like, while it answers others: it would do so again."""
 CHUNK = 2000
 """Attempts that are worked on together."""
 
@@ -57,9 +59,9 @@ class Outcome:
 def write_items(job: Synthesis, work: Work, planned: Manifest, directory: JobDirectory, ask: Ask) -> Outcome:
     """Writes and verifies the items of a job in `directory`, unless that was done before.
 
-    Attempts to which a server gave no answer are left for the next time. In the manifest, `counts` has `attempts`,
-    `accepted` and `rejected`, `reasons` counts the rejected by `stage: reason`. Raises SapwoodError where a server
-    cannot be used at all.
+    Attempts to which a server gave no answer are left for the next time; those that it refuses are rejected.
+    In the manifest, `counts` has `attempts`, `accepted` and `rejected`, `reasons` counts the rejected by `stage:
+    reason`. Raises SapwoodError where a server cannot be used at all.
     """
     done = finished(directory.root, planned, directory.remedy)
     if done is not None:
@@ -98,7 +100,8 @@ def write(
     records: list[Record | Failure] = []
     for attempt, prompt, found in zip(attempts, chosen, ask(job.server, requests), strict=True):
         if isinstance(found, Failure):
-            records.append(found)
+            refused = Verdict(passed=False, reason=REFUSED, detail={"reason": found.reason})
+            records.append(Record(attempt, "", (0, 0), None, {FORM: refused}) if found.refused else found)
             continue
         try:
             item, verdict = read_item(found, prompt, attempt, job), Verdict(passed=True)
@@ -119,6 +122,8 @@ def verify(records: list[Record | Failure], stages: Sequence[Stage], ask: Ask) -
         ]
         verdicts = stage.check([item for _, _, item in left], ask)
         for (number, record, _), verdict in zip(left, verdicts, strict=True):
+            if isinstance(verdict, Failure) and verdict.refused:
+                verdict = Verdict(passed=False, reason=REFUSED, detail={"reason": verdict.reason})
             records[number] = verdict if isinstance(verdict, Failure) else record.judged(stage.name, verdict)
     return records
 
