@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console
+from rich.errors import MarkupError
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,12 +19,40 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 PLAIN_LINE_SECONDS = 15.0
 
-console = Console(
-    stderr=True, quiet=int(os.environ.get("RANK", "0")) > 0, highlight=False, markup=False, soft_wrap=True
-)
+
+class Screen(Console):
+    """A console on which text is text: control characters in it are shown, not obeyed, and so is markup that is none.
+
+    Names, answers of servers and pages come from outside; an escape sequence in one of them could move the cursor,
+    rename the window, or write over what was said before.
+    """
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """The text as rich styles it."""
+        visible = shown(text)
+        try:
+            return super().render_str(visible, **options)
+        except MarkupError:  # a closing tag that closes nothing, such as [/x] in a name
+            return super().render_str(visible, **{**options, "markup": False})
+
+
+def shown(text: str) -> str:
+    """The text with its control characters, but for new lines and tabs, spelled out.
+
+    >>> shown("a\\x1b[2Jb")
+    'a\\\\x1b[2Jb'
+    """
+    return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+# Those of C0 and C1, and those that turn the direction of writing.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+console = Screen(stderr=True, quiet=int(os.environ.get("RANK", "0")) > 0, highlight=False, markup=False, soft_wrap=True)
 """Where everything for the user's eyes goes; silent on all ranks but the first."""
 
 

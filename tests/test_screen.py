@@ -1,0 +1,34 @@
+"""What comes from outside is shown on a terminal, not obeyed."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.table import Table
+
+from sapwood.progress import Screen, shown
+
+NASTY = ["a\x1b[2Jb", "a\x1b]0;title\x07b", "a\rb", "a\x9b2Jb", "a\u202eb", "a\x00b"]
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_control_characters_are_spelled_out(text: str) -> None:
+    file = io.StringIO()
+    screen = Screen(file=file, force_terminal=True, color_system=None, width=80)
+    screen.print(text)
+    table = Table(text)
+    table.add_row(text)
+    screen.print(table)
+    assert not [sign for sign in file.getvalue() if sign in text and not sign.isprintable()]
+    assert file.getvalue().count(shown(text)) == 3
+
+
+def test_markup_that_is_none_is_shown() -> None:
+    file = io.StringIO()
+    Screen(file=file, width=80).print("a [/b] of a [/kind]")
+    assert "a [/b] of a [/kind]" in file.getvalue()
+
+
+def test_lines_stay_lines() -> None:
+    assert shown("one\ttwo\nthree") == "one\ttwo\nthree"
