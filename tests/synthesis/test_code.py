@@ -10,11 +10,17 @@ from sandboxes import needs_sandbox
 from sapwood.errors import SapwoodError
 from sapwood.generation.cache import Completion, Request
 from sapwood.generation.client import Failure
+from sapwood.manifest import Manifest
+from sapwood.recipe import Synthesis
 from sapwood.recipe.server import ModelServer
 from sapwood.recipe.synthesis import CodeTests
 from sapwood.recipe.units import Interval
+from sapwood.sandbox import Sandbox
 from sapwood.synthesis.code import RunTests, program_in
+from sapwood.synthesis.directory import JobDirectory
 from sapwood.synthesis.item import Item
+from sapwood.synthesis.prompt import load_prompt
+from sapwood.synthesis.run import Work, write_items
 from sapwood.synthesis.stage import Stage, Verdict
 
 SOLUTION = "def area(width, height):\n    return width * height"
@@ -151,3 +157,17 @@ def test_programs_are_found_in_answers(text: str, program: str) -> None:
 def test_settings_that_cannot_work(settings: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         CodeTests.model_validate(settings)
+
+
+def test_a_missing_sandbox_is_noticed_before_anything_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> Sandbox:
+        raise SapwoodError("no sandbox")
+
+    monkeypatch.setattr(Sandbox, "find", missing)
+    work = Work((), {("code-problem", "en"): load_prompt("code-problem", "en", None)}, [RunTests(QUICK)])
+    planned = Manifest(step="synthesis", inputs={}, settings={})
+    job = Synthesis.model_construct()
+    with pytest.raises(SapwoodError, match="no sandbox"):
+        write_items(job, work, planned, JobDirectory(tmp_path / "qa"), nobody)
+    work = Work((), {}, [RunTests(QUICK)])
+    assert write_items(job, work, planned, JobDirectory(tmp_path / "qa"), nobody).manifest is not None

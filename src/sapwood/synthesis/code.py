@@ -38,6 +38,9 @@ class RunTests(Stage):
     def __init__(self, settings: CodeTests) -> None:
         self.settings = settings
 
+    def require(self) -> None:
+        Sandbox.find()
+
     def check(self, items: Sequence[Item], ask: Ask) -> list[Verdict | Failure | None]:
         """One verdict for each item with tests. Raises SapwoodError where there is no sandbox."""
         if not any(item.tests for item in items):

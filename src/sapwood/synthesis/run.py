@@ -61,11 +61,15 @@ def write_items(job: Synthesis, work: Work, planned: Manifest, directory: JobDir
 
     Attempts to which a server gave no answer are left for the next time; those that it refuses are rejected.
     In the manifest, `counts` has `attempts`, `accepted` and `rejected`, `reasons` counts the rejected by `stage:
-    reason`. Raises SapwoodError where a server cannot be used at all.
+    reason`. Raises SapwoodError where a server cannot be used at all, and before anything is asked where there are
+    programs to be run and no sandbox.
     """
     done = finished(directory.root, planned, directory.remedy)
     if done is not None:
         return Outcome(done, {})
+    if any("tests" in prompt.content.sections for prompt in work.prompts.values()):
+        for stage in work.stages:
+            stage.require()
     outputs = (directory.accepted, directory.rejected, directory.account)
     begin(directory.root, planned, (CHUNKS, *(path.name for path in outputs)))
     failures: Counter[str] = Counter()

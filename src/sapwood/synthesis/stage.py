@@ -39,6 +39,9 @@ class Stage(ABC):
     checks_answers: ClassVar[bool] = False
     """Whether an item that passed has an answer which something else than the generator's word speaks for."""
 
+    def require(self) -> None:  # noqa: B027 - most stages need nothing but servers
+        """Raises SapwoodError where something is missing that programs need, before anything is asked."""
+
     @abstractmethod
     def check(self, items: Sequence[Item], ask: Ask) -> list[Verdict | Failure | None]:
         """One for each item: a verdict; None where the stage has nothing to say of such items; a failure where a
