@@ -7,6 +7,7 @@ import io
 import pytest
 from rich.table import Table
 
+from sapwood import progress
 from sapwood.progress import Screen, shown
 
 NASTY = ["a\x1b[2Jb", "a\x1b]0;title\x07b", "a\rb", "a\x9b2Jb", "a\u202eb", "a\x00b"]
@@ -32,3 +33,12 @@ def test_markup_that_is_none_is_shown() -> None:
 
 def test_lines_stay_lines() -> None:
     assert shown("one\ttwo\nthree") == "one\ttwo\nthree"
+
+
+def test_titles_of_progress_bars_are_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.StringIO()
+    monkeypatch.setattr(progress, "console", Screen(file=file, force_terminal=True, color_system=None, width=120))
+    with progress.track("source [/x] [red]", 2) as advance:
+        advance(1, "[/b]")
+    assert "source [/x] [red]" in file.getvalue()
+    assert "[/b]" in file.getvalue()

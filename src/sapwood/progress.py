@@ -67,13 +67,13 @@ def track(title: str, total: int, *, done: int = 0) -> Iterator[Advance]:
     """Shows progress of `title` towards `total`; `done` of it was done before (a resumed run)."""
     if console.is_terminal:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[remark]}", style="dim"),
+            TextColumn("{task.fields[remark]}", style="dim", markup=False),
         )
         with Progress(*columns, console=console) as progress:
             task = progress.add_task(title, total=total, completed=done, remark="")
