@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sapwood.corpus.characters import Hashes
-from sapwood.corpus.ngrams import is_unspaced, ngram_hashes, several_ngram_hashes, tokenise
+from sapwood.corpus.ngrams import Tokens, is_unspaced, raw_ngram_hashes, tokenise
 
 COMMON_ITEMS = 4
 """An n-gram that stands in more items than these belongs to none of them (YuLan-Mini, arXiv 2412.17743)."""
@@ -36,9 +36,9 @@ WORD_CHARACTERS = 3
 """A token of fewer characters, such as a number, is worth a quarter of a word; a letter of a script without spaces is
 worth half of one."""
 
-_FILTER_BITS = range(20, 25)
+_FILTER_BITS = (16, 26)
 _LABEL = re.compile(r"\s*[(（\[【]?\s*\w\s*[)）\]】.．、:：](?!\d)")
-"""What stands before an option."""
+"""What stands before an option, which is left out."""
 _LABELS = re.compile(
     r"(?<!\w)[(（\[【]?\s*([A-J]|[a-j]|[1-9]|[①-⑨])\s*[)）\]】.．、:：](?!\d)|(?<=[^\W\da-zA-Z])([A-J])[.．、:：]"
 )
@@ -129,10 +129,18 @@ class _Short(NamedTuple):
         best: _Place | None = None
         for part in np.split(positions, np.flatnonzero(np.diff(positions) > reach) + 1):
             begin = max(0, int(part[0]) - reach)
-            for place in self._places(tokens[begin : int(part[-1]) + reach], gap):
+            near = tokens[begin : int(part[-1]) + reach]
+            if not self._may_be_in(near):
+                continue
+            for place in self._places(near, gap):
                 if place.share >= max(overlap, SHORT_SHARE) and (best is None or place.share > best.share):
                     best = _Place(place.share, begin + place.first, begin + place.last)
         return best
+
+    def _may_be_in(self, tokens: Hashes) -> bool:
+        """Whether enough of the words are there, in whatever order: one look, after which few are left."""
+        there, words = np.isin(np.concatenate(self.texts), tokens), np.concatenate(self.words)
+        return bool(words[there].sum() >= SHORT_SHARE * words.sum())
 
     def _places(self, tokens: Hashes, gap: int) -> Iterator[_Place]:
         """All places where enough is held."""
@@ -153,8 +161,8 @@ class _Short(NamedTuple):
         for number, text in enumerate(self.texts):
             length = min(SHORT_NGRAM, len(text))
             if length not in windows:
-                windows[length] = ngram_hashes(tokens, length)
-            same = ngram_hashes(text, length)[:, None] == windows[length]
+                windows[length] = _grams(tokens, length)
+            same = _grams(text, length)[:, None] == windows[length]
             for offset, position in np.argwhere(same).tolist():
                 yield _Piece(position, position + length, number, offset)
 
@@ -187,8 +195,8 @@ class _Grams:
     """Where the owners of each n-gram begin in `owners`, `[hashes + 1]`."""
     owners: npt.NDArray[np.int32]
     """Numbers of texts."""
-    filter: npt.NDArray[np.bool_]
-    """Whether any n-gram has a hash with these low bits."""
+    filter: npt.NDArray[np.uint8]
+    """Whether any n-gram has a hash with these low bits, eight a byte: a hundredth of all others does."""
 
     @staticmethod
     def build(ngram: int, owners: Sequence[tuple[int, int, Hashes]]) -> _Grams:
@@ -204,15 +212,17 @@ class _Grams:
         gram = np.cumsum(first) - 1
         rare = np.bincount(gram[another], minlength=1)[gram] <= COMMON_ITEMS
         unique, starts = np.unique(hashes[rare], return_index=True)
-        bits = min(max((12 * len(unique)).bit_length(), _FILTER_BITS[0]), _FILTER_BITS[-1])
-        found = np.zeros(1 << bits, bool)
-        found[(unique & np.uint64(len(found) - 1)).astype(np.int64)] = True
+        bits = min(max((64 * len(unique)).bit_length(), _FILTER_BITS[0]), _FILTER_BITS[1])
+        found = np.zeros(1 << (bits - 3), np.uint8)
+        places, inside = _places(unique, found)
+        np.bitwise_or.at(found, places, np.left_shift(np.uint8(1), inside))
         return _Grams(ngram, unique, np.append(starts, rare.sum()).astype(np.int64), texts[rare], found)
 
     def find(self, hashes: Hashes) -> Iterator[tuple[int, Numbers, Numbers]]:
         """For every text of which an n-gram is among a document's: its number, the positions, ascending, and which."""
         # Nearly all n-grams of nearly all texts are in no benchmark, which the filter sees in one look.
-        positions = np.flatnonzero(self.filter[(hashes & np.uint64(len(self.filter) - 1)).view(np.int64)])
+        at, inside = _places(hashes, self.filter)
+        positions = np.flatnonzero(np.right_shift(self.filter[at], inside) & np.uint8(1))
         places = np.minimum(np.searchsorted(self.hashes, hashes[positions]), len(self.hashes) - 1)
         held = self.hashes[places] == hashes[positions]
         positions, places = positions[held], places[held]
@@ -245,21 +255,23 @@ class BenchmarkIndex:
         written = ((number, item, form) for number, item in enumerate(items) for form in (item.texts, item.converted))
         for number, item, form in written:
             name = (item.benchmark, item.number)
-            together: list[str] = []
+            together: list[tuple[str, Tokens]] = []
             groups = [together]
             for text in form:
-                tokens = tokenise(text, variants=True).hashes
-                if len(tokens) >= 2 * ngram - 1:
-                    owners[ngram].append((number, len(texts), np.unique(ngram_hashes(tokens, ngram))))
+                tokens = tokenise(text, variants=True)
+                if len(tokens.hashes) >= 2 * ngram - 1:
+                    owners[ngram].append((number, len(texts), np.unique(_grams(tokens.hashes, ngram))))
                     texts.append(_Long(name, 0))
-                    groups.append(_options(text))
+                    groups.append([(part, tokenise(part, variants=True)) for part in _options(text)])
+                elif label := _LABEL.match(text):
+                    together.append((option := text[label.end() :], tokenise(option, variants=True)))
                 else:
-                    together.append(text)
+                    together.append((text, tokens))
             for short in (_short(name, group) for group in groups if group):
                 longest = max(map(len, short.texts), default=0)
                 own = ngram if longest >= ngram else min(ngram, SHORT_NGRAM)
                 if longest >= own:
-                    grams = np.unique(np.concatenate([ngram_hashes(tokens, own) for tokens in short.texts]))
+                    grams = np.unique(np.concatenate([_grams(tokens, own) for tokens in short.texts]))
                     owners[own].append((number, len(texts), grams))
                     texts.append(short)
         tables = tuple(_Grams.build(length, found) for length, found in owners.items() if found)
@@ -284,7 +296,7 @@ class BenchmarkIndex:
         tokens = tokenise(text, variants=True)
         found: dict[tuple[str, int], _Place] = {}
         lengths = [table.ngram for table in self.grams]
-        for table, hashes in zip(self.grams, several_ngram_hashes(tokens.hashes, lengths), strict=True):
+        for table, hashes in zip(self.grams, raw_ngram_hashes(tokens.hashes, lengths), strict=True):
             for owner, positions, grams in table.find(hashes):
                 known = self.texts[owner]
                 place = known.find(tokens.hashes, positions, grams, table.ngram, overlap)
@@ -300,15 +312,23 @@ class BenchmarkIndex:
         return {self.texts[owner].item for table in self.grams for owner in np.unique(table.owners).tolist()}
 
 
-def _short(item: tuple[str, int], texts: Iterable[str]) -> _Short:
-    """Each different text once, without the label of an option."""
+def _places(hashes: Hashes, filter: npt.NDArray[np.uint8]) -> tuple[Numbers, npt.NDArray[np.uint8]]:
+    """Where hashes stand in a filter: bytes, and bits in these."""
+    places = hashes & np.uint64(8 * len(filter) - 1)
+    return (places >> np.uint64(3)).view(np.int64), (places & np.uint64(7)).astype(np.uint8)
+
+
+def _grams(tokens: Hashes, ngram: int) -> Hashes:
+    return next(raw_ngram_hashes(tokens, [ngram]))
+
+
+def _short(item: tuple[str, int], texts: Iterable[tuple[str, Tokens]]) -> _Short:
+    """Each different text once."""
     found: dict[bytes, tuple[Hashes, npt.NDArray[np.float64]]] = {}
-    for text in texts:
-        inside = text[label.end() :] if (label := _LABEL.match(text)) else text
-        tokens = tokenise(inside, variants=True)
+    for text, tokens in texts:
         if len(tokens.hashes):
             words = np.where(tokens.ends - tokens.starts < WORD_CHARACTERS, 0.25, 1.0)
-            words[is_unspaced(inside, tokens)] = 0.5
+            words[is_unspaced(text, tokens)] = 0.5
             found[tokens.hashes.tobytes()] = tokens.hashes, words
     return _Short(item, tuple(tokens for tokens, _ in found.values()), tuple(words for _, words in found.values()))
 

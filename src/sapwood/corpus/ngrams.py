@@ -86,11 +86,14 @@ def is_unspaced(text: str, tokens: Tokens) -> npt.NDArray[np.bool_]:
 
 def ngram_hashes(tokens: Hashes, ngram: int) -> Hashes:
     """A hash of every `ngram` tokens in a row, `[tokens - ngram + 1]`; none where there are fewer tokens."""
-    return next(several_ngram_hashes(tokens, [ngram]))
+    return _mixed(next(raw_ngram_hashes(tokens, [ngram])))
 
 
-def several_ngram_hashes(tokens: Hashes, ngrams: Sequence[int]) -> Iterator[Hashes]:
-    """`ngram_hashes` for several lengths in ascending order, each made from the shorter ones."""
+def raw_ngram_hashes(tokens: Hashes, ngrams: Sequence[int]) -> Iterator[Hashes]:
+    """A hash of every n tokens in a row, for several n in ascending order, each made from the shorter ones.
+
+    Good for telling n-grams apart; neighbours are not independent, as hashes for MinHash must be (`ngram_hashes`).
+    """
     hashes, reached = np.zeros(len(tokens), np.uint64), 0
     for ngram in ngrams:
         windows = max(0, len(tokens) - ngram + 1)
@@ -99,7 +102,7 @@ def several_ngram_hashes(tokens: Hashes, ngrams: Sequence[int]) -> Iterator[Hash
             hashes *= np.uint64(RADIX)
             hashes += tokens[place : place + windows]
         reached = ngram
-        yield _mixed(hashes)
+        yield hashes
 
 
 def _cut(codes: npt.NDArray[np.uint32], kinds: npt.NDArray[np.uint8], values: Hashes, *joined: int) -> Tokens:
