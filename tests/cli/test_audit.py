@@ -85,6 +85,12 @@ def test_a_document_names_its_steps_in_every_pass_and_stage(run: RunDirectory) -
     name = stream.passes["b"].store.document_id(0)
     output = called("audit", str(run.root), "--document", name, "--jsonl")
     assert {json.loads(line)["id"] for line in output.splitlines()} == {name}
+    assert called("audit", str(run.root), "--document", name[:12], "--jsonl") == output
+    shown = called("audit", str(run.root), "--document", name[:12]).splitlines()
+    assert len(shown) == len(output.splitlines()) + 1
+    assert all(name[:12] in line for line in shown[1:])
+    (found,) = json.loads(called("audit", str(run.root), "--document", name[:12], "--json"))["tables"]
+    assert [row["id"] for row in found["rows"]] == [name[:12]] * len(output.splitlines())
 
 
 def test_every_document_comes_once_a_pass_whatever_the_stages_do(run: RunDirectory) -> None:
@@ -143,6 +149,7 @@ def _fields(line: StepMetrics) -> dict[str, object]:
         (("--step", "1", "--spike", "1"), "Say what to look up"),
         (("--step", "99"), "There is no step 99 in the log: the last one is 10"),
         (("--document", "xyz"), "'xyz' is no document id"),
+        (("--document", "123"), "'123' is no document id"),
         (("--document", "0" * 32), "No source trains on a document with the id"),
     ],
 )

@@ -33,8 +33,12 @@ def test_any_part_of_a_document_is_read(store: TokenStore) -> None:
 
 
 def test_documents_are_found_by_id(store: TokenStore) -> None:
-    assert [store.find(store.document_id(number)) for number in range(6)] == list(range(6))
-    assert store.find("0" * 32) is None
+    assert [store.find(store.document_id(number)) for number in range(6)] == [[number] for number in range(6)]
+    ids = [store.document_id(number) for number in range(6)]
+    for length in (0, 1, 2, 7, 12, 31):
+        expected = [number for number, name in enumerate(ids) if name.startswith(ids[3][:length])]
+        assert store.find(ids[3][:length]) == expected
+    assert store.find("0" * 32) == []
 
 
 def test_documents_know_where_they_come_from(store: TokenStore) -> None:
@@ -56,4 +60,4 @@ def test_documents_outside_are_refused(store: TokenStore, number: int) -> None:
 def test_an_empty_store(tmp_path: Path, make_store: MakeStore) -> None:
     store = make_store(tmp_path / "store", [[]])
     assert (store.documents, store.tokens, store.lengths().tolist()) == (0, 0, [])
-    assert store.find("0" * 32) is None
+    assert store.find("0" * 32) == []

@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from sapwood.cli.common import RUNS, RecipeArgument, RunsOption, open_run
+from sapwood.cli.output import Output
 from sapwood.errors import SapwoodError, closest
 from sapwood.mixture.account import Account, Line, StageAccount, Stock, read_account
 
@@ -27,7 +28,7 @@ def account(recipe: RecipeArgument, stage: StageOption = None, runs: RunsOption 
     stages = [part for part in found.stages if stage is None or part.name == stage]
     if stage is not None and not stages:
         raise SapwoodError(f"There is no stage '{stage}'. {closest(stage, [part.name for part in found.stages])}")
-    console = Console(highlight=False)
+    console = Output()
     if stage is None:
         _print_sources(console, found)
     for part in stages:

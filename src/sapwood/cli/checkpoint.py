@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from sapwood.cli.common import RUNS, RecipeArgument, RunsOption, open_run, writing
+from sapwood.cli.output import Output, with_json
 from sapwood.errors import SapwoodError
 from sapwood.progress import console
 
@@ -17,6 +17,7 @@ checkpoint = typer.Typer(help="The saved states of a run: which there are, wheth
 
 
 @checkpoint.command("list")
+@with_json
 def list_checkpoints(recipe: RecipeArgument, runs: RunsOption = RUNS) -> None:
     """Show the checkpoints of a run, and whether every file of them is what was written."""
     from sapwood.training.checkpoint import checkpoints, files_of, read_state, verify
@@ -37,7 +38,7 @@ def list_checkpoints(recipe: RecipeArgument, runs: RunsOption = RUNS) -> None:
         table.add_row(path.name, f"{read_state(path).tokens:,}", str(len(files)), f"{size:.2f}", state)
     if not table.row_count:
         raise SapwoodError(f"{run.checkpoints} holds no checkpoint.")
-    Console(highlight=False).print(table)
+    Output().print(table)
     if damaged:
         raise typer.Exit(1)
 

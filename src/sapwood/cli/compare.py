@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 import orjson
 import typer
-from rich.console import Console
 
 from sapwood.cli.common import labels, writing
 from sapwood.cli.comparison import print_comparison, print_levels
+from sapwood.cli.output import Output
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError, closest
 from sapwood.evaluation.comparison import Results
@@ -22,8 +22,6 @@ from sapwood.evaluation.task_scores import level_of
 from sapwood.progress import console as progress
 from sapwood.recipe.suite import Suite, load_suite
 
-WIDTH = 120
-"""Columns, where there is no terminal."""
 FAILED = 3
 """The exit status where a gate fails."""
 Backend = Literal["torch", "hf", "vllm"]
@@ -77,8 +75,7 @@ def compare(
     }
     if progress.quiet:
         return  # the first rank has the results
-    console = Console(highlight=False)
-    console.width = max(console.width, 0 if console.is_terminal else WIDTH)
+    console = Output()
     (base, before), *others = found.items()
     if not others:
         levels = {name: (result.counts, level_of(result, chosen.tasks[name])) for name, result in before.items()}

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sapwood.backbone.resolve import at_hand, default_cache
+from sapwood.cli.output import Output
 from sapwood.errors import SapwoodError, closest
 from sapwood.mixture.plan import Plan
 from sapwood.recipe import Recipe
@@ -85,7 +86,7 @@ class Hardware:
 
 def print_cost(recipe: Recipe, plan: Plan, hardware: Hardware) -> None:
     """Prints memory, operations and hours. Exits with 1 where the user named a GPU and the run does not fit it."""
-    console = Console(highlight=False)
+    console = Output()
     directory = at_hand(recipe.model, default_cache())
     if directory is None:
         console.print(

@@ -7,11 +7,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, writing
 from sapwood.cli.comparison import print_comparison
+from sapwood.cli.output import Output
 from sapwood.cli.tokenizer import open_encoder
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
@@ -155,7 +155,7 @@ def print_verdict(recipe: Recipe, run: RunDirectory, before: Evaluation, after: 
             finding.verdict,
             style=None if finding.passed else "yellow",
         )
-    console = Console(stderr=True, highlight=False)
+    console = Output(stderr=True)
     console.print(table)
     for comparison in compare_run(recipe, run):
         if comparison.model == after.label:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
 import typer
 
@@ -34,6 +35,7 @@ from sapwood.cli import (
     vocabulary,
     watch,
 )
+from sapwood.cli.output import with_json
 from sapwood.errors import SapwoodError
 from sapwood.progress import console
 
@@ -43,6 +45,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+TABLES: Final = (
+    *(plan.plan, solve.solve, prepare.prepare, evaluate.evaluate, compare.compare),
+    *(account.account, audit.audit, merge.merge, run.run),
+)
+"""The verbs that print tables."""
 for verb in (
     init.init,
     schema.schema,
@@ -64,7 +71,7 @@ for verb in (
     run.run,
     expand.expand,
 ):
-    app.command()(verb)
+    app.command()(with_json(verb) if verb in TABLES else verb)
 app.add_typer(checkpoint.checkpoint, name="checkpoint", no_args_is_help=True)
 app.add_typer(synthesize.synthesize, name="synthesize", no_args_is_help=True)
 app.add_typer(topics.topics, name="topics", no_args_is_help=True)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from sapwood.cli.common import RunArgument, open_run, writing
 from sapwood.cli.evaluate import evaluate_base, measure_model
+from sapwood.cli.output import Output
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.gate import Finding, mean_change
@@ -148,7 +148,7 @@ def _print_points(recipe: Recipe, points: Sequence[Point]) -> None:
     table = _table(f"Bits per byte of held-out text since the backbone, ± {level} interval; lower is better", "met")
     for point in points:
         _add(table, recipe, point, point.since_backbone, point.met)
-    terminal = Console(stderr=True, highlight=False)
+    terminal = Output(stderr=True)
     terminal.print(table)
     if others := [point for point in points if not point.is_reference]:
         table = _table("The same against the last weights")

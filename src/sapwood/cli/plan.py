@@ -14,6 +14,7 @@ from sapwood.backbone.resolve import at_hand, default_cache, gguf_file
 from sapwood.cli import cost
 from sapwood.cli.chart import print_learning_rate
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse
+from sapwood.cli.output import Output
 from sapwood.cli.tokenizer import print_delimiters
 from sapwood.evaluation.named_suites import named_suites
 from sapwood.mixture.plan import DomainPlan, Plan
@@ -48,7 +49,7 @@ def plan(
 
 def print_plan(recipe: Recipe, plan: Plan) -> None:
     """Prints the plan as tables."""
-    console = Console(highlight=False)
+    console = Output()
     lengths = " or ".join(f"{length:,}" for length in dict.fromkeys(stage.sequence_length for stage in plan.stages))
     console.print(f"[bold]{recipe.name}[/]: {escape(recipe.model)}", soft_wrap=True)
     console.print(

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse, writing
+from sapwood.cli.output import Output
 from sapwood.cli.plan import print_remarks
 from sapwood.cli.tokenizer import open_encoder, print_delimiters
 from sapwood.cli.topics import trained_classifiers
@@ -171,4 +171,4 @@ def _print_account(run: RunDirectory, tokens: dict[str, Manifest]) -> None:
             manifest.counts["train_tokens"],
         )
         table.add_row(name, *(f"{number:,}" for number in row))
-    Console(stderr=True, highlight=False).print(table)
+    Output(stderr=True).print(table)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import orjson
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from sapwood.cli.output import Output
 from sapwood.errors import SapwoodError, closest
 from sapwood.files import write_json
 from sapwood.progress import track
@@ -71,7 +71,7 @@ def solve(
     _print_solution(solution, origin, sizes, None if budget is None else parse_tokens(budget))
     if output is not None:
         write_json(output, {"table": str(table), **solution.to_json(seed)})
-        Console(highlight=False).print(f"\nWritten to {escape(str(output))}", soft_wrap=True)
+        Output().print(f"\nWritten to {escape(str(output))}", soft_wrap=True)
 
 
 def read_table(path: Path) -> list[tuple[str, dict[str, Any]]]:
@@ -206,7 +206,7 @@ def _parse(flag: str, text: str, parse: Callable[[object], Value]) -> Value:
 
 def _print_solution(solution: Solution, origin: str, sizes: dict[str, int], budget: int | None) -> None:
     swarm, goal = solution.swarm, solution.goal
-    console = Console(highlight=False)
+    console = Output()
     console.print(
         f"{len(swarm.mixtures)} rows, {swarm.different} different mixtures of {len(swarm.domains)} domains, "
         f"{len(swarm.metrics)} metrics" + (f"; not read: {escape(', '.join(swarm.unused))}" if swarm.unused else ""),

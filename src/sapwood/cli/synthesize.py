@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
 from sapwood.cli.common import OverridesArgument
+from sapwood.cli.output import Output, with_json
 from sapwood.errors import SapwoodError
 from sapwood.files import read_json
 from sapwood.lock import hold
@@ -42,6 +42,7 @@ JobArgument = Annotated[Path, typer.Argument(metavar="JOB", help="The synthesis 
 
 
 @synthesize.command()
+@with_json
 def run(
     job: JobArgument,
     overrides: OverridesArgument = None,
@@ -117,6 +118,7 @@ def sample(
 
 
 @synthesize.command()
+@with_json
 def calibrate(
     job: JobArgument,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Labelled items, JSONL: records with `correct`.")],
@@ -178,7 +180,7 @@ def _print_estimate(found: Iterable[Any], account: Mapping[str, Any] | None) -> 
             total[line.server.price.currency] = total.get(line.server.price.currency, 0.0) + price
         numbers = (line.requests, line.prompt_tokens, line.completion_tokens)
         table.add_row(line.stage, line.server.model, *(f"{number:,}" for number in numbers), shown)
-    Console(stderr=True, highlight=False).print(table)
+    Output(stderr=True).print(table)
     for currency, price in total.items():
         console.print(f"Together {price:,.2f} {currency}.")
     console.print(
@@ -195,7 +197,7 @@ def _print_yield(account: Mapping[str, Any]) -> None:
         share = counts["rejected"] / counts["seen"] if counts["seen"] else 0.0
         tokens = counts["prompt_tokens"] + counts["completion_tokens"]
         table.add_row(stage, f"{counts['seen']:,}", f"{counts['rejected']:,}", f"{share:.0%}", f"{tokens:,}")
-    Console(stderr=True, highlight=False).print(table)
+    Output(stderr=True).print(table)
 
 
 def _print_calibration(found: Mapping[str, Any]) -> None:
@@ -211,7 +213,7 @@ def _print_calibration(found: Mapping[str, Any]) -> None:
                 f"{point['low']:.1%} to {point['high']:.1%}",
                 f"{point['recall']:.1%}",
             )
-    Console(stderr=True, highlight=False).print(table)
+    Output(stderr=True).print(table)
     for stage, curve in found["stages"].items():
         if curve["threshold"] is None:
             console.print(f"{stage}: no threshold reaches {found['target']:.0%} for sure with so few labels.")

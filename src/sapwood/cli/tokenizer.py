@@ -6,9 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 
+from sapwood.cli.output import Output
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.manifest import read_manifest
@@ -39,7 +39,7 @@ def print_delimiters(recipe: Recipe, model: Path, path: Path) -> None:
     except DelimiterError as error:
         file = path / "recipe.yaml" if path.is_dir() else path
         raise SapwoodError(f"{line_of(file, ('tokenizer', error.field))}: {error.message}") from None
-    console = Console(highlight=False)
+    console = Output()
     begin = " ".join(opened.spelled(number) for number in delimiters.begin) or "nothing"
     console.print(
         f"\nTexts begin with {escape(begin)} and end with {escape(opened.spelled(delimiters.end))}", soft_wrap=True

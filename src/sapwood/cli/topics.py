@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, writing
+from sapwood.cli.output import Output, with_json
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.progress import console
@@ -52,6 +52,7 @@ def label(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: Run
 
 
 @topics.command()
+@with_json
 def train(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS) -> None:
     """Train a classifier for every taxonomy on its labels, and say what it is worth."""
     from sapwood.corpus.topics.taxonomy import load_taxonomy
@@ -70,6 +71,7 @@ def train(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: Run
 
 
 @topics.command()
+@with_json
 def apply(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS) -> None:
     """Give every document its topic with the classifiers that are trained."""
     from sapwood.corpus.annotate import annotate
@@ -167,7 +169,7 @@ def print_worth(report: dict[str, Any]) -> None:
     for line in report["topics"]:
         shares = (f"{line[name]:.2f}" if line["support"] else "–" for name in ("precision", "recall", "f1"))
         table.add_row(line["topic"], *shares, str(line["support"]))
-    Console(stderr=True, highlight=False).print(table)
+    Output(stderr=True).print(table)
 
 
 def print_topics(recipe: Recipe, run: RunDirectory) -> None:
@@ -187,7 +189,7 @@ def print_topics(recipe: Recipe, run: RunDirectory) -> None:
             table.add_column(name, justify="right")
         for topic in sorted({topic for found in counts.values() for topic in found}):
             table.add_row(topic, *(f"{counts[name][topic]:,}" for name in sources))
-        Console(stderr=True, highlight=False).print(table)
+        Output(stderr=True).print(table)
 
 
 def _encoder(recipe: Recipe) -> Path | None:

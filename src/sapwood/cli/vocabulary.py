@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.cli.common import ModelArgument, writing
+from sapwood.cli.output import Output, with_json
 from sapwood.errors import SapwoodError
 from sapwood.files import write_json
 from sapwood.progress import console
@@ -29,6 +29,7 @@ vocabulary = typer.Typer(help="Measure how well a tokenizer fits some texts; ext
 
 
 @vocabulary.command()
+@with_json
 def measure(
     model: ModelArgument,
     texts: Annotated[
@@ -177,4 +178,4 @@ def _print_fertility(found: Mapping[str, Mapping[str, Fertility]]) -> None:
                 f"{one.bytes / one.tokens:.2f}",
                 "–" if one.cut_share is None else f"{one.cut_share:.1%}",
             )
-    Console(highlight=False).print(table)
+    Output().print(table)

@@ -82,16 +82,24 @@ def documents_of(stream: Stream, step: int, positions: Iterable[int]) -> Iterato
 
 
 def uses_of(stream: Stream, steps: Sequence[StepMetrics], document_id: str) -> list[Use]:
-    """Where a document was trained on, in the order of training. Raises SapwoodError where no source trains on it."""
+    """Where a document was trained on, in the order of training. `document_id` may be the beginning of its id.
+
+    Raises SapwoodError where no source trains on it, or several ids begin so.
+    """
     ends = np.array([line.position for line in steps])
     trained = int(ends[-1]) if len(ends) else 0
     rounds = [entry for entry in stream.ledger.rounds if entry.start < trained]
     reached = rounds[-1].consumed_until(rounds[-1].stop) if rounds else {}
-    numbers = {source: store.find(document_id) for source, store in _stores(stream).items()}
+    stores = _stores(stream)
+    numbers = {source: store.find(document_id) for source, store in stores.items()}
+    ids = {stores[source].document_id(number) for source, found in numbers.items() for number in found}
+    if len(ids) > 1:
+        listed = ", ".join(sorted(ids)[:4])
+        raise SapwoodError(f"{len(ids)} ids begin with {document_id}: write more of one. They begin with {listed}.")
     found: list[Use] = []
     known = False
     for domain, passes in stream.passes.items():
-        number = numbers[source_of(domain)]
+        number = next(iter(numbers[source_of(domain)]), None)
         if number is None or not passes.holds(number):
             continue
         known = True

@@ -75,15 +75,18 @@ class TokenStore:
         digits: bytes = self._ids[shard].part(inside, 1).tobytes()
         return digits.hex()
 
-    def find(self, document_id: str) -> int | None:
-        """The number of the document with this `id`; None where it is not among the documents of this split."""
-        wanted = np.frombuffer(bytes.fromhex(document_id), np.uint64)
+    def find(self, beginning: str) -> list[int]:
+        """The numbers of the documents of this split whose `id` begins so, in hexadecimal digits."""
+        whole = np.frombuffer(bytes.fromhex(beginning[: len(beginning) // 2 * 2]), np.uint8)
+        half = int(beginning[-1], 16) if len(beginning) % 2 else None
+        found: list[int] = []
         for shard, first in zip(self._shards, self._first_document, strict=False):
-            ids = self._map(shard, "ids").whole().view(np.uint64)
-            found = np.flatnonzero((ids[:, 0] == wanted[0]) & (ids[:, 1] == wanted[1]))
-            if len(found):
-                return int(first + found[0])
-        return None
+            ids = self._map(shard, "ids").whole()
+            matches = np.all(ids[:, : len(whole)] == whole, axis=1)
+            if half is not None:
+                matches &= ids[:, len(whole)] >> 4 == half
+            found += (first + np.flatnonzero(matches)).tolist()
+        return found
 
     def rows(self) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
         """For every shard, its name and which rows of the prepared shard its documents are, `[documents]`."""
