@@ -82,7 +82,7 @@ def test_the_page_shows_every_point(recipe: Recipe, run: Path, points: list[Poin
     (figure,) = page.figures
     assert [trace["x"][0] for trace in figure["data"]] == [0.0] * 3  # every line begins at the backbone
     assert len(figure["data"][0]["x"]) == 3
-    properties = set(re.findall(r"^\s+(--[a-z-]+):", page.source, re.MULTILINE))
+    properties = set(re.findall(r"(--[a-z0-9-]+):", page.source))
     go.Figure(with_colors(figure, properties))  # raises ValueError where plotly knows no such thing
     against = [row[:2] for row in page.rows[len(points) + 2 :]]
     assert against == [["last weights", "0.5"], ["EMA", "0.9"], ["linear decay over 8", "1"]]

@@ -156,7 +156,7 @@ def test_only_the_two_scripts_of_the_page_may_run(recipe: Recipe, make_run: Make
 def test_plotly_knows_every_property_of_every_figure(recipe: Recipe, make_run: MakeRun, state: str) -> None:
     page = write(recipe, make_run, state)
     assert page.figures
-    properties = set(re.findall(r"^\s+(--[a-z-]+):", page.source, re.MULTILINE))
+    properties = set(re.findall(r"(--[a-z0-9-]+):", page.source))
     for figure in page.figures:
         go.Figure(with_colors(figure, properties))  # raises ValueError
 

@@ -47,11 +47,16 @@ def load_synthesis(path: Path, overrides: Sequence[str] = ()) -> Synthesis:
 
 def dump_recipe(recipe: Recipe | Synthesis) -> str:
     """The recipe, or job, as YAML with every default written out. `load_recipe` reads it back to an equal recipe."""
+    return dump(recipe.model_dump(mode="json"))
+
+
+def dump(value: Any) -> str:
+    """A value of JSON as YAML, in the form of a recipe."""
     stream = io.StringIO()
     yaml = YAML()
     yaml.default_flow_style = False
     yaml.width = 110
-    yaml.dump(recipe.model_dump(mode="json"), stream)
+    yaml.dump(value, stream)
     return stream.getvalue()
 
 

@@ -73,6 +73,7 @@ def _environment() -> Environment:
         "listed",
         "p_value",
         "percent",
+        "published",
         "score",
         "score_change",
         "short",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,6 +23,7 @@ from sapwood.report.wording import listed, percent, signed
 
 MOST_ROUNDS = 400
 """More are left to the files of the run, and the page says so."""
+_MOVE = re.compile(r"(\d+(?:\.\d+)?) points")
 MOST_REASONS = 6
 """More are folded."""
 
@@ -38,6 +40,7 @@ class RoundRow:
     move: str
     """The largest move of a share against the round before, in words; empty where there was none."""
     reasons: tuple[str, ...]
+    """The largest moves first."""
     shares: tuple[tuple[str, str], ...]
     """By source."""
     topics: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
@@ -202,7 +205,7 @@ def _round_row(entry: Round, before: Round | None) -> RoundRow:
         start=entry.start_tokens,
         stop=_stop(entry),
         move=_largest_move(entry, before) if before is not None and before.stage == entry.stage else "",
-        reasons=entry.reasons,
+        reasons=tuple(sorted(entry.reasons, key=lambda reason: -_points(reason))),
         shares=_shares(entry.mixture.totals(1)),
         topics=tuple(
             (
@@ -218,6 +221,12 @@ def _round_row(entry: Round, before: Round | None) -> RoundRow:
             for source in divided
         ),
     )
+
+
+def _points(reason: str) -> float:
+    """How far a share moves for a reason; rules of several families are told one after the other in the ledger."""
+    found = _MOVE.search(reason)
+    return float(found[1]) if found else 0.0
 
 
 def _largest_move(entry: Round, before: Round) -> str:

@@ -79,7 +79,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Siblings, whose losses are on the same axis."""
+    """Siblings, each on axes of its own: on one for all, those that hardly change are flat lines."""
 
     title: str
     folded: bool
@@ -110,10 +110,9 @@ def nodes(
 def family(title: str, siblings: Sequence[Node], boundaries: Sequence[int], total: int, *, folded: bool) -> Family:
     """The panels of siblings; `boundaries` are where stages begin, and `total` is where the run ends, in tokens.
 
-    Shares have an axis of their own in every panel, or those of small topics would seem not to move.
+    Shares and losses have an axis of their own in every panel, or those of small topics, and what is to be kept, would
+    seem not to move.
     """
-    changes = [change for node in siblings for _, change in node.losses]
-    low, high = _range(changes)
     panels = []
     for node in siblings:
         panels.append(
@@ -123,7 +122,7 @@ def family(title: str, siblings: Sequence[Node], boundaries: Sequence[int], tota
                 share_text=_share_text(node),
                 loss_text=_loss_text(node),
                 share=_share_chart(node, total) if node.shares else None,
-                loss=_loss_chart(node, low, high, total) if node.losses else None,
+                loss=_loss_chart(node, total) if node.losses else None,
             )
         )
     return Family(title, folded, tuple(panels), tuple(_across(tokens, total) for tokens in boundaries))
@@ -197,7 +196,9 @@ def _steps(starts: Sequence[int], values: Sequence[float], most: float, total: i
     return f"{path}H{WIDTH - 4}"
 
 
-def _loss_chart(node: Node, low: float, high: float, total: int) -> Chart:
+def _loss_chart(node: Node, total: int) -> Chart:
+    low, high = _range([change for _, change in node.losses])
+
     def down(value: float) -> float:
         return round(_TOP + (LOSS_HEIGHT - _TOP - _BOTTOM) * (high - value) / (high - low), 1)
 
@@ -213,8 +214,8 @@ def _loss_chart(node: Node, low: float, high: float, total: int) -> Chart:
     )
     return Chart(
         height=LOSS_HEIGHT,
-        top=signed(high, 2 if high - low > 0.1 else 3),
-        bottom=signed(low, 2 if high - low > 0.1 else 3),
+        top=signed(high, 2 if high - low > 0.1 else 3 if high - low > 0.01 else 4),
+        bottom=signed(low, 2 if high - low > 0.1 else 3 if high - low > 0.01 else 4),
         line="M" + "L".join(f"{arm.x:g} {arm.y:g}" for arm in arms),
         area="",
         reference="",

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sapwood.files import write_atomic
-from sapwood.recipe.load import dump_recipe
+from sapwood.recipe.load import dump
 from sapwood.recipe.schema import Recipe
 from sapwood.report import sections
 from sapwood.report.aims import AIMS
@@ -16,6 +16,7 @@ from sapwood.report.benchmarks import benchmarks_section
 from sapwood.report.facts import Facts, read_facts
 from sapwood.report.html import render
 from sapwood.report.mixture import mixture_section
+from sapwood.report.wording import published, without_places
 
 _FILES = (
     "recipe.yaml",
@@ -63,8 +64,8 @@ def write_report(recipe: Recipe, run: Path) -> Path:
 def _render(facts: Facts) -> str:
     parts: dict[str, Any] = {name: build(facts) for name, _, build in _SECTIONS}
     parts["environment"] = {
-        "versions": facts.environment,
-        "recipe": dump_recipe(facts.recipe),
+        "versions": without_places(facts.environment),
+        "recipe": dump(without_places(facts.recipe.model_dump(mode="json"))),
         "files": _links(facts.run.root),
     }
     return render(
@@ -73,7 +74,7 @@ def _render(facts: Facts) -> str:
         recipe=facts.recipe,
         started=facts.events[0]["time"] if facts.events else "",
         ended=facts.events[-1]["time"] if facts.events and facts.events[-1]["event"] == "finish" else "",
-        run=shlex.quote(str(facts.run.root)),
+        run=shlex.quote(published(str(facts.run.root))),
         parts=parts,
         folder="",
         AIMS=AIMS,

@@ -80,7 +80,7 @@ def verdict_section(facts: Facts) -> dict[str, Any]:
         task_statement(task, comparison.suite, settings.confidence)
         for comparison in facts.benchmarks
         for task in comparison.tasks.values()
-        if not task.passed
+        if task.verdict is not None
     ]
     judged = (findings or facts.benchmarks) and not facts.unread
     remarks = facts.endings

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 
 MARKS = (("circle", "●"), ("square", "■"), ("diamond", "◆"), ("triangle-up", "▲"), ("triangle-down", "▼"), ("x", "✖"))
 
-STRONGEST, WEAKEST = 100, 42
-"""How much of the hue the first and the last source of many have, in percent."""
+HUES = 7
+"""Colours of each aim in the style sheet, `--gain-1` to `--gain-7` and `--keep-1` to `--keep-7`, told apart on light
+paper and on dark; further sources have them again, paler."""
+PALE = 55
+"""How much of its colour such a source has, in percent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tone:
-    """How a source looks. Sources with the same aim share a hue and differ in shade and mark."""
+    """How a source looks. Sources with the same aim share a family of colours and differ in colour and mark."""
 
     variable: str
     """A custom property of the style sheet."""
@@ -37,12 +40,15 @@ class Tone:
 
 
 def tones(aims: Mapping[str, str]) -> dict[str, Tone]:
-    """A tone for every source: green for what is to be gained, grey for the rest, hatched when it is not judged."""
+    """A tone for every source: greens and blues for what is to be gained, greys and browns for the rest, hatched where
+    it is not judged."""
     found: dict[str, Tone] = {}
+    ranks = {"--gain": 0, "--keep": 0}
     for aim, variable in (("gain", "--gain"), ("retention", "--keep"), ("", "--keep")):
-        names = [name for name, kind in aims.items() if kind == aim]
-        for rank, name in enumerate(names):
+        for name in (name for name, kind in aims.items() if kind == aim):
+            rank = ranks[variable]
+            ranks[variable] += 1
             symbol, glyph = MARKS[rank % len(MARKS)]
-            strength = STRONGEST - round((STRONGEST - WEAKEST) * rank / max(len(names) - 1, 2))
-            found[name] = Tone(variable, strength, not aim, symbol, glyph)
+            strength = 100 if rank < HUES else PALE
+            found[name] = Tone(f"{variable}-{rank % HUES + 1}", strength, not aim, symbol, glyph)
     return {name: found[name] for name in aims}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Any
 
 MINUS = "−"
 
@@ -102,3 +104,21 @@ def size(amount: float) -> str:
 def listed(names: Sequence[str]) -> str:
     """Names in a sentence: `a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def published(text: str) -> str:
+    """A text as others may read it: of a path on the author's machine its last name alone.
+
+    >>> [published(text) for text in ("/home/me/data/zh-*.jsonl", "Qwen/Qwen3-0.6B")]
+    ['zh-*.jsonl', 'Qwen/Qwen3-0.6B']
+    """
+    return PurePath(text).name if text.startswith(("/", "~")) else text
+
+
+def without_places(value: Any) -> Any:
+    """The same of every text in a value of JSON."""
+    if isinstance(value, dict):
+        return {name: without_places(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [without_places(part) for part in value]
+    return published(value) if isinstance(value, str) else value

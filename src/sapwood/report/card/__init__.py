@@ -77,7 +77,7 @@ def _environment() -> Environment:
     for name in ("number", "signed", "count", "confidence", "interval", "listed"):
         environment.filters[name] = getattr(wording, name)
     environment.filters["cell"] = _cell
-    environment.filters["published"] = training.published
+    environment.filters["published"] = wording.published
     environment.filters["quoted"] = lambda text: json.dumps(text, ensure_ascii=False)
     return environment
 

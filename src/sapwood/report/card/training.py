@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -16,7 +15,7 @@ from sapwood.recipe.schema import Adapter, LearningRate, Recipe
 from sapwood.recipe.units import format_rate
 from sapwood.report.card.facts import CardFacts
 from sapwood.report.facts import Facts
-from sapwood.report.wording import count, duration, listed, number, percent, rate
+from sapwood.report.wording import count, duration, listed, number, percent, rate, without_places
 
 _PRECISION = {"auto": "bf16 where the hardware is fast at it, else fp32"}
 
@@ -129,7 +128,7 @@ def published_recipe(recipe: Recipe) -> str:
     yaml = YAML()
     yaml.default_flow_style = False
     yaml.width = 110
-    yaml.dump(_without_places(dump), stream)
+    yaml.dump(without_places(dump), stream)
     return stream.getvalue()
 
 
@@ -140,19 +139,6 @@ def _in_both(value: Any, other: Any) -> Any:
     if isinstance(value, list):
         return [_in_both(part, same) for part, same in zip(value, other, strict=True)]
     return value
-
-
-def _without_places(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_places(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_without_places(part) for part in value]
-    return published(value) if isinstance(value, str) else value
-
-
-def published(text: str) -> str:
-    """A text as others may read it: of a path on the author's machine its last name alone."""
-    return Path(text).name if text.startswith(("/", "~")) else text
 
 
 def _schedules(recipe: Recipe) -> Iterator[str]:

@@ -21,7 +21,7 @@ from sapwood.report.cost import Cost, costs
 from sapwood.report.facts import Facts
 from sapwood.report.plots import Effect
 from sapwood.report.verdict import SIGNS, find, find_between, lead, tally
-from sapwood.report.wording import confidence, listed
+from sapwood.report.wording import confidence, listed, published, without_places
 
 Runs = Mapping[str, Facts]
 
@@ -73,7 +73,7 @@ def verdicts_section(runs: Runs) -> dict[str, Any]:
         "signs": SIGNS,
         "margins": _stated({run: f"{facts.recipe.evaluation.retention.margin:g}" for run, facts in runs.items()}),
         "confidences": _stated({run: confidence(facts.recipe.evaluation.confidence) for run, facts in runs.items()}),
-        "backbones": len({facts.base.model for facts in runs.values() if facts.base is not None}),
+        "backbones": _backbones(runs),
     }
 
 
@@ -107,7 +107,7 @@ def recipes_section(runs: Runs) -> dict[str, Any]:
     rows = [(path, [fields.get(path) for fields in recipes.values()]) for path in paths if path != "name"]
     return {
         "rows": [
-            (path, [_written(value) for value in values])
+            (path, [_written(without_places(value)) for value in values])
             for path, values in rows
             if any((value or None) != (values[0] or None) for value in values)
         ]
@@ -129,6 +129,17 @@ def costs_section(runs: Runs) -> dict[str, Any]:
             for run, facts in runs.items()
         ]
     }
+
+
+def _backbones(runs: Runs) -> list[tuple[str, str]]:
+    """Which model every run began from, where they are not the same one: its name, and the print of its weights."""
+    prints = {run: facts.base.model if facts.base else "" for run, facts in runs.items()}
+    names = {run: facts.recipe.model for run, facts in runs.items()}
+    if len(set(filter(None, prints.values()))) < 2 and (len(set(names.values())) == 1 or all(prints.values())):
+        return []
+    return [
+        (run, f"{published(names[run])} ({prints[run][:8]})" if prints[run] else published(names[run])) for run in runs
+    ]
 
 
 def _stated(values: Mapping[str, str]) -> str:

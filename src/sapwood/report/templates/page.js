@@ -12,7 +12,7 @@
   const channels = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 
   function color(name, style) {
-    const [, property, strength] = /^(--[a-z-]+)(?: (\d+)%)?$/.exec(name);
+    const [, property, strength] = /^(--[a-z0-9-]+)(?: (\d+)%)?$/.exec(name);
     const ink = channels(style.getPropertyValue(property).trim());
     const paper = channels(style.getPropertyValue("--paper").trim());
     const share = strength === undefined ? 1 : strength / 100;
