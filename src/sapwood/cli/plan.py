@@ -14,6 +14,7 @@ from sapwood.backbone.resolve import at_hand, default_cache, gguf_file
 from sapwood.cli import cost
 from sapwood.cli.chart import print_learning_rate
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse
+from sapwood.cli.model import print_traits
 from sapwood.cli.output import Output
 from sapwood.cli.tokenizer import print_delimiters
 from sapwood.evaluation.named_suites import named_suites
@@ -40,6 +41,7 @@ def plan(
     directory = at_hand(loaded.model, default_cache())
     if directory is not None:
         print_delimiters(loaded, directory, recipe)
+        print_traits(loaded, directory)
     elif (file := gguf_file(loaded.model)) is not None and file.is_file():
         from sapwood.backbone.gguf import refuse_guess
 

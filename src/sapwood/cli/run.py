@@ -5,6 +5,7 @@ from __future__ import annotations
 from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse, writing
 from sapwood.cli.evaluate import evaluate_base, evaluate_grown, print_verdict
+from sapwood.cli.model import print_traits
 from sapwood.cli.plan import print_plan
 from sapwood.cli.prepare import prepare_run
 from sapwood.cli.report import write_reports
@@ -18,7 +19,9 @@ def run(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsO
     loaded, directory = open_run(recipe, overrides, runs)
     plan_or_refuse(loaded, directory, recipe)
     named_suites(loaded)
-    print_delimiters(loaded, resolve(loaded.model, default_cache()), recipe)
+    model = resolve(loaded.model, default_cache())
+    print_delimiters(loaded, model, recipe)
+    print_traits(loaded, model)
     with writing(directory.root):
         prepare_run(loaded, directory)
         plan = plan_or_refuse(loaded, directory, recipe)

@@ -56,6 +56,7 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
     from sapwood.training.loop import train as train_loop
     from sapwood.training.mirror import Mirror
     from sapwood.training.parallel import Ranks
+    from sapwood.training.probe import probe
 
     during = recipe.evaluation.during
     suites = RunSuites.open(recipe, run, during.suites if during else ())
@@ -80,6 +81,7 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
             Mirror(recipe.training.checkpoints.mirror, run).fetch()
         ledger = Ledger(run.ledger)
         ledger.begin(identity)
+        ledger.observe(probe(model_directory, recipe.training))
         if run.model.exists() and not (is_over(plan, ledger) and ledger.finished_at == ledger.decided):
             remove_directory(run.model)  # it was grown by fewer stages
     ranks.wait()

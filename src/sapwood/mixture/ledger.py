@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from sapwood.backbone.traits import ModelTraits
 from sapwood.errors import SapwoodError
 from sapwood.files import append_line, read_lines
 from sapwood.mixture.apportion import Apportionment
@@ -176,6 +177,8 @@ class Ledger:
         lines = read_lines(path, restore(path))
         self.identity: dict[str, str] = {}
         """What the run was begun with: fingerprints of the model and of every source's tokens."""
+        self.traits: ModelTraits | None = None
+        """What was observed of the model when the run was last begun or continued; None before."""
         self.finished_at: int = 0
         """The position at which training reached its end; 0 before. A run with another stage can go on from there."""
         self.ended: dict[str, str] = {}
@@ -196,6 +199,8 @@ class Ledger:
         event = line["event"]
         if event == "begin":
             self.identity |= line["identity"]
+        elif event == "model":
+            self.traits = ModelTraits.from_json(line["traits"])
         elif event == "finish":
             self.finished_at = max(self.finished_at, line["position"])
         elif event == "gate":
@@ -226,6 +231,12 @@ class Ledger:
                 f"The run of {self.path} was begun with another {' and another '.join(changed)}. "
                 "Put back what it was begun with, or give the run another name."
             )
+
+    def observe(self, traits: ModelTraits) -> None:
+        """Writes what was observed of the model, where that is new."""
+        if traits != self.traits:
+            self.traits = traits
+            self._write({"event": "model", "traits": traits.to_json()})
 
     def append(self, entry: Round) -> None:
         """Writes a round; it is on the disk when this returns.

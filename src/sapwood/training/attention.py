@@ -11,11 +11,12 @@ import torch
 from transformers import PretrainedConfig, PreTrainedModel
 
 from sapwood.backbone.observe import observed
+from sapwood.backbone.traits import Way
 from sapwood.errors import SapwoodError
 from sapwood.mixture.stream import Sequence
 from sapwood.tokens.sequence import Span
 from sapwood.training.batch import Batch, make_batch
-from sapwood.training.isolation import Way, keep_apart, way_of
+from sapwood.training.isolation import keep_apart, way_of
 from sapwood.training.loss import next_token_losses, token_losses
 
 WAYS: tuple[Way, ...] = ("bounds", "positions", "rows")

@@ -16,11 +16,14 @@ from typing import Any
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
+from sapwood.backbone.resolve import default_cache, resolve
+from sapwood.backbone.traits import Way
 from sapwood.errors import SapwoodError
 from sapwood.mixture.decided import RUNS, DecidedRun
 from sapwood.mixture.measured import Losses
 from sapwood.mixture.stream import Sequence
 from sapwood.training.batch import make_batch
+from sapwood.training.probe import probe
 
 Item = dict[str, torch.Tensor]
 """`input_ids`, `labels` and `position_ids`, int64 [sequence_length] each, as models of transformers take them."""
@@ -103,6 +106,22 @@ class StreamDataset(IterableDataset[Item]):
     def finished(self) -> bool:
         """Whether the run has no rounds beyond those that are decided."""
         return self.run.is_over and self._stop == self.run.ledger.decided
+
+    @property
+    def isolation(self) -> Way | None:
+        """How the recipe's model keeps the documents of an item apart in a trainer of another hand.
+
+        `positions`: by `position_ids`, without an attention mask or a cache. `rows`: by one document a row, since it
+        looks at no positions; cut items where `position_ids` begin again, and pad on the right. None where the recipe
+        does not isolate documents, and where nothing keeps them apart.
+
+        It is observed once for a kind of model, which takes seconds. Raises SapwoodError where the model is not on this
+        machine.
+        """
+        settings = self.run.recipe.training
+        if not settings.isolate_documents:
+            return None
+        return probe(resolve(self.run.recipe.model, default_cache(), weights=False), settings).in_other_trainers
 
     def __iter__(self) -> Iterator[Item]:
         """The items of this rank, or of this worker of it."""

@@ -9,7 +9,7 @@ document gets a row of its own.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,13 +19,11 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.modeling_utils import AttentionInterface
 
+from sapwood.backbone.traits import Way
 from sapwood.training.batch import Batch
 
 NAME = "sapwood"
 """What our attention is called in transformers."""
-Way = Literal["bounds", "positions", "rows"]
-"""By an attention that is told the bounds of documents; by positions that begin again, from which transformers makes a
-mask; by one document a row."""
 HARMLESS = {"is_causal", "position_ids", "use_cache", "output_attentions", "output_hidden_states", "return_dict"}
 """What layers hand to their attention that changes nothing where all tokens of a document see those before them."""
 

@@ -23,6 +23,7 @@ from transformers import PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface
 from transformers.modeling_utils import AttentionInterface
 
+from sapwood.training.attention import isolation
 from sapwood.training.batch import Batch
 from sapwood.training.layers import decoder_layers
 from sapwood.training.loss import CHUNK_LOGITS, LossHead, next_token_losses
@@ -254,18 +255,23 @@ def rehearse(
     `model` is on `meta`, in the type of the arithmetic, and stands for one on `device`. A micro-batch has `sequences`
     of `length` tokens. The model is of no further use.
     """
-    model.set_attn_implementation(_attention(device))
+    by_bounds = isolation(model.config).ways[:1] == ("bounds",)
+    if by_bounds:
+        model.set_attn_implementation(_attention(device))
     CHUNK_LOGITS["meta"] = CHUNK_LOGITS[device]
     head = LossHead.of(model) if chunked else None
     meter = Meter([*model.parameters(), *model.buffers()], device)
     sharding = Sharding(model, spread, meter)
+
+    whole = (1, 1, 1, 1) if by_bounds else (sequences, 1, length, length)
+    mask = torch.empty(whole, dtype=next(model.parameters()).dtype, device="meta")
 
     def reach_the_head(*_: Any) -> None:
         meter.part = LOGITS
 
     def hand_on(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         # transformers looks at no mask of four dimensions, nor at the numbers, which are not there.
-        return args, {**kwargs, "attention_mask": torch.empty(1, 1, 1, 1, device="meta")}
+        return args, {**kwargs, "attention_mask": mask}
 
     model.get_output_embeddings().register_forward_pre_hook(reach_the_head)
     model.register_forward_pre_hook(hand_on, with_kwargs=True)

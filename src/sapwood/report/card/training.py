@@ -105,8 +105,7 @@ def settings(facts: Facts) -> list[str]:
         f"{optimizer.weight_decay:g}, {clip}.",
         f"Trained: {_trainable(training.adapter, training.trainable)}.",
         f"Arithmetic: {_PRECISION.get(training.precision, training.precision)}; weights kept in {training.weights}.",
-        "Documents packed into one sequence "
-        + ("do not see each other." if training.isolate_documents else "see each other, as in the paper."),
+        *_isolation(facts),
         f"Seed {facts.recipe.seed}; {percent(float(facts.recipe.holdout.share))} of the documents held out.",
     ]
     if environment:
@@ -116,6 +115,15 @@ def settings(facts: Facts) -> list[str]:
     if facts.account.left_out:
         lines.append(f"{count(facts.account.left_out)} tokens were read and not learnt from (training.guard).")
     return lines + facts.endings
+
+
+def _isolation(facts: Facts) -> Iterator[str]:
+    training, traits = facts.recipe.training, facts.ledger.traits
+    if traits is not None:
+        yield from traits.sentences(isolate_documents=training.isolate_documents, chunked=training.loss != "whole")
+    else:  # a run that was begun before models were observed
+        seen = "do not see each other" if training.isolate_documents else "see each other, as in the paper"
+        yield f"Documents packed into one sequence {seen}."
 
 
 def published_recipe(recipe: Recipe) -> str:

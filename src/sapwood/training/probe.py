@@ -1,0 +1,29 @@
+"""All that is observed of a model before it is trained, in one record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sapwood.backbone.load import build_skeleton, load_config
+from sapwood.backbone.traits import ModelTraits
+from sapwood.recipe.schema import Training
+from sapwood.training.attention import isolation
+from sapwood.training.loss import chunks_agree
+
+
+def probe(directory: Path, settings: Training) -> ModelTraits:
+    """What was observed of the kind of model in a directory, of which the configuration is enough.
+
+    Raises SapwoodError where such a model cannot be trained with these settings.
+    """
+    config = load_config(directory)
+    skeleton = build_skeleton(config)
+    found = isolation(config)
+    found.check(type(skeleton).__name__, isolate_documents=settings.isolate_documents)
+    return ModelTraits(
+        attention=skeleton.config.get_text_config()._attn_implementation,
+        isolation=next(iter(found.ways), None),
+        in_other_trainers=found.in_other_trainers,
+        chunked_loss=chunks_agree(config),
+        unseen=found.why if found.ways else None,
+    )
