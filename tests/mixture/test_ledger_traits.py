@@ -1,0 +1,33 @@
+"""What was observed of a model stands in the ledger, once for as long as it stays the same, and in sentences."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from sapwood.backbone.traits import ModelTraits
+from sapwood.files import read_lines
+from sapwood.mixture.ledger import Ledger
+
+HYBRID = ModelTraits("sdpa", "rows", "rows", chunked_loss=False)
+
+
+def test_the_ledger_keeps_what_was_observed_and_writes_only_what_is_new(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    for traits in (HYBRID, HYBRID, replace(HYBRID, isolation="positions")):
+        Ledger(path).observe(traits)
+        assert Ledger(path).traits == traits
+    assert [line["event"] for line in read_lines(path)] == ["model", "model"]
+
+
+def test_a_run_that_was_begun_before_has_no_traits(tmp_path: Path) -> None:
+    assert Ledger(tmp_path / "ledger.jsonl").traits is None
+
+
+def test_sentences_follow_the_settings() -> None:
+    isolated = " ".join(HYBRID.sentences(isolate_documents=True, chunked=True))
+    assert "do not see each other: by a row for each" in isolated
+    assert "of whole logits, which the model works on after its head" in isolated
+    assert "see each other, as in the paper" in " ".join(HYBRID.sentences(isolate_documents=False, chunked=False))
+    safest = replace(HYBRID, unseen="ValueError: wide")
+    assert "could be looked at (ValueError: wide)" in " ".join(safest.sentences(isolate_documents=True, chunked=True))
