@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 
+from sapwood.cli.output import Output
 from sapwood.recipe import Recipe
 
 
@@ -19,7 +19,7 @@ def print_traits(recipe: Recipe, model: Path) -> None:
 
     settings = recipe.training
     found = probe(model, settings)
-    console = Console(highlight=False)
+    console = Output()
     console.print()
     for line in found.sentences(isolate_documents=settings.isolate_documents, chunked=settings.loss != "whole"):
         console.print(escape(line), soft_wrap=True)
