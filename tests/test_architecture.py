@@ -23,6 +23,7 @@ ORDER = [
     "evaluation",
     "training",
     "report",
+    "pipeline",
     "cli",
 ]
 WITHOUT_TORCH = ["recipe", "answers", "generation", "synthesis", "corpus", "tokens", "mixture", "report"]

@@ -89,7 +89,7 @@ def test_what_is_not_there_yet_is_refused_before_anything_happens(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     message = fails("run", PAPER, "--runs", tmp_path / "runs", capsys=capsys)
-    assert "The source 'web-zh' names no files, only the size to plan with" in message
+    assert "sources.web-zh: names no files, only the size to plan with" in message
     assert not (tmp_path / "runs").exists()
 
 
@@ -113,7 +113,7 @@ def test_a_score_that_no_step_gives_is_refused_before_training(
     stage = {"name": "one", "tokens": 5000, "mixture": {"zh": 1}, "order": {"web-zh": {"by": "compression_ration"}}}
     path = tiny_recipe(name="ordered", stages=[stage])
     message = fails("prepare", path, "--runs", tmp_path / "runs", capsys=capsys)
-    assert "The documents of 'web-zh' cannot be ordered by 'compression_ration'" in message
+    assert "no step gives the documents of 'web-zh' a score 'compression_ration'" in message
     assert "Did you mean 'compression_ratio'?" in message
 
 

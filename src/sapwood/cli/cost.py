@@ -58,6 +58,11 @@ class Hardware:
     per_node: int
     utilisation: float
 
+    @property
+    def is_named(self) -> bool:
+        """Whether it is another machine than this one."""
+        return self.gpu is not None or self.memory is not None or self.gpus is not None
+
     def machine(self) -> Machine:
         """The GPUs that are named, or else this machine. Raises SapwoodError for an unknown GPU."""
         import torch
@@ -84,8 +89,8 @@ class Hardware:
         return Machine(ranks, min(ranks, self.per_node), "cuda", chip, memory)
 
 
-def print_cost(recipe: Recipe, plan: Plan, hardware: Hardware) -> None:
-    """Prints memory, operations and hours. Exits with 1 where the user named a GPU and the run does not fit it."""
+def print_cost(recipe: Recipe, plan: Plan, hardware: Hardware) -> bool:
+    """Prints memory, operations and hours. False where the user named a GPU and the run does not fit it."""
     console = Output()
     directory = at_hand(recipe.model, default_cache())
     if directory is None:
@@ -99,7 +104,7 @@ def print_cost(recipe: Recipe, plan: Plan, hardware: Hardware) -> None:
             ),
             soft_wrap=True,
         )
-        return
+        return True
     machine = hardware.machine()
     from sapwood.training.footprint import RehearsalError, predict
 
@@ -114,8 +119,7 @@ def print_cost(recipe: Recipe, plan: Plan, hardware: Hardware) -> None:
     if not fits:
         console.print(f"[red]{_remedy(directory, recipe, machine)}[/]", soft_wrap=True)
     _print_time(console, recipe, plan, machine, operations, hardware.utilisation)
-    if not fits and (hardware.gpu or hardware.memory):
-        raise typer.Exit(1)
+    return fits or not (hardware.gpu or hardware.memory)
 
 
 def _print_memory(console: Console, footprint: Footprint, machine: Machine) -> None:

@@ -6,19 +6,21 @@ from collections import defaultdict
 from fractions import Fraction
 from pathlib import Path
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sapwood.backbone.resolve import at_hand, default_cache, gguf_file
+from sapwood.backbone.resolve import at_hand, default_cache
 from sapwood.cli import cost
 from sapwood.cli.chart import print_learning_rate
-from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse
+from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run
 from sapwood.cli.model import print_traits
 from sapwood.cli.output import Output
 from sapwood.cli.tokenizer import print_delimiters
-from sapwood.evaluation.named_suites import named_suites
-from sapwood.mixture.plan import DomainPlan, Plan
+from sapwood.mixture.open import read_sizes
+from sapwood.mixture.plan import DomainPlan, Plan, make_plan
+from sapwood.pipeline.problem import listed, refuse
 from sapwood.recipe import Recipe
 from sapwood.recipe.units import show_tokens
 
@@ -33,20 +35,44 @@ def plan(
     gpus_per_node: cost.PerNodeOption = 8,
     mfu: cost.UtilisationOption = 0.4,
 ) -> None:
-    """Show what a recipe will train on, and what memory and time it will take. Costs nothing and changes nothing."""
-    loaded, run = open_run(recipe, overrides, runs)
-    planned = plan_or_refuse(loaded, run, recipe)
-    named_suites(loaded)
-    print_plan(loaded, planned)
-    directory = at_hand(loaded.model, default_cache())
-    if directory is not None:
-        print_delimiters(loaded, directory, recipe)
-        print_traits(loaded, directory)
-    elif (file := gguf_file(loaded.model)) is not None and file.is_file():
-        from sapwood.backbone.gguf import refuse_guess
+    """Show what a recipe will train on, and what memory and time it will take; refuse what cannot work.
 
-        refuse_guess(file)
-    cost.print_cost(loaded, planned, cost.Hardware(gpu, memory, gpus, gpus_per_node, mfu))
+    Costs nothing and changes nothing. What is missing on this machine is listed, all at once, after the plan.
+    """
+    from sapwood.pipeline.preflight import plan_problems, preflight, recipe_file  # it imports what looks into models
+
+    loaded, run = open_run(recipe, overrides, runs)
+    hardware, file = cost.Hardware(gpu, memory, gpus, gpus_per_node, mfu), recipe_file(recipe)
+    planned = make_plan(loaded, read_sizes(loaded, run))
+    found = list(preflight(loaded, run, "plan", elsewhere=hardware.is_named))
+    problems = [*plan_problems(planned), *(problem for problem in found if not problem.waits)]
+    if planned.refusals:
+        refuse(problems, file)
+    print_plan(loaded, planned)
+    fits = True
+    of_model = [problem for problem in found if problem.place[0] in ("model", "tokenizer")]
+    if all(problem.waits for problem in of_model):
+        directory = at_hand(loaded.model, default_cache())
+        if directory is not None and not of_model:
+            print_delimiters(loaded, directory, recipe)
+            print_traits(loaded, directory)
+        fits = cost.print_cost(loaded, planned, hardware)
+    print_problems("Worth a look:", listed((problem for problem in found if problem.noted), file))
+    print_problems(
+        "Not here yet, and needed by `sapwood run`:", listed((problem for problem in found if problem.waits), file)
+    )
+    refuse(problems, file)
+    if not fits:
+        raise typer.Exit(1)
+
+
+def print_problems(title: str, lines: list[str]) -> None:
+    """Prints what stops no plan."""
+    if lines:
+        console = Output()
+        console.print(f"\n{title}", soft_wrap=True)
+        for line in lines:
+            console.print(f"  {line}", soft_wrap=True, markup=False)
 
 
 def print_plan(recipe: Recipe, plan: Plan) -> None:

@@ -34,27 +34,36 @@ UnscoredOption = Annotated[
     bool, typer.Option("--unscored", help="Stop before a model scores documents: `sapwood score` does it on many GPUs.")
 ]
 
+YesOption = Annotated[
+    bool, typer.Option("--yes", help="Go on where a step drops most of a source, as if `max_dropped` allowed it.")
+]
+
 
 def prepare(
     recipe: RecipeArgument,
     overrides: OverridesArgument = None,
     runs: RunsOption = RUNS,
     unscored: UnscoredOption = False,
+    yes: YesOption = False,
 ) -> None:
     """Read, clean, compare, label, score, hold out and tokenise documents. What is done already is not done again."""
+    from sapwood.pipeline.preflight import checked_plan  # it imports what looks into models
+
     loaded, run = open_run(recipe, overrides, runs)
-    plan_or_refuse(loaded, run, recipe)
+    checked_plan(loaded, run, recipe, "prepare")
     print_delimiters(loaded, resolve(loaded.model, default_cache()), recipe)
     with writing(run.root):
-        prepare_run(loaded, run, unscored=unscored)
+        prepare_run(loaded, run, unscored=unscored, yes=yes)
         if not unscored:
             plan = plan_or_refuse(loaded, run, recipe)
             write_json(run.plan, plan.to_json(), sealed=True)
             print_remarks(console, plan)
 
 
-def prepare_run(recipe: Recipe, run: RunDirectory, *, unscored: bool = False) -> None:
+def prepare_run(recipe: Recipe, run: RunDirectory, *, unscored: bool = False, yes: bool = False) -> None:
     """Prepares all sources of a run, documents first and tokens then, and prints what became of them.
+
+    Without `yes`, raises SapwoodError where a step drops most of a source.
 
     A run that has begun to train keeps what it was begun with: changed files are refused.
     """
@@ -64,15 +73,14 @@ def prepare_run(recipe: Recipe, run: RunDirectory, *, unscored: bool = False) ->
         raise SapwoodError(
             "Sources are prepared by one process: run `sapwood prepare` first, then torchrun for training."
         )
-    for name, source in recipe.sources.items():
-        if not (source.files or source.programs or source.synthesis):
-            raise SapwoodError(f"The source '{name}' names no files, only the size to plan with. Give it `files:`.")
     with full_disk_explained(run.root):
-        _prepare(recipe, run, unscored=unscored)
+        _prepare(recipe, run, unscored=unscored, yes=yes)
 
 
-def _prepare(recipe: Recipe, run: RunDirectory, *, unscored: bool) -> None:
-    from sapwood.corpus.prepare import prepare_documents, score_documents, select_documents
+def _prepare(recipe: Recipe, run: RunDirectory, *, unscored: bool, yes: bool) -> None:
+    from sapwood.corpus.losses import refuse_losses
+    from sapwood.corpus.prepare import prepare_documents, score_documents, select_documents, verdicts
+    from sapwood.corpus.store import TRIM
     from sapwood.report.data import write_data_report
     from sapwood.tokens.shard import encode_source, held_out_hashes
 
@@ -86,6 +94,8 @@ def _prepare(recipe: Recipe, run: RunDirectory, *, unscored: bool) -> None:
         refuse_change(made, run)
     if not ledger.rounds or not _is_prepared(made, run):
         prepare_documents(made, stores, encoder, trained_classifiers(recipe, run))
+        if not yes:
+            refuse_losses(recipe.sources, stores, {name: verdicts(recipe, name, before=TRIM) for name in stores})
         if unscored:
             return
         score_documents(made, stores, *scoring_model(recipe, model))

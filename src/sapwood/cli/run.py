@@ -7,23 +7,25 @@ from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOpti
 from sapwood.cli.evaluate import evaluate_base, evaluate_grown, print_verdict
 from sapwood.cli.model import print_traits
 from sapwood.cli.plan import print_plan
-from sapwood.cli.prepare import prepare_run
+from sapwood.cli.prepare import YesOption, prepare_run
 from sapwood.cli.report import write_reports
 from sapwood.cli.tokenizer import print_delimiters
 from sapwood.cli.train import train_run
-from sapwood.evaluation.named_suites import named_suites
 
 
-def run(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS) -> None:
+def run(
+    recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS, yes: YesOption = False
+) -> None:
     """Prepare, train, evaluate and report. Run again, it continues where it stopped."""
+    from sapwood.pipeline.preflight import checked_plan  # it imports what looks into models
+
     loaded, directory = open_run(recipe, overrides, runs)
-    plan_or_refuse(loaded, directory, recipe)
-    named_suites(loaded)
+    checked_plan(loaded, directory, recipe, "run")
     model = resolve(loaded.model, default_cache())
     print_delimiters(loaded, model, recipe)
     print_traits(loaded, model)
     with writing(directory.root):
-        prepare_run(loaded, directory)
+        prepare_run(loaded, directory, yes=yes)
         plan = plan_or_refuse(loaded, directory, recipe)
         print_plan(loaded, plan)
         base = evaluate_base(loaded, directory)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
 
-from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse, writing
+from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, writing
 from sapwood.cli.tokenizer import open_encoder, refuse_other_tokens
 from sapwood.directory import RunDirectory
 from sapwood.files import remove_directory, remove_leftovers, write_json
@@ -23,8 +23,10 @@ PATIENCE = 60
 
 def train(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS) -> None:
     """Train from the last checkpoint, or from the beginning. Ctrl-C saves and stops; the same command continues."""
+    from sapwood.pipeline.preflight import checked_plan  # it imports what looks into models
+
     loaded, run = open_run(recipe, overrides, runs)
-    plan = plan_or_refuse(loaded, run, recipe)
+    plan = checked_plan(loaded, run, recipe, "train")
     with writing(run.root, timeout=patience(loaded)):
         train_run(loaded, plan, run)
 

@@ -47,7 +47,7 @@ WHOLE_FILES = {Reason.BROKEN_FILE, Reason.NO_COLUMN, Reason.TWO_COLUMNS}
 NOTED_FILES = 5
 """How many such files are named; all are in the quarantine."""
 
-_REMEDIES: dict[str, str] = {
+REMEDIES: dict[str, str] = {
     Reason.NO_COLUMN: "Write `text: COLUMN` under the source; `text: a.b` for `b` inside `a`.",
     Reason.NOT_A_STRING: "Write `text: COLUMN` under the source, of a column that holds texts; join lists into one.",
     Reason.TWO_COLUMNS: "Give one of them another name.",
@@ -197,7 +197,7 @@ def _nothing_usable(name: str, reasons: Counter[str], directory: Path) -> str:
     message = f"Source '{name}': no row can be used ({listed}); they are listed in {directory / QUARANTINE}."
     most = reasons.most_common(1)[0][0]
     first = next(item for item in read_quarantine(directory) if item["reason"] == most)
-    return f"{message}\n{first['file']}, row {first['row']}: {first['excerpt']}. {_REMEDIES.get(most, '')}".rstrip()
+    return f"{message}\n{first['file']}, row {first['row']}: {first['excerpt']}. {REMEDIES.get(most, '')}".rstrip()
 
 
 def _note_losses(name: str, directory: Path, reasons: Counter[str]) -> None:

@@ -39,6 +39,10 @@ _VERSION = {
 that they say differs between two ways of asking, such as the date of the last access."""
 
 
+class NoFileError(SapwoodError):
+    """No file is where a source names one."""
+
+
 @dataclass(frozen=True, slots=True)
 class InputFile:
     """A file to read documents from."""
@@ -85,7 +89,8 @@ def list_files(source: str, patterns: Sequence[str]) -> list[InputFile]:
     A pattern that is the path of a file is that file, whatever signs it has. A file's name is its path below the
     directory that all files of the source share: where that lies, nobody need know.
 
-    Raises SapwoodError where there is no pattern, one matches nothing, or a file is in no format that can be read.
+    Raises NoFileError where a pattern matches nothing, and SapwoodError where there is no pattern, or a file is in no
+    format that can be read.
     """
     if not patterns:
         raise SapwoodError(f"Source '{source}' names no files: there is nothing to prepare.")
@@ -103,6 +108,9 @@ def _matches(source: str, pattern: str) -> list[InputFile]:
         literal = not has_magic(_ESCAPED.sub("", path)) or system.exists(plain)
         paths = [plain] if literal else system.glob(path)
         details = [system.info(found) for found in paths]
+    except FileNotFoundError:
+        missing = _printable(_shown(pattern))
+        raise NoFileError(f"Source '{source}': cannot open {missing}: there is no such file") from None
     except (ImportError, ValueError, OSError) as error:
         raise SapwoodError(_cannot_open(source, pattern, error)) from None
     if literal and details[0]["type"] == "directory":
@@ -134,7 +142,7 @@ def _matches(source: str, pattern: str) -> list[InputFile]:
             require_extraction()
         files.append(InputFile(name=name, url=url, size=int(detail["size"] or 0)))
     if not files:
-        raise SapwoodError(f"Source '{source}': no file matches {_shown(pattern)}")
+        raise NoFileError(f"Source '{source}': no file matches {_shown(pattern)}")
     return files
 
 

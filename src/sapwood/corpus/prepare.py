@@ -6,23 +6,26 @@ again, so that a changed setting redoes its own step and those that depend on it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+
+import pyarrow as pa
 
 from sapwood.backbone.encode import Encoder
 from sapwood.corpus.annotate import Step, annotate
 from sapwood.corpus.characters import WORDS_VERSION
 from sapwood.corpus.contamination import contamination_step
+from sapwood.corpus.duplicates import SCHEMA as DUPLICATES_SCHEMA
 from sapwood.corpus.duplicates import find_duplicates
 from sapwood.corpus.engine import check_engine
 from sapwood.corpus.ingest import ingest
 from sapwood.corpus.language import LanguageCheck
-from sapwood.corpus.perplexity import Scorer, score_source
+from sapwood.corpus.perplexity import PerplexityScores, Scorer, score_source
 from sapwood.corpus.quality import QualityCheck
 from sapwood.corpus.selection import HoldoutRule, select
-from sapwood.corpus.signals import signals_step
+from sapwood.corpus.signals import Signals, signals_step
 from sapwood.corpus.signatures import signatures_step
 from sapwood.corpus.store import (
     CONTAMINATION,
@@ -39,7 +42,7 @@ from sapwood.corpus.store import (
     TRIM,
     SourceStore,
 )
-from sapwood.corpus.topics.apply import topics_step
+from sapwood.corpus.topics.apply import TopicLabels, topics_step
 from sapwood.corpus.trim import trim_step
 from sapwood.recipe import Recipe, Synthesis
 from sapwood.recipe.check import scored, watched
@@ -145,6 +148,19 @@ def steps_of(recipe: Recipe, source: str) -> tuple[str, ...]:
     }
     asked = {DOCUMENTS, SIGNALS, SELECTION, *verdicts(recipe, source), *(step for step, on in also.items() if on)}
     return tuple(step for step in STEPS if step in asked)
+
+
+def scores_of(recipe: Recipe, source: str) -> set[str]:
+    """The numbers that the steps of a source will give its documents, by which these can be ordered."""
+    columns: dict[str, Iterable[pa.Field]] = {
+        SIGNALS: pa.schema(Signals.columns),
+        LANGUAGE: pa.schema(LanguageCheck.columns),
+        DUPLICATES: DUPLICATES_SCHEMA,
+        TOPICS: pa.schema(TopicLabels.columns),
+        PERPLEXITY: pa.schema(PerplexityScores.columns),
+    }
+    fields = [field for step in steps_of(recipe, source) for field in columns.get(step, ())]
+    return {field.name for field in fields if pa.types.is_integer(field.type) or pa.types.is_floating(field.type)}
 
 
 def rule_sets(recipe: Recipe | Synthesis, source: str) -> list[RuleSet]:

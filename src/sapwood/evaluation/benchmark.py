@@ -28,13 +28,13 @@ def find_files(task: str, patterns: Sequence[str], directory: Path | None, packa
     found = [_matches(pattern, directory) for pattern in patterns]
     if package is not None and not any(found):
         return [_file_in_package(task, package, patterns)]
-    for pattern, files in zip(patterns, found, strict=True):
-        if not files:
-            where = "no directory of items was named" if directory is None else f"it is not in {directory.absolute()}"
-            raise SapwoodError(
-                f"Task '{task}' needs {pattern} (or with {', '.join(ARCHIVES)} at its end), but {where}. "
-                "docs/suites.md says where benchmarks come from."
-            )
+    missing = [pattern for pattern, files in zip(patterns, found, strict=True) if not files]
+    if missing:
+        where = "no directory of items was named" if directory is None else f"it is not in {directory.absolute()}"
+        raise SapwoodError(
+            f"Task '{task}' needs {', '.join(missing)} (or with {', '.join(ARCHIVES)} at its end), but {where}. "
+            "docs/suites.md says where benchmarks come from."
+        )
     return [file for files in found for file in files]
 
 

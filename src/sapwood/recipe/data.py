@@ -82,6 +82,10 @@ class Source(Strict):
     max_epochs: Annotated[Share | None, Field(json_schema_extra={"examples": [4]})] = None
     """How often the source may be gone through at most. A plan that needs more is refused."""
 
+    max_dropped: Annotated[Share, Field(json_schema_extra=MUTABLE)] = Fraction(1, 2)
+    """The largest share of the documents that one step may drop: as unreadable, in another language, of low quality,
+    as duplicates or benchmark items. Beyond it `sapwood prepare` and `run` stop before the training, and ask."""
+
     @model_validator(mode="after")
     def _one_origin(self) -> Source:
         given = [name for name in ("files", "programs", "synthesis") if getattr(self, name)]

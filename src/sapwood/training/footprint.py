@@ -106,6 +106,18 @@ def predict(directory: Path, recipe: Recipe, machine: Machine) -> Footprint:
     return max(found, key=lambda footprint: footprint.total)
 
 
+def saved_bytes(directory: Path, recipe: Recipe) -> tuple[int, int]:
+    """Bytes on the disk of the weights of the model in `directory`, and of one checkpoint of its training.
+
+    Raises SapwoodError where the model cannot be built.
+    """
+    config = load_config(directory)
+    model = shapes(config, recipe, recipe.stages[-1], torch.float32)
+    state = sum(_between_steps(model, recipe, 1).values())
+    itemsize = getattr(config, "dtype", None) or torch.float32
+    return sum(parameter.numel() for parameter in model.parameters()) * itemsize.itemsize, state
+
+
 def _of_stage(config: Any, recipe: Recipe, stage: Stage, machine: Machine) -> Footprint:
     settings = recipe.training
     arithmetic = arithmetic_of(recipe, machine)

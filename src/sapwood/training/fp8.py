@@ -27,7 +27,7 @@ def use_fp8(model: PreTrainedModel, *, emulate: bool = False) -> None:
     GPU of capability 8.9.
     """
     if not emulate:
-        _refuse_other_devices()
+        require_fp8()
     try:
         from torchao.float8 import Float8LinearConfig, convert_to_float8_training
     except ImportError:
@@ -46,7 +46,8 @@ def _is_fit(module: nn.Module, name: str) -> bool:
     )
 
 
-def _refuse_other_devices() -> None:
+def require_fp8() -> None:
+    """Raises SapwoodError without a GPU that multiplies in fp8."""
     if not torch.cuda.is_available():
         raise SapwoodError("precision: fp8 needs a GPU, and there is none. Write bf16, or auto.")
     capability = torch.cuda.get_device_capability()

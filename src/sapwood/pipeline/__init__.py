@@ -1,0 +1,1 @@
+"""What the verbs of the command line share above all packages: today, what is checked before anything costs money."""
