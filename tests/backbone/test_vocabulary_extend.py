@@ -11,7 +11,9 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, PhiConfig, Qwen2Config
 
 from sapwood.backbone.encode import Encoder
+from sapwood.backbone.tokenizer import open_tokenizer
 from sapwood.backbone.vocabulary.extend import extend, find_tables, grow_table
+from sapwood.backbone.vocabulary.measure import measure
 from sapwood.errors import SapwoodError
 
 OLD_TEXT = ["the tree adds a ring of living wood every year, and keeps the old heart"] * 20
@@ -189,7 +191,9 @@ def test_weights_that_do_not_fit_the_configuration_are_refused(write: Write, tmp
     tensors = load_file(source / "model.safetensors")
     name = "model.embed_tokens.weight"
     save_file(tensors | {name: tensors[name][:-1].contiguous()}, source / "model.safetensors")
-    with pytest.raises(SapwoodError, match=r"'model\.embed_tokens\.weight'.*\(299, 16\) where config\.json names 300"):
+    with pytest.raises(
+        SapwoodError, match=r"'model\.embed_tokens\.weight' .* has 299 rows, and its config\.json names"
+    ):
         extend(source, NEW_TEXT, [], tmp_path / "target", size=8, multiple=64)
     tensors["other"] = tensors.pop(name)
     save_file(tensors, source / "model.safetensors")
@@ -206,3 +210,31 @@ def test_a_token_that_only_transformers_knows_is_refused(write: Write, tmp_path:
         extend(source, NEW_TEXT, [], tmp_path / "target", size=8, multiple=64)
     AutoTokenizer.from_pretrained(source).save_pretrained(source)
     assert extend(source, NEW_TEXT, [], tmp_path / "target", size=8, multiple=64).counts["first_id"] == 301
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_what_is_extended_is_what_users_of_the_model_get(write: Write, tmp_path: Path, shown: bool) -> None:
+    """transformers cuts digits of Qwen one by one, whatever the file says: `shown` by an old piece, or by none."""
+    source, target = write("qwen"), tmp_path / "target"
+    content = json.loads((source / "tokenizer.json").read_text())
+    if shown:
+        content["model"]["vocab"]["20"] = 302
+        content["model"]["merges"].append(["2", "0"])
+        (source / "tokenizer.json").write_text(json.dumps(content))
+    texts = [f"in 2024 and 2024: 年轮e\u0301 {number % 5}" for number in range(40)]
+    own = Tokenizer.from_file(str(source / "tokenizer.json"))
+    users = AutoTokenizer.from_pretrained(source)
+    theirs = [users(text)["input_ids"] for text in texts]
+    assert (theirs != [own.encode(text).ids for text in texts]) == shown
+    before = measure(source, {"": texts})[""]
+    assert before.tokens == sum(map(len, theirs))
+    counts = extend(source, texts, [], target, size=8, multiple=1).counts
+    extended = AutoTokenizer.from_pretrained(target)
+    found = [extended(text)["input_ids"] for text in texts]
+    new = range(counts["first_id"], counts["first_id"] + counts["pieces"])
+    assert any(set(new).intersection(ids) for ids in found)
+    assert not [piece for piece in extended.convert_ids_to_tokens(list(new)) if any(map(str.isdecimal, piece))]
+    written = Tokenizer.from_file(str(target / "tokenizer.json"))
+    assert [written.encode(text).ids for text in texts] == found
+    assert measure(target, {"": texts})[""].tokens == sum(map(len, found)) < before.tokens
+    assert not open_tokenizer(target).changed

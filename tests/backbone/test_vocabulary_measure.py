@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from sapwood.backbone.vocabulary.measure import measure
-from sapwood.backbone.vocabulary.pieces import byte_lengths, read_content
+from sapwood.backbone.vocabulary.pieces import byte_lengths
 
 
 def save(tokenizer: Tokenizer, directory: Path) -> Path:
@@ -80,7 +80,7 @@ def test_counts_are_those_of_single_tokens(tmp_path: Path) -> None:
 
 
 def test_lengths_of_added_tokens_and_of_ids_that_are_not_there(tokenizer_directory: Path) -> None:
-    content = read_content(tokenizer_directory)
+    content = json.loads((tokenizer_directory / "tokenizer.json").read_text())
     content["added_tokens"].append({"id": 360, "content": "<|树|>"})
     lengths = byte_lengths(content)
     assert lengths[content["model"]["vocab"]["Ġ"]] == 1

@@ -123,10 +123,14 @@ class ModelTokenizer:
                 "`model.resize_token_embeddings(len(tokenizer))` of transformers.",
             )
 
-    def write(self, directory: Path) -> None:
-        """Makes the tokenizer in a copy of the directory say what was trained on, where its files do not."""
-        if self.changed:
-            write_tokenizer(directory, self.content, self.gone, None if self.end is None else self.spelled(self.end))
+    def write(self, directory: Path, extended: str | None = None) -> None:
+        """Makes the tokenizer in a copy of the directory say what is trained on, where its files do not.
+
+        That is `content`, or the tokenizer.json `extended` that was made of it.
+        """
+        if self.changed or extended is not None:
+            end = None if self.end is None else self.spelled(self.end)
+            write_tokenizer(directory, extended or self.content, self.gone, end)
 
 
 def open_tokenizer(directory: Path) -> ModelTokenizer:

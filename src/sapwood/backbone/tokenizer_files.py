@@ -24,7 +24,9 @@ def write_tokenizer(directory: Path, content: str, gone: Collection[str], end: s
         if path.exists():
             settings = read_json(path)
             ended = {"eos_token": end} if end is not None and _spelled(settings.get("eos_token")) in gone else {}
-            write_json(path, _without(settings, gone) | ended)
+            left = _without(settings, gone) | ended
+            if left != settings:
+                write_json(path, left)
     if (directory / _ADDED_TOKENS).exists():
         added = read_json(directory / _ADDED_TOKENS)
         write_json(directory / _ADDED_TOKENS, {token: number for token, number in added.items() if token not in gone})

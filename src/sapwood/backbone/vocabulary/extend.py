@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import orjson
 import torch
 import torch.nn.functional as F  # noqa: N812
 from transformers import PreTrainedTokenizerFast
@@ -19,8 +20,9 @@ from sapwood.backbone.encode import Encoder
 from sapwood.backbone.load import build_skeleton, load_config, load_tokenizer
 from sapwood.backbone.resolve import fingerprint_model
 from sapwood.backbone.rewrite import finished_model, rewrite_weights, stored_shapes
+from sapwood.backbone.tokenizer import open_tokenizer
 from sapwood.backbone.vocabulary.learn import as_tokenizer, check_kind, extended, learn, new_pieces
-from sapwood.backbone.vocabulary.pieces import read_content
+from sapwood.backbone.vocabulary.pieces import Content
 from sapwood.errors import SapwoodError
 from sapwood.files import atomic_directory, fingerprint, read_json, write_json
 from sapwood.manifest import Manifest
@@ -44,10 +46,11 @@ def extend(
 ) -> Manifest:
     """Writes the model in `source` with up to `size` more pieces, learned from `texts`, as the directory `target`.
 
-    The texts of `kept` keep the tokens they have (`learn`). New ids come after all that exist, added tokens too. Rows
-    that the tables have beyond the tokenizer's ids are used first; if they do not suffice, the tables grow to a
-    multiple of `multiple`. The row of a new piece is the mean of those of the pieces that the old tokenizer spells it
-    with, in each table of its own; rows that belong to no id are the mean of all. All other numbers stay as they are.
+    What is extended is the tokenizer as users of the model get it (`open_tokenizer`). The texts of `kept` keep the
+    tokens they have (`learn`). New ids come after all that exist, added tokens too. Rows that the tables have beyond
+    the tokenizer's ids are used first; if they do not suffice, the tables grow to a multiple of `multiple`. The row of
+    a new piece is the mean of those of the pieces that the old tokenizer spells it with, in each table of its own; rows
+    that belong to no id are the mean of all. All other numbers stay as they are.
 
     Done before with the same model, texts and settings, it is not done again. In the manifest, `counts` has `pieces`,
     `first_id`, `rows_before` and `rows`.
@@ -55,11 +58,15 @@ def extend(
     Raises SapwoodError where the tokenizer or the model is of a kind that cannot be extended, or `target` holds
     something else.
     """
-    content = read_content(source)
+    opened = open_tokenizer(source)
+    content = _cut_as_users(orjson.loads(opened.content), load_tokenizer(source))
     check_kind(content)
+    inputs = {"model": fingerprint_model(source), "texts": fingerprint(list(texts)), "kept": fingerprint(list(kept))}
+    if opened.changed:  # transformers decides it, and not the files alone
+        inputs["tokenizer"] = fingerprint(content)
     planned = Manifest(
         step=STEP,
-        inputs={"model": fingerprint_model(source), "texts": fingerprint(list(texts)), "kept": fingerprint(list(kept))},
+        inputs=inputs,
         settings={"size": size, "multiple": multiple},
     )
     done = finished_model(target, planned)
@@ -80,7 +87,7 @@ def extend(
 
     with atomic_directory(target) as directory:
         copy_other_files(source, directory, but=_OTHER_TOKENIZERS)
-        write_json(directory / "tokenizer.json", new)
+        opened.write(directory, orjson.dumps(new, option=orjson.OPT_INDENT_2).decode())
         _name_rows(directory / CONFIG, rows)
         rewrite_weights(source, directory, grow)
         _check(source, directory, [*texts[:_CHECKED_TEXTS], *kept[:_CHECKED_TEXTS]])
@@ -155,14 +162,17 @@ def _name_rows(path: Path, rows: int) -> None:
 
 def _check(source: Path, target: Path, texts: Sequence[str]) -> None:
     """Raises SapwoodError where the new tokenizer does not give texts back as the old one does, or an added token has
-    another id, or transformers, which builds some kinds anew, makes of it what it did not make of the old one."""
+    another id, or transformers, which builds some kinds anew, does not make of the new file what it says."""
     (old, old_class), (new, new_class) = ((Encoder.load(at), load_tokenizer(at)) for at in (source, target))
     new.verify(texts)
+    other = next(iter(open_tokenizer(target).notes), None)
+    if other is not None:
+        raise SapwoodError(f"The extended tokenizer is not what users of the extended model would get. {other}")
     for text in texts:
         before, after = (encoder.encode_batch([text])[0].tolist() for encoder in (old, new))
         if old.decode(before) != new.decode(after):
             raise SapwoodError(f"The extended tokenizer does not give {text[:60]!r} back as the old one does.")
-        if _theirs(new_class, text) != after and _theirs(old_class, text) == before:
+        if _theirs(new_class, text) != after:
             raise SapwoodError(
                 f"{type(new_class).__name__} of transformers reads the extended tokenizer.json otherwise than the "
                 f"library tokenizers does, on {text[:60]!r}: write another `tokenizer_class` in tokenizer_config.json."
@@ -174,6 +184,15 @@ def _check(source: Path, target: Path, texts: Sequence[str]) -> None:
             f"The token {moved[0]} is not in tokenizer.json and would get another id. Write it there first, with "
             "`AutoTokenizer.from_pretrained(directory).save_pretrained(directory)` from transformers."
         )
+
+
+def _cut_as_users(content: Content, users: PreTrainedTokenizerFast) -> Content:
+    """A tokenizer.json that cuts texts into words as the class of transformers does.
+
+    Where no old piece shows a difference, as with digits of which no two stand in one piece, a new piece would.
+    """
+    built = orjson.loads(users.backend_tokenizer.to_str())
+    return content | {part: built[part] for part in ("normalizer", "pre_tokenizer")}
 
 
 def _theirs(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from sapwood.backbone.encode import Encoder
-from sapwood.backbone.vocabulary.pieces import byte_lengths, read_content
+from sapwood.backbone.vocabulary.pieces import byte_lengths
 from sapwood.progress import track
 
 _BATCH = 256
@@ -50,9 +51,9 @@ class Fertility:
 
 
 def measure(directory: Path, groups: Mapping[str, Sequence[str]]) -> dict[str, Fertility]:
-    """The fertility of the tokenizer in a model's directory on each group of texts. No group is empty."""
+    """The fertility of a model's tokenizer, as users of the model get it, on each group of texts. No group is empty."""
     encoder = Encoder.load(directory)
-    lengths = byte_lengths(read_content(directory))
+    lengths = byte_lengths(orjson.loads(encoder.content))
     found = {}
     with track("Encoding", sum(map(len, groups.values()))) as advance:
         for name, texts in groups.items():

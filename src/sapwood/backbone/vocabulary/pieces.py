@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import orjson
-
-from sapwood.errors import SapwoodError
-from sapwood.files import read_json
 
 Content = dict[str, Any]
 """What is in a tokenizer.json."""
@@ -18,14 +14,6 @@ Content = dict[str, Any]
 _BYTE_LEVEL = b'"ByteLevel"'
 _SPACE = "\u2581"
 """What stands for a space where pieces are spelled in characters, as SentencePiece does."""
-
-
-def read_content(directory: Path) -> Content:
-    """The tokenizer.json of a model's directory. Raises SapwoodError where there is none."""
-    path = directory / "tokenizer.json"
-    if not path.exists():
-        raise SapwoodError(f"{directory} has no tokenizer.json.")
-    return dict(read_json(path, "Get the model again."))
 
 
 def is_byte_level(content: Content) -> bool:
