@@ -34,6 +34,14 @@ def sentences(words: list[str], joiner: str, seed: int, count: int) -> list[str]
     return [joiner.join(chance.choices(words, k=chance.randint(20, 120))) for _ in range(count)]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache of the tests' own, empty at first, in place of the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAPWOOD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Hugging Face directory with a seeded two-layer Llama and a byte-level BPE tokenizer."""

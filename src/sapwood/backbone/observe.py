@@ -19,6 +19,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from sapwood.backbone import small
 from sapwood.backbone.resolve import default_cache
+from sapwood.errors import SapwoodError
 from sapwood.files import fingerprint, read_json, write_json
 
 Look = Callable[[PreTrainedModel], Any]
@@ -37,7 +38,7 @@ def observed(config: PretrainedConfig, name: str, look: Look) -> Any:
     key = _key(config, look)
     path = default_cache() / "observed" / f"{name}-{key}.json"
     if key not in _known:
-        with suppress(OSError, ValueError):
+        with suppress(SapwoodError, KeyError, TypeError):  # not looked at yet, or damaged: then it is found again
             _known[key] = read_json(path)["found"]
     if key not in _known:
         _known[key] = _look(config, look)
