@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from sapwood.backbone.encode import Encoder
 from sapwood.cli.compare import FAILED
 from sapwood.cli.main import app
 from sapwood.directory import RunDirectory
+from sapwood.errors import SapwoodError
 from sapwood.evaluation.item_result import ItemResult, TaskResult
 from sapwood.evaluation.run_comparison import compare_run
 from sapwood.recipe import load_recipe
@@ -151,3 +154,24 @@ def test_a_run_puts_its_suites_to_both_models(tmp_path: Path, suite: Path, tiny_
     (found,) = compare_run(load_recipe(directory.recipe), directory)
     assert (found.suite, found.model, list(found.tasks)) == ("mine", "model", ["exam"])
     assert "model, mine" in shown.output
+
+
+def test_prompts_begin_as_the_recipes_of_runs_say(
+    tmp_path: Path, suite: Path, tiny_backbone: Path, tiny_recipe: Callable[..., Path]
+) -> None:
+    write_exam(tmp_path)
+    for name, begin in (("plain", "auto"), ("begun", "<|im_start|>")):
+        directory = RunDirectory(tmp_path / "runs" / name)
+        directory.root.mkdir(parents=True)
+        recipe = tiny_recipe(name=name, model=str(tiny_backbone), tokenizer={"begin": begin})
+        directory.recipe.write_text(recipe.read_text())
+        shutil.copytree(tiny_backbone, directory.model)
+    arguments = ("--suite", str(suite), "--items", str(tmp_path), "--output", str(tmp_path / "kept"))
+    with pytest.raises(SapwoodError, match=r"otherwise in .*begun \(tokenizer: \{begin: <\|im_start\|>.*Compare each"):
+        run(str(tmp_path / "runs/plain"), str(tmp_path / "runs/begun"), *arguments)
+    found = []
+    for name in ("plain", "begun"):
+        assert run(str(tmp_path / "runs" / name), *arguments)[0] == 0
+        (manifest,) = (tmp_path / "kept" / "mine" / name).glob("exam/manifest.json")
+        found.append(json.loads(manifest.read_text())["settings"]["tokenizer"])
+    assert found == [Encoder.load(tiny_backbone, begin).fingerprint for begin in ("auto", "<|im_start|>")]

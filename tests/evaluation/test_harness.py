@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from exams import choice_task, choices, problems, write_rows, writing_task
+from tokenizers import processors
+from transformers import AutoTokenizer
 
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.choice import judge_choice
@@ -40,6 +43,23 @@ def theirs(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Har
     return HarnessEvaluator.open(tiny_backbone, tmp_path_factory.mktemp("harness"), arguments=arguments)
 
 
+@pytest.fixture
+def begun(tiny_backbone: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """Writes the tiny backbone with a tokenizer that puts something around a text, as that of Gemma does."""
+
+    def write(template: str) -> Path:
+        directory = shutil.copytree(tiny_backbone, tmp_path / "begun")
+        tokenizer = AutoTokenizer.from_pretrained(directory)
+        tokenizer.bos_token = "<|im_start|>"
+        tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+            single=template, special_tokens=[("<|im_start|>", 1), ("<|endoftext|>", 0)]
+        )
+        tokenizer.save_pretrained(directory)
+        return directory
+
+    return write
+
+
 def put(task: Task, directory: Path) -> list[Question]:
     return put_questions(task, load_task_items(task, directory))
 
@@ -66,6 +86,48 @@ def test_the_same_questions_get_the_same_answers(
         assert set(forms) == set(expected)
         for form, values in forms.items():
             assert values == pytest.approx(expected[form], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("begin", "first"), [("auto", ["<|im_start|>"]), ("none", []), ("<|im_start|>", ["<|im_start|>"])]
+)
+def test_prompts_begin_once_and_alike(
+    begun: Callable[[str], Path], tmp_path: Path, begin: str, first: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = begun("<|im_start|> $A")
+    mine = TorchEvaluator(EvaluatedModel.open(model, "fp32", begin=begin))
+    arguments = {"dtype": "float32", "device": "cpu"}
+    other = HarnessEvaluator.open(model, tmp_path / "harness", arguments=arguments, begin=begin)
+    read: list[list[str]] = []
+    encode = other.model.tok_encode
+
+    def recorded(*given: Any, **named: Any) -> list[int]:
+        ids: list[int] = encode(*given, **named)
+        read.append(other.model.tokenizer.convert_ids_to_tokens(ids))
+        return ids
+
+    monkeypatch.setattr(other.model, "tok_encode", recorded)
+    write_rows(tmp_path / "exam.jsonl", choices(4))
+    write_rows(tmp_path / "sums.jsonl", problems(3))
+    for task in (choice_task(), writing_task(shots=Shots(count=1), stop=["\n"], max_tokens=6)):
+        questions = put(task, tmp_path)
+        ours, theirs = mine.answer(task, questions), other.answer(task, questions)
+        assert ours.texts == theirs.texts
+        for forms, expected in zip(ours.loglikelihoods, theirs.loglikelihoods, strict=True):
+            for form, values in forms.items():
+                assert values == pytest.approx(expected[form], abs=1e-4)
+    fronts = {tuple(token for token in tokens if token.startswith("<|")) for tokens in read}
+    assert fronts <= {tuple(first), ()}  # of an option without a question, nothing but its tokens
+    assert tuple(first) in fronts
+
+
+def test_a_beginning_that_the_harness_cannot_put_is_refused(begun: Callable[[str], Path], tmp_path: Path) -> None:
+    model = begun("<|im_start|> $A <|endoftext|>")
+    assert EvaluatedModel.open(model).encoder.delimiters.begin == (1,)
+    with pytest.raises(SapwoodError, match=r"begin with <\|im_start\|>, and .*harness would put other tokens around"):
+        HarnessEvaluator.open(model, tmp_path, arguments={"device": "cpu"})
+    with pytest.raises(SapwoodError, match=r"end with <\|im_start\|>, and .*harness goes by what the tokenizer names"):
+        HarnessEvaluator.open(model, tmp_path, arguments={"device": "cpu"}, begin="none", end="<|im_start|>")
 
 
 def test_the_harness_scores_options_as_we_do(ours: TorchEvaluator, theirs: HarnessEvaluator, tmp_path: Path) -> None:
@@ -251,11 +313,11 @@ def test_own_versions_are_run_once_and_programs_never(theirs: HarnessEvaluator, 
         run_own_versions(local, programs, tmp_path, tmp_path / "out", weights="w")
 
 
-def test_a_backend_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_a_backend_that_is_missing_is_named(tiny_backbone: Path, tmp_path: Path) -> None:
     if importlib.util.find_spec("vllm") is not None:
         pytest.skip("vLLM is installed")
     with pytest.raises(SapwoodError, match="vllm"):
-        HarnessEvaluator.open(tmp_path, tmp_path, backend="vllm")
+        HarnessEvaluator.open(tiny_backbone, tmp_path, backend="vllm")
 
 
 def test_options_that_look_like_dates_stay_texts(

@@ -20,6 +20,8 @@ from sapwood.evaluation.comparison import compare as compare_results
 from sapwood.evaluation.run_comparison import read_results
 from sapwood.evaluation.task_scores import level_of
 from sapwood.progress import console as progress
+from sapwood.recipe import load_recipe
+from sapwood.recipe.schema import TokenizerSettings
 from sapwood.recipe.suite import Suite, load_suite
 
 FAILED = 3
@@ -69,9 +71,11 @@ def compare(
     chosen = _only(load_suite(suite), task)
     if harness_prompts and backend == "torch":
         raise SapwoodError("The harness's own versions of tasks need the harness: add --backend hf or --backend vllm.")
+    named = labels(models)
+    tokens = _tokens(models)
     found = {
-        label: _results(model, chosen, items, output / chosen.name / label, backend, harness_prompts)
-        for label, model in labels(models).items()
+        label: _results(model, chosen, items, output / chosen.name / label, backend, harness_prompts, tokens)
+        for label, model in named.items()
     }
     if progress.quiet:
         return  # the first rank has the results
@@ -111,8 +115,35 @@ def _only(suite: Suite, tasks: list[str] | None) -> Suite:
     return replace(suite, tasks={name: task for name, task in suite.tasks.items() if not tasks or name in tasks})
 
 
+def _tokens(models: list[str]) -> TokenizerSettings:
+    """How texts begin and end, for all models alike: as the recipes of those that are runs say.
+
+    Raises SapwoodError where two of them say otherwise.
+    """
+    runs = [RunDirectory(Path(model)) for model in models]
+    said = {run.root: load_recipe(run.recipe).tokenizer for run in runs if run.model.is_dir() and run.recipe.exists()}
+    (first, tokens), *others = said.items() or [(Path(), TokenizerSettings())]
+    for other, settings in others:
+        if settings != tokens:
+            raise SapwoodError(
+                f"Texts begin and end otherwise in {other} ({_written(settings)}) than in {first} "
+                f"({_written(tokens)}), and models are compared on the same texts. Compare each with its own backbone."
+            )
+    return tokens
+
+
+def _written(settings: TokenizerSettings) -> str:
+    return f"tokenizer: {{begin: {settings.begin}, end: {settings.end}}}"
+
+
 def _results(
-    model: str, suite: Suite, items: Path | None, place: Path, backend: Backend, harness_prompts: bool
+    model: str,
+    suite: Suite,
+    items: Path | None,
+    place: Path,
+    backend: Backend,
+    harness_prompts: bool,
+    tokens: TokenizerSettings,
 ) -> Results:
     """What a model makes of the suite, or made of it where `model` is a directory of results."""
     kept = read_results(Path(model))
@@ -138,12 +169,14 @@ def _results(
 
         Ranks.join()
         with writing(place):
-            evaluator = TorchEvaluator(EvaluatedModel.open(directory))
+            evaluator = TorchEvaluator(EvaluatedModel.open(directory, begin=tokens.begin, end=tokens.end))
             return run_suite(evaluator, suite, items, place, weights=weights, sandbox=sandbox)
     from sapwood.evaluation.harness import HarnessEvaluator
     from sapwood.evaluation.harness_own import run_own_versions
 
     with writing(place):
-        harness = HarnessEvaluator.open(directory, place / "harness", backend=backend)
+        harness = HarnessEvaluator.open(
+            directory, place / "harness", backend=backend, begin=tokens.begin, end=tokens.end
+        )
         run = run_own_versions if harness_prompts else run_suite
         return run(harness, suite, items, place, weights=weights, sandbox=sandbox)

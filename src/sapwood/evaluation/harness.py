@@ -6,11 +6,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
+from sapwood.backbone.encode import Encoder
+from sapwood.backbone.tokenizer import AUTO, open_tokenizer
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.evaluator import Answers
 from sapwood.evaluation.harness_tasks import write_harness_tasks
@@ -20,6 +23,8 @@ from sapwood.recipe.task import Task
 Backend = Literal["hf", "vllm"]
 Sample = Mapping[str, Any]
 """What the harness writes down of an item."""
+_PROMPTS = ("a", "The year 2024, in words.", "天地玄黄")
+"""Where it reads these as we do, it begins prompts as we do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +45,23 @@ class HarnessEvaluator:
 
     @staticmethod
     def open(
-        model: Path, directory: Path, *, backend: Backend = "hf", arguments: Mapping[str, Any] | None = None
+        model: Path,
+        directory: Path,
+        *,
+        backend: Backend = "hf",
+        arguments: Mapping[str, Any] | None = None,
+        begin: str = AUTO,
+        end: str = AUTO,
     ) -> HarnessEvaluator:
         """Loads the model in a directory. `arguments` are passed on to the backend, such as `tensor_parallel_size`.
 
-        Raises SapwoodError where the harness or the backend is not installed.
+        Prompts begin as our own evaluator begins them (`ModelTokenizer.delimiters`). Raises SapwoodError where the
+        harness cannot do that, and where it or the backend is not installed.
         """
+        encoder = Encoder.load(model, begin, end)
         given = {"pretrained": str(model), "batch_size": "auto" if backend == "vllm" else 8, **(arguments or {})}
+        if not encoder.delimiters.begin and open_tokenizer(model).begin != ():
+            given["add_bos_token"] = False
         if backend == "hf":
             given.setdefault("device", "cuda" if torch.cuda.is_available() else "cpu")
         try:
@@ -57,8 +72,10 @@ class HarnessEvaluator:
             missing = f"sapwood[eval]{' vllm' if backend == 'vllm' else ''}"
             raise SapwoodError(f"lm-evaluation-harness with {backend}: {error}. pip install {missing}") from None
         logging.getLogger("lm_eval").setLevel(logging.ERROR)
+        _begin_alike(loaded, encoder, model, own_end=end == AUTO)
         named = {name: str(value) for name, value in given.items() if name not in ("pretrained", "device")}
-        return HarnessEvaluator(loaded, {"evaluator": f"lm-eval {version('lm-eval')} {backend}", **named}, directory)
+        settings = {"evaluator": f"lm-eval {version('lm-eval')} {backend}", "tokenizer": encoder.fingerprint, **named}
+        return HarnessEvaluator(loaded, settings, directory)
 
     def answer(self, task: Task, questions: Sequence[Question]) -> Answers:
         """See `Evaluator`. Whether it left out the beginning of a prompt the harness does not say."""
@@ -112,3 +129,25 @@ class HarnessEvaluator:
 def loglikelihoods_of(sample: Sample) -> list[float]:
     """ln p of everything that was asked for an item, in the harness's order."""
     return [float(answers[0][0]) for answers in sample["resps"]]
+
+
+def _begin_alike(loaded: Any, encoder: Encoder, model: Path, *, own_end: bool) -> None:
+    """Has the harness predict a text without a prompt from what we do, and raises SapwoodError where it begins prompts
+    otherwise than we do, or, unless texts have the model's `own_end`, ends texts with another token."""
+    prefix, begin = encoder.delimiters.prefix, list(encoder.delimiters.begin)
+    if len(prefix) == 1:
+        loaded.custom_prefix_token_id = prefix[0]
+    ids, offsets = encoder.encode_batch(_PROMPTS)
+    ours = [[*begin, *ids[first:last].tolist()] for first, last in pairwise(offsets)]
+    theirs = [list(loaded.tok_encode(text)) for text in _PROMPTS]
+    if len(prefix) > 1 or ours != theirs:
+        begins = encoder.decode(begin) or "nothing"
+        raise SapwoodError(
+            f"Texts of the model in {model} begin with {begins}, and lm-evaluation-harness would put other tokens "
+            "around its prompts: use --backend torch."
+        )
+    if not own_end and loaded.eot_token_id != encoder.delimiters.end:
+        raise SapwoodError(
+            f"Texts of the model in {model} end with {encoder.decode([encoder.delimiters.end])}, and "
+            f"lm-evaluation-harness goes by what the tokenizer names: use --backend torch."
+        )

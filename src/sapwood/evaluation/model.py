@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from sapwood.backbone.encode import Encoder
+from sapwood.backbone.tokenizer import AUTO
 from sapwood.likelihood.documents import BATCH_LOGITS, BATCH_TOKENS, WINDOW, DocumentModel
 from sapwood.likelihood.precision import autocast_type
 
@@ -31,9 +32,14 @@ class EvaluatedModel:
     """The arithmetic, if not that of the weights."""
 
     @staticmethod
-    def open(directory: Path, precision: Literal["auto", "bf16", "fp32"] = "auto") -> EvaluatedModel:
-        """Loads the model in a directory, on this process's GPU or the CPU. `auto` is bf16 where it is fast."""
-        encoder = Encoder.load(directory)
+    def open(
+        directory: Path, precision: Literal["auto", "bf16", "fp32"] = "auto", *, begin: str = AUTO, end: str = AUTO
+    ) -> EvaluatedModel:
+        """Loads the model in a directory, on this process's GPU or the CPU. `auto` is bf16 where it is fast.
+
+        Texts begin and end as its tokenizer does it, or with the tokens spelled `begin` and `end`.
+        """
+        encoder = Encoder.load(directory, begin, end)
         model = DocumentModel.open(directory, encoder.delimiters).model
         return EvaluatedModel.of(model, encoder, autocast_type(precision, model.device))
 
