@@ -156,6 +156,29 @@ def test_what_a_server_refuses_is_given_up_and_listed(serve: Callable[[Answer], 
     assert len(fake.bodies) == asked
 
 
+@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("asked", ["sample 3 ", "made of 6 pieces"], ids=["the generator", "a stage"])
+def test_what_is_never_answered_is_given_up_and_listed(
+    serve: Callable[[Answer], Fake], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, asked: str
+) -> None:
+    monkeypatch.setattr(connection, "FIRST_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(connection, "PATIENCE_SECONDS", 0.1)
+    fake = serve(
+        lambda body, n: (status, {"error": "oops"}) if asked in body["messages"][-1]["content"] else generator(body, n)
+    )
+    job = write_job(tmp_path, fake.url)
+    for _ in range(2):
+        with pytest.raises(SapwoodError, match="got no answer"):
+            sapwood("synthesize", job)
+    sapwood("synthesize", job)
+    accepted, rejected = (read_lines(tmp_path / "qa" / f"{name}.jsonl") for name in ("accepted", "rejected"))
+    assert len(accepted) > 2
+    assert len(accepted) + len(rejected) == PAGES
+    given_up = [row for row in rejected if row["reason"] == "no answer from the server"]
+    assert len(given_up) == 1
+    assert f"no answer in 3 runs: status {status}: oops" in str(given_up[0]["verification"])
+
+
 def model(body: dict[str, Any], before: int) -> tuple[int, Any]:
     """Generates, and embeds."""
     return embedded(body, before) if "input" in body else generator(body, before)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fake_server import Answer, Fake, said
 from sapwood.corpus.annotate import annotate
 from sapwood.corpus.store import SourceStore
 from sapwood.corpus.topics import label as module
@@ -25,6 +26,7 @@ from sapwood.corpus.topics.linear import LinearClassifier
 from sapwood.corpus.topics.taxonomy import SHIPPED, Taxonomy, Topic, load_taxonomy
 from sapwood.corpus.topics.train import Classifier, train_classifier
 from sapwood.errors import SapwoodError
+from sapwood.generation import connection
 from sapwood.generation.cache import Cache, Completion, Request
 from sapwood.generation.client import Failure
 from sapwood.recipe.data import Engine, Labeller
@@ -153,6 +155,20 @@ def test_labels_are_what_the_model_answered(tmp_path: Path, monkeypatch: pytest.
     found = label_documents(documents, TAXONOMY, Labeller(url="u", model="m", characters=50), tmp_path)
     assert found == (1, 1, 1, 22)
     assert read_labels(tmp_path / "labels.jsonl", TAXONOMY) == [Label("tree" + " " * 46, "Plants")]
+
+
+def test_a_document_that_is_never_answered_is_given_up(
+    serve: Callable[[Answer], Fake], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "FIRST_WAIT_SECONDS", 0.001)
+    fake = serve(lambda body, _: (500, {}) if "beetle" in str(body) else (200, said("Plants")))
+    labeller = Labeller(url=fake.url, model="m", parallel=1)
+    documents = [{"id": word, "source": "web", "text": word} for word in ("tree", "beetle", "leaf")]
+    found = [label_documents(documents, TAXONOMY, labeller, tmp_path) for _ in range(4)]
+    assert {(labelled.labels, labelled.failed) for labelled in found} == {(2, 1)}
+    asked = len(fake.bodies)
+    label_documents(documents, TAXONOMY, labeller, tmp_path)
+    assert len(fake.bodies) == asked
 
 
 @pytest.mark.parametrize(

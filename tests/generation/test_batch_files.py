@@ -74,7 +74,7 @@ def test_results_are_taken_in_whatever_stands_between_them(tmp_path: Path) -> No
     ]
     path = tmp_path / "results.jsonl"
     path.write_text("\n".join(lines), encoding="utf-8")
-    counts = read_batch(path, cache, vectors)
+    counts = read_batch([path], cache, vectors)
     assert counts["answered"] == 3
     assert counts["status 400"] == 1
     assert counts["not a result of OpenAI's form"] == 2
@@ -85,7 +85,7 @@ def test_results_are_taken_in_whatever_stands_between_them(tmp_path: Path) -> No
     assert vector is not None
     assert np.linalg.norm(vector) == pytest.approx(1)
     sizes = [(tmp_path / name).stat().st_size for name in ("a.jsonl", "e.jsonl")]
-    read_batch(path, cache, vectors)  # again: nothing is written twice
+    read_batch([path], cache, vectors)  # again: nothing is written twice
     assert [(tmp_path / name).stat().st_size for name in ("a.jsonl", "e.jsonl")] == sizes
 
 
@@ -93,6 +93,6 @@ def test_a_file_without_answers(tmp_path: Path) -> None:
     cache, vectors = Cache(tmp_path / "a.jsonl"), Vectors(tmp_path / "e.jsonl")
     path = tmp_path / "results.jsonl"
     with pytest.raises(SapwoodError, match="There is no file"):
-        read_batch(path, cache, vectors)
+        read_batch([path], cache, vectors)
     path.write_text('{"text": "a page"}\n', encoding="utf-8")
-    assert read_batch(path, cache, vectors) == {"not a result of OpenAI's form": 1}
+    assert read_batch([path], cache, vectors) == {"not a result of OpenAI's form": 1}

@@ -13,7 +13,7 @@ import pytest
 from fake_server import Answer, Fake, ask, echo
 from sapwood.errors import SapwoodError
 from sapwood.generation.cache import Cache, Completion
-from sapwood.generation.client import Failure, complete
+from sapwood.generation.client import REFUSED, Failure, complete
 from sapwood.recipe.server import ModelServer
 
 Serve = Callable[[Answer], Fake]
@@ -74,7 +74,7 @@ def test_failures_are_of_one_request_and_are_not_remembered(serve: Serve, tmp_pa
     )
     server = ModelServer(url=fake.url, model="m")
     found = complete(server, [ask("good"), ask("bad")], Cache(tmp_path / "a.jsonl"))
-    assert found == [Completion("GOOD", "stop", 7, 2), Failure("status 400: context too long", refused=True)]
+    assert found == [Completion("GOOD", "stop", 7, 2), Failure("status 400: context too long", final=REFUSED)]
     fake.answer = echo
     assert complete(server, [ask("bad")], Cache(tmp_path / "a.jsonl")) == [Completion("BAD", "stop", 7, 2)]
 

@@ -19,7 +19,7 @@ from fake_server import Answer, Fake, Reply, ask, echo, said
 from sapwood.errors import SapwoodError
 from sapwood.generation import connection
 from sapwood.generation.cache import Cache, Completion, Request
-from sapwood.generation.client import Failure, complete
+from sapwood.generation.client import REFUSED, Failure, complete
 from sapwood.recipe.server import ModelServer
 
 Serve = Callable[[Answer], Fake]
@@ -110,7 +110,7 @@ def test_what_no_request_survives_stops_all(
 def test_a_text_that_a_provider_forbids_stops_nothing(serve: Serve, tmp_path: Path) -> None:
     fake = serve(lambda body, before: (403, {"error": "flagged"}) if "bad" in str(body) else echo(body, before))
     found = complete(at(fake.url, parallel=1), [ask("a"), ask("bad"), ask("b")], Cache(tmp_path / "a.jsonl"))
-    assert found[1] == Failure("status 403: flagged", refused=True)
+    assert found[1] == Failure("status 403: flagged", final=REFUSED)
     assert isinstance(found[2], Completion)
 
 
@@ -122,7 +122,7 @@ def test_schemas_are_sent_and_may_be_refused(serve: Serve, tmp_path: Path) -> No
     assert fake.bodies[0]["response_format"]["json_schema"]["schema"] == {"type": "object"}
     fake.answer = lambda *_: (400, {"error": "no"})
     found = one(at(fake.url), tmp_path, request)
-    assert found == Failure("status 400: no (if all requests end so, leave `structured` off)", refused=True)
+    assert found == Failure("status 400: no (if all requests end so, leave `structured` off)", final=REFUSED)
 
 
 def test_a_server_that_hangs(serve: Serve, tmp_path: Path) -> None:

@@ -67,7 +67,9 @@ def run(
 
     loaded, directory = open_job(job, overrides or ())
     with hold(directory.root), full_disk_explained(directory.root):
-        asker = Asker(directory.root, asks=lambda server: not batch and server.model not in loaded.fleet)
+        asker = Asker(
+            directory.root, lambda server: not batch and server.model not in loaded.fleet, servers=loaded.servers
+        )
         work, planned = find_work(loaded, directory, asker.embed)
         account = read_json(directory.account, directory.remedy) if directory.account.exists() else None
         if dry_run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from sapwood.generation.batch import read_batch, write_batch
 from sapwood.generation.cache import Cache, Completion, Request
-from sapwood.generation.client import Failure, complete
+from sapwood.generation.client import Failure, complete, given_up
 from sapwood.generation.embed import embed, gather
+from sapwood.generation.secret import Secret
 from sapwood.generation.vectors import Text, Vectors
 from sapwood.progress import track
 from sapwood.recipe.server import ModelServer
@@ -26,11 +27,20 @@ AWAITED = Failure("waits for an answer")
 class Asker:
     """Asks servers, and remembers what they answered. Of those that it does not ask, it collects the requests."""
 
-    def __init__(self, directory: Path, asks: Callable[[ModelServer], bool] = lambda _: True) -> None:
-        """The answers are in `directory/answers.jsonl`, vectors of texts in `directory/embeddings.jsonl`."""
+    def __init__(
+        self,
+        directory: Path,
+        asks: Callable[[ModelServer], bool] = lambda _: True,
+        servers: Iterable[ModelServer] = (),
+    ) -> None:
+        """The answers are in `directory/answers.jsonl`, vectors of texts in `directory/embeddings.jsonl`.
+
+        The keys of `servers` are hidden in what others answered.
+        """
         self._cache = Cache(directory / ANSWERS)
         self._vectors = Vectors(directory / EMBEDDINGS)
         self._asks = asks
+        self._secrets = [Secret.known(server) for server in servers]
         self._awaited: dict[str, tuple[ModelServer, list[Request | Text]]] = {}
 
     def __call__(self, server: ModelServer, requests: Sequence[Request]) -> list[Completion | Failure]:
@@ -40,7 +50,8 @@ class Asker:
                 return []
             with track(_kind(requests), len(requests)) as advance:
                 return complete(server, requests, self._cache, advance)
-        found = [self._cache.get(request.key(server)) for request in requests]
+        keys = [request.key(server) for request in requests]
+        found = [self._cache.get(key) or given_up(self._cache, key) for key in keys]
         self._await(server.label, server, [r for r, answer in zip(requests, found, strict=True) if answer is None])
         return [answer or AWAITED for answer in found]
 
@@ -65,10 +76,7 @@ class Asker:
 
     def read_batch(self, files: Sequence[Path]) -> Counter[str]:
         """Takes in the result files of a batch service: how many lines were `answered`, and why others were not."""
-        counts: Counter[str] = Counter()
-        for file in files:
-            counts += read_batch(file, self._cache, self._vectors)
-        return counts
+        return read_batch(files, self._cache, self._vectors, self._secrets)
 
     @property
     def awaits(self) -> bool:

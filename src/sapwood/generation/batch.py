@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import orjson
+import xxhash
 
 from sapwood.errors import SapwoodError
 from sapwood.files import write_atomic
 from sapwood.generation.cache import Cache, Completion, Request
+from sapwood.generation.response import BUSY
+from sapwood.generation.secret import Secret
 from sapwood.generation.vectors import Text, Vectors, vectors_of
 from sapwood.recipe.server import ModelServer
 
@@ -33,30 +36,47 @@ def write_batch(directory: Path, name: str, server: ModelServer, requests: Itera
     return paths
 
 
-def read_batch(path: Path, cache: Cache, vectors: Vectors) -> Counter[str]:
-    """Takes in the answers in a result file. Counts `answered`, and the others by why they are not.
+def read_batch(files: Sequence[Path], cache: Cache, vectors: Vectors, secrets: Sequence[Secret] = ()) -> Counter[str]:
+    """Takes in the answers in result files, without the `secrets`. Counts `answered`, and the others by why they are
+    not.
+
+    What has no answer is asked again, and given up like what a server does not answer (`Cache.fail`), where others in
+    these files were answered. A line counts once, however often it is taken in.
 
     Raises SapwoodError where there is no such file.
     """
-    if not path.is_file():
-        raise SapwoodError(f"There is no file {path} of answers.")
     counts: Counter[str] = Counter()
-    with path.open("rb") as file:
-        for line in file:
-            if line.strip():
-                counts[_take(line, cache, vectors)] += 1
+    failed: list[tuple[str, str, str]] = []
+    for path in files:
+        if not path.is_file():
+            raise SapwoodError(f"There is no file {path} of answers.")
+        with path.open("rb") as file:
+            for line in file:
+                if line.strip():
+                    counts[_take(line, cache, vectors, secrets, failed)] += 1
+    if counts["answered"]:
+        for key, run, reason in failed:
+            if cache.get(key) is None:
+                cache.fail(key, run, reason)
     return counts
 
 
-def _take(line: bytes, cache: Cache, vectors: Vectors) -> str:
-    """Takes in the answer of one line, and says what became of it."""
+def _take(
+    line: bytes, cache: Cache, vectors: Vectors, secrets: Sequence[Secret], failed: list[tuple[str, str, str]]
+) -> str:
+    """Takes in the answer of one line, and says what became of it. What the model did not answer goes to `failed`."""
     try:
         result = orjson.loads(line)
+        for secret in secrets:
+            result = secret.hide(result)
         key, response = result["custom_id"], result["response"]
+        status = 200 if response is None else int(response["status_code"])
+        if status != 200:
+            if status not in BUSY:
+                failed.append((str(key), xxhash.xxh3_64_hexdigest(line.strip()), f"status {status}"))
+            return f"status {status}"
         if result.get("error") is not None or response is None:
             return f"failed: {str(result.get('error'))[:100]}"
-        if response["status_code"] != 200:
-            return f"status {response['status_code']}"
         body = response["body"]
         if "data" in body:
             (vector,) = vectors_of(body, 1)

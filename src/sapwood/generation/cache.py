@@ -14,6 +14,8 @@ from sapwood.recipe.server import ModelServer
 
 MOST_TOKENS = 10**8
 """Of one request. A server that counts more is not believed."""
+RUNS = 3
+"""In so many runs a request may go without an answer, while others are answered, before it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class Cache:
         self._lines = Lines(path)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._lines
+        return self.get(key) is not None
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -111,10 +113,10 @@ class Cache:
     def get(self, key: str) -> Completion | None:
         """The answer, if there is one."""
         line = self._lines.get(key)
+        if line is None or _FAILED in line:
+            return None
         try:
-            return line and Completion(
-                line["text"], line["finish_reason"], line["prompt_tokens"], line["completion_tokens"]
-            )
+            return Completion(line["text"], line["finish_reason"], line["prompt_tokens"], line["completion_tokens"])
         except KeyError:  # what cannot be read was not answered
             self._lines.forget(key)
             return None
@@ -122,3 +124,26 @@ class Cache:
     def put(self, key: str, completion: Completion) -> None:
         """Remembers an answer, on the disk too."""
         self._lines.put(key, completion)
+
+    def fail(self, key: str, run: str, reason: str) -> None:
+        """Remembers that there was no answer in a run, while others were answered. A run counts once."""
+        runs = self._failed(key)
+        if run not in runs:
+            self._lines.put(key, {_FAILED: [*runs, run], "reason": reason})
+
+    def failures(self, key: str) -> int:
+        """In how many runs there was none, since the last answer."""
+        return len(self._failed(key))
+
+    def given_up(self, key: str) -> str | None:
+        """Why there will be no answer, where there was none in `RUNS` runs."""
+        if self.failures(key) < RUNS:
+            return None
+        return f"no answer in {RUNS} runs: {self._lines.get(key).get('reason')}"
+
+    def _failed(self, key: str) -> list[str]:
+        line = self._lines.get(key)
+        return [] if line is None else list(line.get(_FAILED, ()))
+
+
+_FAILED = "failed"

@@ -34,7 +34,12 @@ STAGGER_SECONDS = 0.001
 """Between the first requests."""
 REFUSALS = 16
 """Of so many requests, or of all where they are fewer, that a server refuses before it has answered any, the next ones
-are not sent."""
+are not sent; and of so many in a row that were tried in vain, with nothing else answered meanwhile."""
+QUESTION = "Answer with the word yes."
+"""Asked when a prompt has no answer and no other was answered meanwhile: is it the prompt, or the server? Only where no
+prompt is known that was answered before; it is the better question."""
+QUESTION_SECONDS = 30.0
+"""How long that may take."""
 LARGEST_RESPONSE = 64 * 2**20
 """Bytes. What is longer has no end."""
 
@@ -48,11 +53,21 @@ class Connection:
     Raises SapwoodError where the environment lacks the server's key.
     """
 
-    def __init__(self, server: ModelServer, requests: int = 1, *, answers: bool = False) -> None:
-        """`requests` are going to be sent. `answers` says that the server has answered others before."""
+    def __init__(
+        self,
+        server: ModelServer,
+        requests: int = 1,
+        *,
+        answers: bool = False,
+        known: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`requests` are going to be sent. `answers` says that the server has answered others before, such as the
+        prompt whose body is `known`."""
         self.server = server
         self._most_refusals = min(REFUSALS, requests)
         self._refusals = 0
+        self._failures = 0
+        self._asked = 0
         self._answers = answers
         self._secret = Secret.of(server)
         now = monotonic()
@@ -62,6 +77,10 @@ class Connection:
         self._quiet_until = now
         self._reached = False
         self._answered: float | None = None
+        self._silent: float | None = None
+        self._questions = asyncio.Lock()
+        asked = [{"role": "user", "content": QUESTION}]
+        self._question = "chat/completions", known or {"model": server.model, "messages": asked, "max_tokens": 16}
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -76,15 +95,23 @@ class Connection:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def post(self, path: str, body: Mapping[str, Any], *, alone: bool = False) -> dict[str, Any]:
         """What the server answers at `path`, below its root.
 
         Lost connections, errors of the server and answers cut short are tried again, a little later each time. A
-        server that is away, or takes no more requests, is waited for.
+        server that is away, or takes no more requests, is waited for. `alone` says that nothing else is asked
+        meanwhile: the server is not busy with others then, and counts as answering them only if it does afterwards.
 
         Raises UnansweredError for what the server will not do for this request, and SapwoodError for what it will not
         do for any: it stays away, knows no such model, refuses the key, or cannot follow a schema.
         """
+        self._asked += 1
+        try:
+            return await self._post(path, body, alone=alone)
+        finally:
+            self._asked -= 1
+
+    async def _post(self, path: str, body: Mapping[str, Any], *, alone: bool) -> dict[str, Any]:
         content = orjson.dumps(body)
         tokens = len(content) / _BYTES_PER_TOKEN + body.get("max_tokens", 0)
         begun = monotonic()
@@ -95,20 +122,28 @@ class Connection:
                 answer = await self._send(path, content, structured="response_format" in body)
             except UnansweredError as error:
                 self._count_refusal(path, error)
+                if error.status is None:
+                    error.others = await self._answers_others(None if alone else begun)
                 raise
             except RefusedError as refusal:
-                tries += refusal.tries
-                if tries >= TRIES:
-                    raise UnansweredError(str(refusal)) from None
-                if not refusal.tries:
-                    self._keep_patience(begun, refusal)
+                tries += max(refusal.tries, alone and self._reached)
+                reason = str(refusal)
                 if refusal.wait > PATIENCE_SECONDS:
-                    raise UnansweredError(f"{refusal} (to be asked again in {refusal.wait:.0f} seconds)") from None
+                    reason += f" (to be asked again in {refusal.wait:.0f} seconds)"
+                if tries < TRIES and not refusal.tries:
+                    await self._keep_patience(begun, refusal)
+                if tries >= TRIES or refusal.wait > PATIENCE_SECONDS:
+                    others = await self._answers_others(None if alone else begun)
+                    if not others:
+                        self._count_failure(reason)
+                    raise UnansweredError(reason, others=others) from None
                 self._quiet_until = max(self._quiet_until, monotonic() + refusal.wait)
                 await sleep(_about(min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**waits)))
                 waits = min(waits + 1, 16)
             else:
                 self._answered = monotonic()
+                self._failures = 0
+                self._question = path, body
                 if self._tokens is not None:
                     # No token is shorter than a byte, and none is written beyond the limit.
                     most = len(content) + body.get("max_tokens", 0)
@@ -139,19 +174,51 @@ class Connection:
         if enough:
             raise refuses_all(self.server, path, error.status, str(error)) from None
 
-    def _keep_patience(self, begun: float, refusal: RefusedError) -> None:
+    def _count_failure(self, reason: str) -> None:
+        """Gives up the server where so many requests in a row had no answer, nor anything else meanwhile."""
+        self._failures += 1
+        if self._failures >= REFUSALS:
+            raise SapwoodError(
+                f"{self.server.url} answers nothing ({reason}). Is the server in order? What it has answered is kept; "
+                "the same command continues."
+            ) from None
+
+    async def _answers_others(self, since: float | None) -> bool:
+        """Whether the server has answered something since then, or now answers what it, or every model, can."""
+        since = monotonic() if since is None else since
+        async with self._questions:
+            if self._answered is not None and self._answered > since:
+                return True
+            if self._silent is not None and self._silent > since:
+                return False
+            path, body = self._question
+            if "temperature" in body:  # or else a cache between here and the model could answer in its place
+                body = {**body, "temperature": 0.5 + random.random() / 2}
+            try:
+                async with asyncio.timeout(QUESTION_SECONDS):
+                    await self._send(path, orjson.dumps(body), structured=False)
+            except (RefusedError, UnansweredError, SapwoodError, TimeoutError):
+                self._silent = monotonic()
+                return False
+            self._answered = monotonic()
+            return True
+
+    async def _keep_patience(self, begun: float, refusal: RefusedError) -> None:
         """Gives up: the server when it has answered nothing for too long, and the request when it answered others."""
         now = monotonic()
         patience = PATIENCE_SECONDS if self._reached else FIRST_PATIENCE_SECONDS
         asks_too_much = refusal.wait > PATIENCE_SECONDS and self._answered is None
         if now - max(begun, self._answered or begun) >= patience or asks_too_much:
+            # Where all requests under way are refused it is the server, whatever it says to a prompt that it knows.
+            if self._asked < max(2, self.server.parallel) and await self._answers_others(now):
+                raise UnansweredError(str(refusal), others=True)
             state = "takes no requests" if self._reached else "cannot be reached"
             raise SapwoodError(
                 f"{self.server.url} {state} ({refusal}). Is the server running? What it has answered is kept; the same "
                 "command continues."
             )
         if now - begun >= PATIENCE_SECONDS:
-            raise UnansweredError(str(refusal))
+            raise UnansweredError(str(refusal), others=await self._answers_others(begun))
 
     async def _send(self, path: str, content: bytes, *, structured: bool) -> dict[str, Any]:
         url = f"{self.server.url.rstrip('/')}/{path}"
@@ -183,10 +250,12 @@ async def for_each(
     requests: int,
     *,
     answers: bool = False,
+    known: Mapping[str, Any] | None = None,
+    alone: Iterable[_T] = (),
 ) -> None:
     """Settles all items over one connection, as many at once as the server allows. Raises the first error of any.
 
-    `requests` and `answers` are those of `Connection`.
+    `requests`, `answers` and `known` are those of `Connection`. The items of `alone` come last, one after the other.
 
     Items are taken when there is room for them: a generator of millions costs nothing.
     """
@@ -198,7 +267,7 @@ async def for_each(
         for item in waiting:
             await settle(connection, item)
 
-    async with Connection(server, requests, answers=answers) as connection:
+    async with Connection(server, requests, answers=answers, known=known) as connection:
         workers = [asyncio.create_task(work(number)) for number in range(server.parallel)]
         try:
             await asyncio.gather(*workers)
@@ -206,6 +275,8 @@ async def for_each(
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
+        for item in alone:
+            await settle(connection, item)
 
 
 async def _whole(response: aiohttp.ClientResponse) -> bytes:

@@ -16,7 +16,8 @@ from sapwood.generation.secret import Secret
 from sapwood.recipe.server import ModelServer
 
 _READ_BYTES = 1 << 16
-_BUSY = (429, 503)
+BUSY = (429, 503)
+"""Of a server that takes no request at all."""
 _AGAIN = (408, 409, 425)
 _ABOUT_SCHEMAS = re.compile(r"response_?format|json_?\s?schema|structured|guided|grammar", re.IGNORECASE)
 
@@ -24,10 +25,12 @@ _ABOUT_SCHEMAS = re.compile(r"response_?format|json_?\s?schema|structured|guided
 class UnansweredError(Exception):
     """Why one request has no answer, though the server answers others."""
 
-    def __init__(self, reason: str, *, status: int | None = None) -> None:
+    def __init__(self, reason: str, *, status: int | None = None, others: bool = False) -> None:
         super().__init__(reason)
         self.status = status
         """Of a request that the server refuses, and would refuse again."""
+        self.others = others
+        """Whether the server was seen to answer something else meanwhile, so that it is not the server that is away."""
 
 
 class RefusedError(Exception):
@@ -61,8 +64,8 @@ def read_response(
     if 200 <= status < 300:
         return _object(said, secret)
     reason = f"status {status}: {_words(said, secret)}"
-    if status in _BUSY or status in _AGAIN or status >= 500:
-        raise RefusedError(reason, tries=0 if status in _BUSY else 1, wait=_asked_wait(headers))
+    if status in BUSY or status in _AGAIN or status >= 500:
+        raise RefusedError(reason, tries=0 if status in BUSY else 1, wait=_asked_wait(headers))
     if status == 401:
         raise refuses_all(server, path, status, reason)
     if 300 <= status < 400:

@@ -40,6 +40,11 @@ class Secret:
             raise SapwoodError(f"The environment variable {server.key} holds no key, but something else than ASCII.")
         return cls(key)
 
+    @classmethod
+    def known(cls, server: ModelServer) -> Self:
+        """The server's, as far as the environment has it: of one that is not asked, and may be quoted by another."""
+        return cls(os.environ.get(server.key or "", "").strip())
+
     @property
     def headers(self) -> dict[str, str]:
         """What proves the right to ask."""

@@ -251,6 +251,18 @@ class Synthesis(Strict):
     verify: Verify = Verify()
     """What an item must pass."""
 
+    @property
+    def servers(self) -> list[ModelServer]:
+        """All that may be asked: the generator, checkers, judges and embeddings."""
+        verify = self.verify
+        stages = (verify.votes, verify.choices, verify.facts, verify.pass_rate)
+        found = [self.server, *(stage.server for stage in stages if stage)]
+        if verify.across is not None:
+            found += [verify.across.judge, verify.across.embedding]
+        if verify.copies is not None:
+            found.append(verify.copies.embedding)
+        return [server for server in found if server is not None]
+
     @model_validator(mode="after")
     def _one_kind_of_seed(self) -> Synthesis:
         if bool(self.sources) == (self.problems is not None):
@@ -285,10 +297,8 @@ def problems(job: Synthesis) -> Iterator[Problem]:
 
 def _fleet(job: Synthesis) -> Iterator[Problem]:
     verify = job.verify
-    stages = (verify.votes, verify.choices, verify.facts, verify.pass_rate)
-    servers = [job.server, verify.across and verify.across.judge, *(stage.server for stage in stages if stage)]
-    asked = [server.model for server in servers if server]
     embedding = [stage.embedding.model for stage in (verify.copies, verify.across) if stage and stage.embedding]
+    asked = [server.model for server in job.servers if server.model not in embedding]
     for model in job.fleet:
         if model in embedding:
             yield ("fleet", model), "a fleet gives no embeddings. Leave it out; it is asked at its 'url'"

@@ -65,22 +65,24 @@ def calibrate_stages(labelled: Sequence[Labelled], stages: Sequence[Stage], ask:
     """What each stage's thresholds would let through, and how many of what all stages accept are right.
 
     `stages`: for each that gives scores, the `curve` and the least `threshold` whose precision is above `target` for
-    sure, or None. `accepted`: `labelled`, `right`, `precision` and its interval. Raises SapwoodError where a server
-    gives no answer.
+    sure, or None. `accepted`: `labelled`, `right`, `precision` and its interval. What a server
+    refuses, or never answers, is not accepted. Raises SapwoodError where a server gives no answer this time.
     """
     items = [item for item, _ in labelled]
     passed = [True] * len(items)
     curves: dict[str, Any] = {}
     for stage in stages:
         verdicts = stage.check(items, ask)
-        failures = [verdict for verdict in verdicts if isinstance(verdict, Failure)]
+        failures = [verdict for verdict in verdicts if isinstance(verdict, Failure) and not verdict.final]
         if failures:
             raise SapwoodError(
                 f"{stage.name}: {len(failures)} requests have no answer ({failures[0].reason}). Try again."
             )
         rows = []
         for number, verdict in enumerate(verdicts):
-            if verdict is not None and not isinstance(verdict, Failure):
+            if isinstance(verdict, Failure):
+                passed[number] = False
+            elif verdict is not None:
                 passed[number] = passed[number] and verdict.passed
                 if verdict.score is not None:
                     rows.append((verdict.score, labelled[number][1]))

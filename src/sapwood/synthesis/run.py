@@ -27,8 +27,6 @@ from sapwood.synthesis.record import CHECKED, FORM, Record, read_records
 from sapwood.synthesis.stage import Ask, Stage, Verdict
 
 UNCHECKED = "no stage could check the answer"
-REFUSED = "refused by the server"
-"""Of a request that a server answers with 400, 403 or the like, while it answers others: it would do so again."""
 CHUNK = 2000
 """Attempts that are worked on together."""
 
@@ -59,7 +57,8 @@ class Outcome:
 def write_items(job: Synthesis, work: Work, planned: Manifest, directory: JobDirectory, ask: Ask) -> Outcome:
     """Writes and verifies the items of a job in `directory`, unless that was done before.
 
-    Attempts to which a server gave no answer are left for the next time; those that it refuses are rejected.
+    Attempts to which a server gave no answer are left for the next time; those that it refuses, or that had none in
+    several runs while others had theirs, are rejected.
     In the manifest, `counts` has `attempts`, `accepted` and `rejected`, `reasons` counts the rejected by `stage:
     reason`. Raises SapwoodError where a server cannot be used at all, and before anything is asked where there are
     programs to be run and no sandbox.
@@ -104,8 +103,8 @@ def write(
     records: list[Record | Failure] = []
     for attempt, prompt, found in zip(attempts, chosen, ask(job.server, requests), strict=True):
         if isinstance(found, Failure):
-            refused = Verdict(passed=False, reason=REFUSED, detail={"reason": found.reason})
-            records.append(Record(attempt, "", (0, 0), None, {FORM: refused}) if found.refused else found)
+            given_up = Verdict(passed=False, reason=found.final, detail={"reason": found.reason})
+            records.append(Record(attempt, "", (0, 0), None, {FORM: given_up}) if found.final else found)
             continue
         try:
             item, verdict = read_item(found, prompt, attempt, job), Verdict(passed=True)
@@ -126,8 +125,8 @@ def verify(records: list[Record | Failure], stages: Sequence[Stage], ask: Ask) -
         ]
         verdicts = stage.check([item for _, _, item in left], ask)
         for (number, record, _), verdict in zip(left, verdicts, strict=True):
-            if isinstance(verdict, Failure) and verdict.refused:
-                verdict = Verdict(passed=False, reason=REFUSED, detail={"reason": verdict.reason})
+            if isinstance(verdict, Failure) and verdict.final:
+                verdict = Verdict(passed=False, reason=verdict.final, detail={"reason": verdict.reason})
             records[number] = verdict if isinstance(verdict, Failure) else record.judged(stage.name, verdict)
     return records
 
