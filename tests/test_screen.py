@@ -6,6 +6,7 @@ import io
 
 import pytest
 from rich.table import Table
+from rich.text import Text
 
 from sapwood import progress
 from sapwood.progress import Screen, shown
@@ -21,14 +22,22 @@ def test_control_characters_are_spelled_out(text: str) -> None:
     table = Table(text)
     table.add_row(text)
     screen.print(table)
+    screen.print(Text(text))
     assert not [sign for sign in file.getvalue() if sign in text and not sign.isprintable()]
-    assert file.getvalue().count(shown(text)) == 3
+    assert file.getvalue().count(shown(text)) >= 3  # a Text drops bells and returns by itself
 
 
-def test_markup_that_is_none_is_shown() -> None:
+@pytest.mark.parametrize(
+    "text", ["a [/b] of a [/kind]", "[red]x", "[link=https://example.org]x[/link]", "a [/]", "\\[bold]", ":apple:"]
+)
+def test_markup_is_shown(text: str) -> None:
     file = io.StringIO()
-    Screen(file=file, width=80).print("a [/b] of a [/kind]")
-    assert "a [/b] of a [/kind]" in file.getvalue()
+    screen = Screen(file=file, width=80, force_terminal=True, color_system="truecolor")
+    screen.print(text)
+    table = Table(text, title=text)
+    table.add_row(text)
+    screen.print(table)
+    assert file.getvalue().count(text) == 4
 
 
 def test_lines_stay_lines() -> None:

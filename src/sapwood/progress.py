@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from rich.console import Console
-from rich.errors import MarkupError
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,25 +18,30 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.text import Text
 
 PLAIN_LINE_SECONDS = 15.0
 
 
 class Screen(Console):
-    """A console on which text is text: control characters in it are shown, not obeyed, and so is markup that is none.
+    """A console on which text is text: markup, emoji codes and control characters in it are shown, not obeyed.
 
-    Names, answers of servers and pages come from outside; an escape sequence in one of them could move the cursor,
-    rename the window, or write over what was said before.
+    Names, answers of servers and pages come from outside; `[red]` in one of them is part of it, and an escape sequence
+    could move the cursor, rename the window, or write over what was said before. What is to be styled is a rich `Text`.
     """
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
     def render_str(self, text: str, **options: Any) -> Text:
-        """The text as rich styles it."""
-        visible = shown(text)
-        try:
-            return super().render_str(visible, **options)
-        except MarkupError:  # a closing tag that closes nothing, such as [/x] in a name
-            return super().render_str(visible, **{**options, "markup": False})
+        """The text as it is."""
+        return super().render_str(shown(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As rich does; a `Text` too is without control characters."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(shown(segment.text), segment.style)
 
 
 def shown(text: str) -> str:
@@ -52,7 +56,7 @@ def shown(text: str) -> str:
 # Those of C0 and C1, and those that turn the direction of writing.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
-console = Screen(stderr=True, quiet=int(os.environ.get("RANK", "0")) > 0, highlight=False, markup=False, soft_wrap=True)
+console = Screen(stderr=True, quiet=int(os.environ.get("RANK", "0")) > 0, soft_wrap=True)
 """Where everything for the user's eyes goes; silent on all ranks but the first."""
 
 

@@ -34,7 +34,7 @@ stages:
 training: {batch_tokens: 4M, learning_rate: 1e-5}
 evaluation: {gain: {domains: [new]}, retention: {domains: [old, news]}}
 """
-TOPICS = {"Law and Policy": 20_123_456_789, "Security and International Relations [sic]": 40_987_654_321}
+TOPICS = {"Law and Policy": 20_123_456_789, "Security and International Relations [red]": 40_987_654_321}
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_billions_are_shown_whole(run: RunDirectory, columns: int) -> None:
     for number in ("61,112,111,130", "20,123,456,789", "51,000,000,007", "16,384,000,000"):
         assert number in text
     assert "…" not in text
-    assert "[sic]" in text
+    assert "[red]" in text
     assert "Dropped from code: 1 document, copy of a held-out document" in text
 
 

@@ -8,6 +8,7 @@ import pytest
 import typer
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 from typer.testing import CliRunner
 
 from sapwood.cli.main import app
@@ -17,10 +18,10 @@ VERDICT = "kept, as far as can be told from so few items"
 
 
 def table() -> Table:
-    found = Table(box=None, title="a [bold]title[/]")
+    found = Table(box=None, title=Text("a title", style="bold"))
     for name in ("a source with a long name", "tokens", "share", "change", "verdict"):
         found.add_column(name, no_wrap=name != "verdict", justify="left" if name == "verdict" else "right")
-    found.add_row("[bold]" + "zh" * 30 + "[/]", "1,234,567", "12.5%", "−0.0125 ± 0.0030", VERDICT)
+    found.add_row(Text("zh" * 30, style="bold"), "1,234,567", "12.5%", "−0.0125 ± 0.0030", VERDICT)
     found.add_row(Padding("indented", (0, 0, 0, 2)), "–", "0.25", "-3", "")
     return found
 

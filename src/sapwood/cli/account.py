@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from sapwood.cli.common import RUNS, RecipeArgument, RunsOption, open_run
 from sapwood.cli.output import Output
@@ -34,7 +34,7 @@ def account(recipe: RecipeArgument, stage: StageOption = None, runs: RunsOption 
     for part in stages:
         _print_stage(console, part)
     for balance in found.off:
-        console.print(f"[red]{escape(str(balance))}[/]", soft_wrap=True)
+        console.print(str(balance), style="red", soft_wrap=True)
     if found.left_out:
         console.print(
             f"{found.left_out:,} of the tokens trained were read and not learnt from (training.guard): the ledger "
@@ -46,26 +46,28 @@ def account(recipe: RecipeArgument, stage: StageOption = None, runs: RunsOption 
 
 
 def _print_sources(console: Console, account: Account) -> None:
-    console.print("[bold]Tokens read[/] = to train on + held out + dropped")
+    console.print(Text.assemble(("Tokens read", "bold"), " = to train on + held out + dropped"))
     table = _table(console, "source", "read", "to train on", "held out", "dropped")
     rows = {
         source.name: (source.read, source.stock.prepared, source.held_out, source.dropped) for source in account.sources
     }
     for source in account.sources:
         name = f"{source.name} (watched)" if source.watched else source.name
-        table.add_row(escape(name), *map(_count, rows[source.name]))
+        table.add_row(name, *map(_count, rows[source.name]))
     _add_total(table, rows.values())
     console.print(table)
     for source in account.sources:
         for reason, documents in source.reasons.items():
             line = f"Dropped from {source.name}: {documents:,} document{'' if documents == 1 else 's'}, {reason}"
-            console.print(line, style="dim", markup=False, soft_wrap=True)
+            console.print(line, style="dim", soft_wrap=True)
 
-    console.print("\n[bold]Tokens to train on[/] = trained at least once + waiting; repeated come on top")
+    console.print()
+    title = "Tokens to train on", "bold"
+    console.print(Text.assemble(title, " = trained at least once + waiting; repeated come on top"))
     table = _table(console, "source", "to train on", "once", "waiting", "repeated", "passes")
     trained_on = [source for source in account.sources if not source.watched]
     for source in trained_on:
-        _add_stock(table, source.stock, escape(source.name))
+        _add_stock(table, source.stock, source.name)
         for topic in source.topics:
             _add_stock(table, topic, _indented(topic.name), style="dim")
     _add_total(table, [_amounts(source.stock) for source in trained_on])
@@ -76,13 +78,14 @@ def _print_sources(console: Console, account: Account) -> None:
 def _print_stage(console: Console, stage: StageAccount) -> None:
     state = "" if stage.begun else ", not begun"
     console.print(
-        f"[bold]Stage {escape(stage.name)}[/]: tokens in sequences of {stage.sequence_length:,}{state}", soft_wrap=True
+        Text.assemble((f"Stage {stage.name}", "bold"), f": tokens in sequences of {stage.sequence_length:,}{state}"),
+        soft_wrap=True,
     )
     if stage.ended:
-        console.print(f"Ended by its gate: {stage.ended}", markup=False, soft_wrap=True)
+        console.print(f"Ended by its gate: {stage.ended}", soft_wrap=True)
     table = _table(console, "domain", "planned", "trained", "static", "moved")
     for line in stage.sources:
-        _add_line(table, line, stage, escape(line.name))
+        _add_line(table, line, stage, line.name)
         for part in stage.of(line.name):
             if part.name != line.name:
                 _add_line(table, part, stage, _indented(part.name.removeprefix(f"{line.name}/")), style="dim")
@@ -129,7 +132,7 @@ def _amounts(stock: Stock) -> tuple[int | None, ...]:
 
 
 def _indented(topic: str) -> Padding:
-    return Padding(escape(topic), (0, 0, 0, 2))
+    return Padding(topic, (0, 0, 0, 2))
 
 
 def _count(amount: int | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from sapwood.mixture.plan import Plan
 from sapwood.recipe import Recipe
@@ -23,7 +24,7 @@ def print_learning_rate(console: Console, recipe: Recipe, plan: Plan) -> None:
 
     Raises SapwoodError where a schedule cannot be followed.
     """
-    title, model = "\n[bold]Learning rate[/]:", Path(recipe.model)
+    title, model = Text.assemble(("\nLearning rate", "bold"), ":"), Path(recipe.model)
     if takes_up_final(recipe) and not model.is_dir():
         console.print(title, "begins where the model ended, which is read from it when it is trained", soft_wrap=True)
         return
@@ -44,7 +45,8 @@ def print_learning_rate(console: Console, recipe: Recipe, plan: Plan) -> None:
     console.print(title, summary, soft_wrap=True)
     for row, line in enumerate(area(levels, marks[1:])):
         tick = {0: rate(highest), ROWS // 2: rate(highest / 2)}.get(row, "")
-        console.print(f"{tick:>{margin - 1}} {'┤' if tick else '│'}[green]{line}[/]", soft_wrap=True)
+        scale = f"{tick:>{margin - 1}} {'┤' if tick else '│'}"
+        console.print(Text.assemble(scale, (line, "green")), soft_wrap=True)
     axis = "".join("┴" if column in marks[1:] else "─" for column in range(columns))
     console.print(f"{'0':>{margin - 1}} └{axis}", soft_wrap=True)
     for line in labels([*names, f"{short(plan.tokens)} tokens"], [*marks, columns], columns):

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from sapwood.backbone.resolve import at_hand, default_cache
-from sapwood.cli.output import Output
+from sapwood.cli.output import Output, print_note
 from sapwood.errors import SapwoodError, closest
 from sapwood.mixture.plan import Plan
 from sapwood.recipe import Recipe
@@ -115,9 +115,10 @@ def print_cost(recipe: Recipe, plan: Plan, hardware: Hardware) -> bool:
         fits = machine.usable is None or footprint.total <= machine.usable
         _print_memory(console, footprint, machine)
     except RehearsalError as error:
-        console.print(f"\n[yellow]Note:[/] its memory is not known. {escape(str(error))}", soft_wrap=True)
+        console.print()
+        print_note(console, f"its memory is not known. {error}")
     if not fits:
-        console.print(f"[red]{_remedy(directory, recipe, machine)}[/]", soft_wrap=True)
+        console.print(_remedy(directory, recipe, machine), style="red", soft_wrap=True)
     _print_time(console, recipe, plan, machine, operations, hardware.utilisation)
     return fits or not (hardware.gpu or hardware.memory)
 
@@ -134,8 +135,10 @@ def _print_memory(console: Console, footprint: Footprint, machine: Machine) -> N
         table.add_row(f"  {part}", f"{size / GIB:.2f}")
     table.add_row("in all, at its peak", f"{footprint.total / GIB:.2f}", style="bold")
     if machine.usable is not None and machine.memory is not None:
-        verdict = "fits" if footprint.total <= machine.usable else "[red]does not fit[/]"
-        table.add_row(f"usable of {machine.memory / GIB:.0f} GiB: it {verdict}", f"{machine.usable / GIB:.2f}")
+        fits = footprint.total <= machine.usable
+        verdict = ("fits", "") if fits else ("does not fit", "red")
+        usable = Text.assemble(f"usable of {machine.memory / GIB:.0f} GiB: it ", verdict)
+        table.add_row(usable, f"{machine.usable / GIB:.2f}")
     for part, size in footprint.host.items():
         table.add_row(f"beside it, in the host: {part}", f"{size / GIB:.2f}", style="dim")
     console.print()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.markup import escape
-
 from sapwood.cli.output import Output
 from sapwood.recipe import Recipe
 
@@ -22,4 +20,4 @@ def print_traits(recipe: Recipe, model: Path) -> None:
     console = Output()
     console.print()
     for line in found.sentences(isolate_documents=settings.isolate_documents, chunked=settings.loss != "whole"):
-        console.print(escape(line), soft_wrap=True)
+        console.print(line, soft_wrap=True)

@@ -18,6 +18,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from sapwood.progress import Screen
+
 _WIDEST = 10_000
 _NUMBER = re.compile(r"[+\-−]?\d{1,3}(?:,\d{3})+(?:\.\d+)?|[+\-−]?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 _NOTHING = ("", "–", "?")
@@ -29,15 +31,15 @@ JsonOption = Annotated[
 ]
 
 
-class Output(Console):
+class Output(Screen):
     """A console that shows tables with every column, as wide as what stands in them.
 
     On a terminal a table that is too wide is folded between words, and no further. Elsewhere, in logs above all,
     nothing is squeezed. While a verb was called with `--json`, tables are collected; all else goes to standard error.
     """
 
-    def __init__(self, *, stderr: bool = False, markup: bool = True) -> None:
-        super().__init__(stderr=stderr or _collected.get() is not None, highlight=False, markup=markup)
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr or _collected.get() is not None)
 
     def print(self, *objects: Any, **options: Any) -> None:
         """As rich does; a table alone is shown whole, or collected."""
@@ -60,6 +62,11 @@ class Output(Console):
             super().print(table, **options)
         finally:
             self._width, self._height = before
+
+
+def print_note(console: Console, text: str) -> None:
+    """Prints what should be known, and stops nothing."""
+    console.print(Text.assemble(("Note:", "yellow"), f" {text}"), soft_wrap=True)
 
 
 def with_json(verb: Callable[..., None]) -> Callable[..., None]:

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from sapwood.backbone.resolve import at_hand, default_cache
 from sapwood.cli import cost
 from sapwood.cli.chart import print_learning_rate
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run
 from sapwood.cli.model import print_traits
-from sapwood.cli.output import Output
+from sapwood.cli.output import Output, print_note
 from sapwood.cli.tokenizer import print_delimiters
 from sapwood.mixture.open import read_sizes
 from sapwood.mixture.plan import DomainPlan, Plan, make_plan
@@ -72,14 +72,14 @@ def print_problems(title: str, lines: list[str]) -> None:
         console = Output()
         console.print(f"\n{title}", soft_wrap=True)
         for line in lines:
-            console.print(f"  {line}", soft_wrap=True, markup=False)
+            console.print(f"  {line}", soft_wrap=True)
 
 
 def print_plan(recipe: Recipe, plan: Plan) -> None:
     """Prints the plan as tables."""
     console = Output()
     lengths = " or ".join(f"{length:,}" for length in dict.fromkeys(stage.sequence_length for stage in plan.stages))
-    console.print(f"[bold]{recipe.name}[/]: {escape(recipe.model)}", soft_wrap=True)
+    console.print(Text.assemble((recipe.name, "bold"), f": {recipe.model}"), soft_wrap=True)
     console.print(
         f"{show_tokens(sum(stage.tokens for stage in plan.stages))} tokens in {plan.sequences:,} sequences of "
         f"{lengths}; about {plan.steps:,} steps\n",
@@ -105,7 +105,7 @@ def print_plan(recipe: Recipe, plan: Plan) -> None:
             row(f"  {source}", _add(parts), *(("", "") if divided else (_available(parts[0]), _passes(parts[0]))))
             for part in parts if divided else ():
                 topic = part.domain.name.removeprefix(f"{source}/")
-                row(f"    {escape(topic)}", part.shares, _available(part), _passes(part), style="dim")
+                row(f"    {topic}", part.shares, _available(part), _passes(part), style="dim")
     row("all", tuple(Fraction(stage.tokens) for stage in plan.stages), style="bold")
     console.print(table)
 
@@ -130,7 +130,7 @@ def print_plan(recipe: Recipe, plan: Plan) -> None:
             console.print(f"\nStage '{stage.name}': {rounds:,} rounds of {length} tokens", soft_wrap=True)
     if (during := recipe.evaluation.during) is not None:
         times = (plan.tokens - 1) // during.every.tokens(recipe.full_batch())
-        names = ", ".join(escape(Path(suite).stem) for suite in during.suites)
+        names = ", ".join(Path(suite).stem for suite in during.suites)
         console.print(f"\nSuites during training: {names}, about {times:,} times, every {during.every}", soft_wrap=True)
     print_learning_rate(console, recipe, plan)
     print_remarks(console, plan)
@@ -139,7 +139,8 @@ def print_plan(recipe: Recipe, plan: Plan) -> None:
 def print_remarks(console: Console, plan: Plan) -> None:
     """Prints what works, but should be known."""
     for remark in plan.remarks:
-        console.print(f"\n[yellow]Note:[/] {escape(remark)}", soft_wrap=True)
+        console.print()
+        print_note(console, remark)
 
 
 def _percent(share: Fraction) -> str:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import orjson
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from sapwood.cli.output import Output
+from sapwood.cli.output import Output, print_note
 from sapwood.errors import SapwoodError, closest
 from sapwood.files import write_json
 from sapwood.progress import track
@@ -71,7 +71,7 @@ def solve(
     _print_solution(solution, origin, sizes, None if budget is None else parse_tokens(budget))
     if output is not None:
         write_json(output, {"table": str(table), **solution.to_json(seed)})
-        Output().print(f"\nWritten to {escape(str(output))}", soft_wrap=True)
+        Output().print(f"\nWritten to {output}", soft_wrap=True)
 
 
 def read_table(path: Path) -> list[tuple[str, dict[str, Any]]]:
@@ -209,14 +209,15 @@ def _print_solution(solution: Solution, origin: str, sizes: dict[str, int], budg
     console = Output()
     console.print(
         f"{len(swarm.mixtures)} rows, {swarm.different} different mixtures of {len(swarm.domains)} domains, "
-        f"{len(swarm.metrics)} metrics" + (f"; not read: {escape(', '.join(swarm.unused))}" if swarm.unused else ""),
+        f"{len(swarm.metrics)} metrics" + (f"; not read: {', '.join(swarm.unused)}" if swarm.unused else ""),
         soft_wrap=True,
     )
-    console.print("\n[bold]What the laws are worth[/], on rows they were not fitted to")
+    console.print()
+    console.print(Text.assemble(("What the laws are worth", "bold"), ", on rows they were not fitted to"))
     table = _table("metric", "weight", "error", "of the mean", "R²", "rank correlation")
     for name, weight, held_out in zip(swarm.metrics, goal.weights, solution.held_out, strict=True):
         table.add_row(
-            escape(name),
+            name,
             f"{weight:.0%}",
             f"{held_out.error:.4f}",
             f"{held_out.baseline_error:.4f}",
@@ -225,7 +226,7 @@ def _print_solution(solution: Solution, origin: str, sizes: dict[str, int], budg
         )
     console.print(table)
 
-    console.print("\n[bold]The mixture[/]")
+    console.print("\nThe mixture", style="bold")
     titles = ["prior", "best row", "solution", "95% interval", "observed"]
     table = _table("domain", *titles, *(["at most", "passes"] if budget else []))
     low, high = solution.share_interval
@@ -237,10 +238,10 @@ def _print_solution(solution: Solution, origin: str, sizes: dict[str, int], budg
             limits.append(f"{goal.caps[i]:.1%}{' met' if solution.binding[i] else ''}" if goal.caps[i] < 1 else "–")
             limits.append(f"{share * budget / sizes[name]:.2f}" if known else "–")
         table.add_row(
-            escape(name),
+            name,
             f"{goal.prior[i]:.1%}",
             f"{solution.best.mixture[i]:.1%}",
-            f"[bold]{share:.1%}[/]",
+            Text(f"{share:.1%}", style="bold"),
             f"{100 * low[i]:.1f}–{high[i]:.1%}",
             f"{100 * seen.min():.1f}–{seen.max():.1%}",
             *limits,
@@ -248,18 +249,18 @@ def _print_solution(solution: Solution, origin: str, sizes: dict[str, int], budg
     console.print(table)
     console.print(
         f"The prior is {origin}; the pull to it {goal.pull:g}. "
-        f"The best row is {escape(swarm.places[solution.best_row])}."
+        f"The best row is {swarm.places[solution.best_row]}."
         + (f" A budget of {show_tokens(budget)} tokens." if budget else ""),
         soft_wrap=True,
     )
 
-    console.print("\n[bold]The losses that the laws predict[/]")
+    console.print("\nThe losses that the laws predict", style="bold")
     table = _table("metric", "prior", "best row", "solution", "change from prior", "95% interval")
     lows, highs = solution.chosen.interval(since=solution.prior)
     for i, name in enumerate((*swarm.metrics, "weighted mean")):
         losses = [point.losses[i] for point in (solution.prior, solution.best, solution.chosen)]
         table.add_row(
-            escape(name),
+            name,
             *(f"{loss:.4f}" for loss in losses),
             f"{losses[2] - losses[0]:+.4f}",
             f"{lows[i]:+.4f} to {highs[i]:+.4f}",
@@ -267,7 +268,8 @@ def _print_solution(solution: Solution, origin: str, sizes: dict[str, int], budg
         )
     console.print(table)
     for warning in solution.warnings:
-        console.print(f"\n[yellow]Note:[/] {escape(warning)}", soft_wrap=True)
+        console.print()
+        print_note(console, warning)
 
 
 def _table(first: str, *others: str) -> Table:

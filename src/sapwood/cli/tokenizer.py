@@ -6,9 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
-from sapwood.cli.output import Output
+from sapwood.cli.output import Output, print_note
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.manifest import read_manifest
@@ -41,17 +39,15 @@ def print_delimiters(recipe: Recipe, model: Path, path: Path) -> None:
         raise SapwoodError(f"{line_of(file, ('tokenizer', error.field))}: {error.message}") from None
     console = Output()
     begin = " ".join(opened.spelled(number) for number in delimiters.begin) or "nothing"
-    console.print(
-        f"\nTexts begin with {escape(begin)} and end with {escape(opened.spelled(delimiters.end))}", soft_wrap=True
-    )
+    console.print(f"\nTexts begin with {begin} and end with {opened.spelled(delimiters.end)}", soft_wrap=True)
     for note in opened.notes:
-        console.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
+        print_note(console, note)
     if opened.begin is not None and delimiters.begin != opened.begin:
         own = " ".join(opened.spelled(number) for number in opened.begin) or "nothing"
-        console.print(
-            f"[yellow]Note:[/] the model's tokenizer begins them with {escape(own)}, and goes on doing so for those "
-            "who use the adapted model. Part of what is measured will be the change from one to the other.",
-            soft_wrap=True,
+        print_note(
+            console,
+            f"the model's tokenizer begins them with {own}, and goes on doing so for those who use the adapted model. "
+            "Part of what is measured will be the change from one to the other.",
         )
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from sapwood.backbone.resolve import default_cache, resolve
@@ -168,8 +167,8 @@ def _print_fertility(found: Mapping[str, Mapping[str, Fertility]]) -> None:
         for name, groups in found.items():
             one = groups[group]
             table.add_row(
-                escape(group) if groups is first else "",
-                *([escape(name)] if several else []),
+                group if groups is first else "",
+                *([name] if several else []),
                 f"{one.bytes / 1e6:.1f}",
                 f"{one.tokens:,}",
                 *([f"{one.tokens / base.tokens:.2f}"] if several else []),

@@ -6,11 +6,12 @@ import time
 from typing import Annotated
 
 import typer
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
 from sapwood.errors import SapwoodError
+from sapwood.progress import Screen
 from sapwood.report.follow import Follower
 from sapwood.report.terminal import picture
 
@@ -26,7 +27,7 @@ OnceOption = Annotated[bool, typer.Option("--once", help="Print how the run stan
 
 def watch(run: RunAddress, once: OnceOption = False) -> None:
     """Follow a run: progress, losses, speed, what was decided and why. Ends when the run does; reads only."""
-    console = Console(highlight=False)
+    console = Screen()
     follower = Follower(run)
     if once or not console.is_terminal:
         console.print(picture(follower.look(), console.width))

@@ -209,10 +209,9 @@ def _note_losses(name: str, directory: Path, reasons: Counter[str]) -> None:
                 f"Source '{name}': {item['file']} is not read from row {item['row']} on: {item['reason']}, "
                 f"{item['excerpt']}",
                 style="yellow",
-                markup=False,
             )
         if len(lost) > NOTED_FILES:
-            console.print(f"Source '{name}': {len(lost) - NOTED_FILES} more in {directory / QUARANTINE}", markup=False)
+            console.print(f"Source '{name}': {len(lost) - NOTED_FILES} more in {directory / QUARANTINE}")
 
 
 def _remove_parts(directory: Path) -> None:
