@@ -104,6 +104,7 @@ def test_megatron_files_are_the_stream(recipe: Path, tmp_path: Path, capsys: pyt
         ("enhancement", FIRST, SEQUENCES),
     ]
     assert account["end_of_text"] == 0
+    assert account["isolation"] == "positions", "as `sapwood.stream` says of this model"
     assert read_json(output / "manifest.json")["counts"] == {"sequences": 109, "tokens": 6976, "shards": 4}
 
 

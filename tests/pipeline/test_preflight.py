@@ -98,6 +98,18 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"stages.1.sequence_length": 300},
         ["stages.1.sequence_length: 300 tokens are more than the 256"],
     ),
+    "generators": (
+        {"sources.games": {"programs": {"chain_sums": 3, "knight_swap": 3}}, "groups.games": {"games": 1}},
+        [
+            "sources.games.programs.chain_sums: reasoning-gym has no",
+            "'chain_sum'?",
+            "programs.knight_swap: The generator",
+        ],
+    ),
+    "a generator without an exact answer": (
+        {"sources.games": {"programs": {"chain_sum": 3, "propositional_logic": 3}}, "groups.games": {"games": 1}},
+        ["sources.games.programs: The generator 'propositional_logic'"],
+    ),
     "suites": (
         {"evaluation.suites": ["small", "retention", "absent"], "evaluation.items": "."},
         ["evaluation.suites.2: ", "evaluation.items: Task 'gsm8k' needs", "evaluation.items: Task 'mmlu'"],
@@ -262,6 +274,8 @@ def test_models_that_cannot_be_trained_are_refused(here: Path, model: Path) -> N
     assert "quantised" in found(here)
     config_of(model, model_type="t5", architectures=["T5ForConditionalGeneration"], quantization_config=None)
     assert "T5ForConditionalGeneration is no causal language model" in found(here)
+    config_of(model, model_type="bert", architectures=["BertLMHeadModel"])
+    assert "model: BertLMHeadModel sees the tokens that it predicts" in found(here)
     (model / "config.json").unlink()
     assert "it has no config.json" in found(here)
 

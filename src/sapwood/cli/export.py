@@ -33,6 +33,7 @@ def export(
 ) -> None:
     """Write the sequences of a prepared run, in their order. Run again, it continues where it stopped."""
     from sapwood.mixture.export.shards import export_stream, trained_digest
+    from sapwood.training.probe import isolation_elsewhere  # it imports torch
 
     if stage is not None and tokens is not None:
         raise SapwoodError("--stage and --tokens exclude each other: write one of them.")
@@ -44,7 +45,7 @@ def export(
         run = DecidedRun.open(recipe, overrides or (), runs)
         start, stop = _positions(run, stage, wanted)
         with writing(directory):
-            account = export_stream(run, directory, form, start, stop, size)
+            account = export_stream(run, directory, form, start, stop, size, isolation_elsewhere(run.recipe))
     console.print(
         f"{account['tokens']:,} tokens in {stop - start:,} sequences, digest {account['digest']}, are in {directory}."
     )

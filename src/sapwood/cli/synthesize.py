@@ -58,14 +58,20 @@ def run(
         typer.Option("--answers", metavar="FILE", help="Take in answers of a batch service first; may be repeated."),
     ] = None,
 ) -> None:
-    """Write and verify the items of a job. Run again, it continues; what was asked before is not asked again."""
+    """Write and verify the items of a job. Run again, it continues; what was asked before is not asked again.
+
+    What would stop it, such as a missing file or key, is listed first, all at once.
+    """
     from sapwood.corpus.disk import full_disk_explained
     from sapwood.generation.asker import Asker
+    from sapwood.pipeline.job import check_job
+    from sapwood.pipeline.problem import refuse
     from sapwood.synthesis.estimate import estimate
     from sapwood.synthesis.job import again, find_work, open_job
     from sapwood.synthesis.run import write_items
 
     loaded, directory = open_job(job, overrides or ())
+    refuse(list(check_job(loaded, asks=not (batch or dry_run))), job)
     with hold(directory.root), full_disk_explained(directory.root):
         asker = Asker(
             directory.root, lambda server: not batch and server.model not in loaded.fleet, servers=loaded.servers

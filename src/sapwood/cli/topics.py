@@ -31,15 +31,16 @@ def label(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: Run
     from sapwood.corpus.store import TRIM
     from sapwood.corpus.topics.label import label_documents, sample
     from sapwood.corpus.topics.taxonomy import load_taxonomy
+    from sapwood.pipeline.job import check_labelling
+    from sapwood.pipeline.preflight import recipe_file
+    from sapwood.pipeline.problem import refuse
 
     loaded, run = open_run(recipe, overrides, runs)
+    named = taxonomies(loaded)
+    refuse(list(check_labelling(loaded, run)), recipe_file(recipe))
     labeller = loaded.corpus.topics.labeller
-    if labeller is None:
-        raise SapwoodError(
-            "The recipe names no model to label with. Write under `corpus:`\n"
-            "  topics: {labeller: {url: http://localhost:8000/v1, model: NAME}}"
-        )
-    for reference, sources in taxonomies(loaded).items():
+    assert labeller is not None  # or it was refused
+    for reference, sources in named.items():
         stores = {name: run.corpus(name) for name in sources}
         after = {name: verdicts(loaded, name, before=TRIM) for name in sources}
         documents = sample(stores, after, labeller.sample)

@@ -24,14 +24,14 @@ from sapwood.tokens.annotations import SYNONYMS
 def check_corpus(recipe: Recipe) -> Iterator[Problem]:
     """What the steps over documents lack, of what the recipe names."""
     yield from _engine(recipe)
-    yield from _topics(recipe)
+    yield from check_topics(recipe)
     if recipe.corpus.decontamination is not None:
-        for message in _benchmarks(recipe.corpus.decontamination.benchmarks, recipe.corpus.normalise):
+        for message in benchmark_problems(recipe.corpus.decontamination.benchmarks, recipe.corpus.normalise):
             yield Problem(("corpus", "decontamination", "benchmarks"), message)
     yield from _orders(recipe)
 
 
-def _benchmarks(patterns: Sequence[str], settings: Normalise) -> list[str]:
+def benchmark_problems(patterns: Sequence[str], settings: Normalise) -> list[str]:
     """What is wrong with files of benchmark items that documents are compared with."""
     found = []
     for pattern in patterns:
@@ -71,7 +71,8 @@ def check_labels(recipe: Recipe, run: RunDirectory) -> Iterator[Problem]:
             yield Problem(("corpus", "topics", "labeller"), message, waits=True)
 
 
-def _topics(recipe: Recipe) -> Iterator[Problem]:
+def check_topics(recipe: Recipe) -> Iterator[Problem]:
+    """What is wrong with taxonomies, with files of labels, and with topics that are named."""
     taxonomies: dict[str, Taxonomy] = {}
     for name, source in recipe.sources.items():
         if source.topics is not None and source.topics not in taxonomies:

@@ -36,6 +36,12 @@ def check_model(recipe: Recipe, *, fetch: bool) -> Iterator[Problem]:
         return
     yield from _context(recipe, config)
     yield from _tokenizer(recipe, directory, fetched=fetch or hub_name(recipe.model) is None)
+    from sapwood.training.probe import probe
+
+    try:
+        probe(directory, recipe.training)
+    except SapwoodError as error:
+        yield Problem(("model",), str(error))
 
 
 def _tokenizer(recipe: Recipe, directory: Path, *, fetched: bool) -> Iterator[Problem]:

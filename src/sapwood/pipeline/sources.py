@@ -15,6 +15,7 @@ from sapwood.manifest import read_manifest
 from sapwood.pipeline.problem import Problem
 from sapwood.recipe import load_synthesis
 from sapwood.recipe.data import Source
+from sapwood.synthesis.programs import make_items, program_problems
 
 ROWS = 20
 """Rows from the beginning of a file that are looked at."""
@@ -32,9 +33,7 @@ def check_sources(sources: Mapping[str, Source]) -> Iterator[Problem]:
         elif source.synthesis:
             yield from _job(name, source.synthesis)
         elif source.programs:
-            if find_spec("reasoning_gym") is None:
-                message = "needs the package reasoning-gym, which is not installed: pip install 'sapwood[programs]'"
-                yield Problem(("sources", name, "programs"), message)
+            yield from _programs(name, source.programs)
         else:
             message = "names no files, only the size to plan with. Give it `files:`"
             yield Problem(("sources", name), message, waits=True)
@@ -83,6 +82,23 @@ def _contents(place: tuple[str, ...], source: Source, files: Sequence[InputFile]
         yield Problem(place, message, noted=noted)
     if len(wrong) > SHOWN:
         yield Problem(place, f"the same of {len(wrong) - SHOWN:,} more of its files", noted=noted)
+
+
+def _programs(name: str, programs: Mapping[str, int]) -> Iterator[Problem]:
+    place = ("sources", name, "programs")
+    if find_spec("reasoning_gym") is None:
+        message = "needs the package reasoning-gym, which is not installed: pip install 'sapwood[programs]'"
+        yield Problem(place, message)
+        return
+    wrong = program_problems(programs)
+    for generator, message in wrong.items():
+        yield Problem((*place, generator), message)
+    if not wrong:
+        try:
+            for _ in make_items(name, dict.fromkeys(programs, 1), seed=0):  # one of each shows what cannot be used
+                pass
+        except SapwoodError as error:
+            yield Problem(place, str(error))
 
 
 def _job(name: str, job: str) -> Iterator[Problem]:

@@ -44,26 +44,30 @@ def make_items(name: str, programs: Mapping[str, int], seed: int) -> Iterator[It
     have no exact answer, and where reasoning-gym is not installed.
     """
     start = int(fingerprint(["programs", programs_identity(name, programs, seed)]), 16) % 2**31
-    _check_names(programs)
+    for problem in program_problems(programs).values():
+        raise SapwoodError(problem)
     for made in _made(programs, start):
         if "error" in made:
             raise SapwoodError(made["error"])
         yield _item(start, made)
 
 
-def _check_names(programs: Mapping[str, int]) -> None:
+def program_problems(programs: Mapping[str, int]) -> dict[str, str]:
+    """What is wrong with the names of generators, by name. Raises SapwoodError where reasoning-gym is not installed."""
     try:
         from reasoning_gym.factory import DATASETS  # takes two seconds
     except ImportError:
         raise SapwoodError(_MISSING) from None
+    found = {}
     for name in programs:
         if name not in DATASETS:
-            raise SapwoodError(f"reasoning-gym has no generator '{name}'. {closest(name, DATASETS)}")
-        if name in UNSTABLE:
-            raise SapwoodError(
+            found[name] = f"reasoning-gym has no generator '{name}'. {closest(name, DATASETS)}"
+        elif name in UNSTABLE:
+            found[name] = (
                 f"The generator '{name}' makes other items every time, with the same seed as well, so that what a "
                 "model was trained on could not be made again; take another."
             )
+    return found
 
 
 def _made(programs: Mapping[str, int], seed: int) -> Iterator[dict[str, Any]]:

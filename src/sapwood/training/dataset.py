@@ -16,14 +16,13 @@ from typing import Any
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.backbone.traits import Way
 from sapwood.errors import SapwoodError
 from sapwood.mixture.decided import RUNS, DecidedRun
 from sapwood.mixture.measured import Losses
 from sapwood.mixture.stream import Sequence
 from sapwood.training.batch import make_batch
-from sapwood.training.probe import probe
+from sapwood.training.probe import isolation_elsewhere
 
 Item = dict[str, torch.Tensor]
 """`input_ids`, `labels` and `position_ids`, int64 [sequence_length] each, as models of transformers take them."""
@@ -118,10 +117,7 @@ class StreamDataset(IterableDataset[Item]):
         It is observed once for a kind of model, which takes seconds. Raises SapwoodError where the model is not on this
         machine.
         """
-        settings = self.run.recipe.training
-        if not settings.isolate_documents:
-            return None
-        return probe(resolve(self.run.recipe.model, default_cache(), weights=False), settings).in_other_trainers
+        return isolation_elsewhere(self.run.recipe)
 
     def __iter__(self) -> Iterator[Item]:
         """The items of this rank, or of this worker of it."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from sapwood.backbone.load import build_skeleton, load_config
-from sapwood.backbone.traits import ModelTraits
+from sapwood.backbone.resolve import default_cache, resolve
+from sapwood.backbone.traits import ModelTraits, Way
+from sapwood.recipe import Recipe
 from sapwood.recipe.schema import Training
 from sapwood.training.attention import isolation
 from sapwood.training.loss import chunks_agree
@@ -27,3 +29,14 @@ def probe(directory: Path, settings: Training) -> ModelTraits:
         chunked_loss=chunks_agree(config),
         unseen=found.why if found.ways else None,
     )
+
+
+def isolation_elsewhere(recipe: Recipe) -> Way | None:
+    """How a trainer of another hand must keep the packed documents of a recipe apart.
+
+    None where the recipe does not isolate them, and where nothing does. Raises SapwoodError where the model is not on
+    this machine.
+    """
+    if not recipe.training.isolate_documents:
+        return None
+    return probe(resolve(recipe.model, default_cache(), weights=False), recipe.training).in_other_trainers

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sapwood import __version__
+from sapwood.backbone.traits import Way
 from sapwood.errors import SapwoodError
 from sapwood.files import append_line, read_json, read_lines, write_json
 from sapwood.lock import HELD
@@ -78,9 +79,11 @@ def plan_shards(rounds: Iterable[Round], start: int, stop: int, shard_tokens: in
 
 
 def export_stream(
-    run: DecidedRun, directory: Path, form: Format, start: int, stop: int, shard_tokens: int
+    run: DecidedRun, directory: Path, form: Format, start: int, stop: int, shard_tokens: int, isolation: Way | None
 ) -> dict[str, Any]:
     """Writes the sequences at positions `start` to `stop` into `directory`, and gives the content of `stream.json`.
+
+    `isolation` is how a trainer must keep the documents of a sequence apart, as `StreamDataset.isolation` has it.
 
     Whole shards of an export that was stopped are kept. Raises SapwoodError where the directory holds anything else.
     """
@@ -125,6 +128,7 @@ def export_stream(
     ends = {manifest.settings["eos"] for manifest in tokenised if manifest is not None}
     begins = [manifest.settings["begin"] for manifest in tokenised if manifest is not None]
     account = _account(run, planned, shards, lines) | {
+        "isolation": isolation,
         "begin_of_text": begins[0] if begins else [],
         "end_of_text": ends.pop() if len(ends) == 1 else sorted(ends),
     }
