@@ -120,7 +120,7 @@ def test_parquet_names_the_documents(recipe: Path, tmp_path: Path) -> None:
         assert row["domain"] == sequence.domain
         store = stream.passes[row["domain"]].store
         for span, piece in zip(row["spans"], sequence.spans, strict=True):
-            number = store.find(span["document"])
+            [number] = store.find(span["document"])
             assert number == piece.document
             taken = np.empty(span["length"], np.int64)
             store.copy(number, span["start"], taken)
