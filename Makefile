@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install develop demo demo-synthesis test test-faults lint format docs clean
+.PHONY: install develop demo demo-synthesis test test-faults lint format docs models clean
 
 install: .venv/installed
 develop: .venv/developed
@@ -45,6 +45,10 @@ format: develop
 
 docs: install
 	.venv/bin/python docs/build_recipe_reference.py
+
+# Every kind of model of transformers, tried: the better part of half an hour.
+models: develop
+	.venv/bin/python docs/build_models_table.py
 
 clean:
 	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -31,3 +31,13 @@ def test_sentences_follow_the_settings() -> None:
     assert "see each other, as in the paper" in " ".join(HYBRID.sentences(isolate_documents=False, chunked=False))
     safest = replace(HYBRID, unseen="ValueError: wide")
     assert "could be looked at (ValueError: wide)" in " ".join(safest.sentences(isolate_documents=True, chunked=True))
+
+
+def test_experts_are_trained_without_an_auxiliary_loss_and_that_is_said() -> None:
+    assert "auxiliary" not in " ".join(HYBRID.sentences(isolate_documents=True, chunked=True))
+    of_experts = replace(HYBRID, experts=8)
+    assert "from 8 experts: they are trained without an auxiliary loss" in " ".join(
+        of_experts.sentences(isolate_documents=True, chunked=True)
+    )
+    before = {name: value for name, value in of_experts.to_json().items() if name != "experts"}
+    assert ModelTraits.from_json(before) == HYBRID

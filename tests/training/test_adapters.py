@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from one_rank import a_recipe, loss_of, shard, tiny_llama, weights_of
+from small_models import EXPERTS, small_model
 from transformers import PreTrainedModel
 
 from sapwood.errors import SapwoodError
@@ -64,6 +65,19 @@ def test_targets_are_linear_modules_of_the_layers() -> None:
         adapted("lora", targets=["q_porj"])
     with pytest.raises(SapwoodError, match="no linear module 'embed_tokens'"):
         adapted("lora", targets=["embed_tokens"])
+
+
+@pytest.mark.parametrize("kind", ["mixtral", "qwen3_moe", "gpt_oss", "olmoe"])
+def test_experts_that_adapters_do_not_reach_are_not_called_all(kind: str) -> None:
+    model = small_model(kind, **EXPERTS, num_local_experts=4)
+    with pytest.raises(SapwoodError, match=r"passes over \d+% .*experts\.\w+' \[4, .*targets: \[k_proj, o_proj"):
+        add_adapters(model, Adapter(), seed=0)
+    add_adapters(model, Adapter(targets=["q_proj"]), seed=0)
+
+
+def test_layers_without_any_linear_module_have_no_adapter() -> None:
+    with pytest.raises(SapwoodError, match=r"passes over 100% .*Take `adapter` out"):
+        add_adapters(small_model("gpt2"), Adapter(), seed=0)
 
 
 @KINDS

@@ -60,7 +60,7 @@ LARGEST = (
 def small_config(config: PretrainedConfig) -> PretrainedConfig:
     """The configuration of a small model that has every kind of layer that a model of `config` has."""
     small = copy.deepcopy(config)
-    for part in _parts(small):
+    for part in parts_of(small):
         _shrink(part)
     return small
 
@@ -86,12 +86,12 @@ def build_small(config: PretrainedConfig) -> PreTrainedModel:
     return model
 
 
-def _parts(config: PretrainedConfig) -> Iterator[PretrainedConfig]:
+def parts_of(config: PretrainedConfig) -> Iterator[PretrainedConfig]:
     """A configuration and those inside it."""
     yield config
     for value in list(vars(config).values()):
         if isinstance(value, PretrainedConfig):
-            yield from _parts(value)
+            yield from parts_of(value)
 
 
 def _shrink(config: PretrainedConfig) -> None:

@@ -30,6 +30,8 @@ class ModelTraits:
     """Whether the output head alone gives the loss, so that it can be computed in chunks."""
     unseen: str | None = None
     """Why nothing could be observed, where so, and what is right in all causal models was taken."""
+    experts: int = 0
+    """How many experts its layers choose from; 0 where they have none."""
 
     def to_json(self) -> dict[str, Any]:
         """The record, as it stands in the ledger."""
@@ -38,7 +40,7 @@ class ModelTraits:
     @staticmethod
     def from_json(record: Mapping[str, Any]) -> ModelTraits:
         """Reads a record."""
-        return ModelTraits(**{name: record[name] for name in ModelTraits.__slots__})
+        return ModelTraits(**{name: record[name] for name in ModelTraits.__slots__ if name in record})
 
     def sentences(self, *, isolate_documents: bool, chunked: bool) -> Iterator[str]:
         """What follows from it for training with these settings, for people."""
@@ -51,3 +53,8 @@ class ModelTraits:
         yield f"The loss is computed {loss}{why}; attention: {self.attention}."
         if self.unseen is not None:
             yield f"No small model of this kind could be looked at ({self.unseen}), so the safest way was taken."
+        if self.experts:
+            yield (
+                f"Its layers choose from {self.experts} experts: they are trained without an auxiliary loss, whatever "
+                "its config.json says of one, so nothing keeps the experts evenly used."
+            )

@@ -114,7 +114,7 @@ class Adapter(Strict):
     """Dropout of the adapters' input."""
     targets: Annotated[list[str], Field(min_length=1)] = ["all-linear"]
     """Names of the modules that get one, such as `[q_proj, v_proj]`; `all-linear` is every linear module but the
-    head."""
+    head, and is refused where those are but a part of the layers, as in mixtures of experts."""
 
 
 class Parallel(Strict):

@@ -13,6 +13,10 @@ from sapwood.errors import SapwoodError, closest
 from sapwood.recipe.schema import Adapter, Training
 
 ALL = "all-linear"
+PASSED_OVER = {2: 0.25, 3: 0.05}
+"""The share of a model's matrices that `all-linear` may pass over, by their dimensions. Routers of experts, and what
+layers with a state keep besides, come to a twentieth; GPT-2's layers to all. Experts kept as stacked matrices mostly
+come to four fifths, but there are models of few, and gates of RecurrentGemma to a fiftieth."""
 _BASE = ".base_layer."
 _DOWN, _UP, _LENGTH = (f".{part}.default.weight" for part in ("lora_A", "lora_B", "lora_magnitude_vector"))
 
@@ -40,7 +44,8 @@ def add_adapters(model: PreTrainedModel, settings: Adapter, seed: int) -> None:
     `MODULE.lora_magnitude_vector.default.weight` [out]; the target's own become `MODULE.base_layer.weight`. What of all
     this is trained is for `trainable.select` to say.
 
-    Raises SapwoodError for a target that is no linear module of the model, and where PEFT is not installed.
+    Raises SapwoodError for a target that is no linear module of the model, for all of them where those are but a part
+    of its matrices, and where PEFT is not installed.
     """
     try:
         from peft import LoraConfig, inject_adapter_in_model
@@ -57,7 +62,13 @@ def add_adapters(model: PreTrainedModel, settings: Adapter, seed: int) -> None:
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        inject_adapter_in_model(config, model)
+        try:
+            inject_adapter_in_model(config, model)
+        except ValueError as error:  # such as out_proj of Mamba, whose kernels take the bare weight
+            raise SapwoodError(
+                f"training.adapter.targets: {type(model).__name__} has modules that PEFT puts no adapter beside. Name "
+                f"others, by their last names. PEFT says: {error}"
+            ) from error
     for name, parameter in model.named_parameters():
         if is_adapter(name):
             parameter.data = parameter.data.float()
@@ -114,6 +125,7 @@ def _modules(model: PreTrainedModel, targets: list[str]) -> list[str]:
     head = model.get_output_embeddings()
     linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear) and module is not head]
     if ALL in targets:
+        _check_all(model, linear)
         return linear
     found: list[str] = []
     for target in targets:
@@ -126,3 +138,37 @@ def _modules(model: PreTrainedModel, targets: list[str]) -> list[str]:
             )
         found += meant
     return found
+
+
+def _check_all(model: PreTrainedModel, linear: list[str]) -> None:
+    """Raises SapwoodError where the linear modules hold less of the matrices of a model than `all` lets expect.
+
+    transformers keeps experts as stacked matrices. PEFT reaches those by `target_parameters`, which knows no dropout
+    and no DoRA, and adds them up anew in every pass.
+    """
+    other = (nn.Embedding, nn.modules.conv._ConvNd)
+    ends = {id(part) for part in (model.get_input_embeddings(), model.get_output_embeddings())}
+    matrices = {
+        f"{name}.{own}": parameter
+        for name, module in model.named_modules()
+        if not isinstance(module, other) and id(module) not in ends
+        for own, parameter in module.named_parameters(recurse=False)
+        if parameter.ndim > 1
+    }
+    reached = {f"{name}.weight" for name in linear}
+    sizes = {name: parameter.numel() for name, parameter in matrices.items()}
+    passed = {name: size for name, size in sizes.items() if name not in reached}
+    if all(
+        sum(size for name, size in passed.items() if matrices[name].ndim >= least) <= share * sum(sizes.values())
+        for least, share in PASSED_OVER.items()
+    ):
+        return
+    largest = max(passed, key=lambda name: passed[name])
+    kinds = ", ".join(sorted({name.rpartition(".")[2] for name in linear}))
+    named = f"Name those that are to have one, as in `targets: [{kinds}]`, and the others stay as they are; or take"
+    raise SapwoodError(
+        f"training.adapter.targets: '{ALL}' passes over {sum(passed.values()) / sum(sizes.values()):.0%} of the "
+        f"matrices of {type(model).__name__}: '{largest}' {list(matrices[largest].shape)} and its like are no linear "
+        "modules, as the experts of a mixture mostly are, and have no adapter here. "
+        f"{named if kinds else 'Take'} `adapter` out, and train the weights themselves."
+    )

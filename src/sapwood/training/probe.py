@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+from transformers import PreTrainedModel
 
 from sapwood.backbone.load import build_skeleton, load_config
 from sapwood.backbone.resolve import default_cache, resolve
+from sapwood.backbone.small import parts_of
 from sapwood.backbone.traits import ModelTraits, Way
 from sapwood.recipe import Recipe
 from sapwood.recipe.schema import Training
 from sapwood.training.attention import isolation
 from sapwood.training.loss import chunks_agree
+
+EXPERTS = re.compile(r"^(?!.*(shared|per_tok)).*experts$")
+"""What configurations call the number of experts."""
 
 
 def probe(directory: Path, settings: Training) -> ModelTraits:
@@ -28,6 +35,7 @@ def probe(directory: Path, settings: Training) -> ModelTraits:
         in_other_trainers=found.in_other_trainers,
         chunked_loss=chunks_agree(config),
         unseen=found.why if found.ways else None,
+        experts=experts_of(skeleton),
     )
 
 
@@ -40,3 +48,18 @@ def isolation_elsewhere(recipe: Recipe) -> Way | None:
     if not recipe.training.isolate_documents:
         return None
     return probe(resolve(recipe.model, default_cache(), weights=False), recipe.training).in_other_trainers
+
+
+def experts_of(model: PreTrainedModel) -> int:
+    """How many experts the layers of a model choose from; 0 where they have none.
+
+    Some configurations state a number that no layer follows, so a router is looked for: a matrix with a row for each.
+    """
+    stated = {
+        value
+        for part in parts_of(model.config)
+        for name, value in vars(part).items()
+        if EXPERTS.search(name) and isinstance(value, int) and value > 1
+    }
+    rows = {parameter.shape[0] for parameter in model.parameters() if parameter.ndim == 2}
+    return max(stated & rows, default=0)
