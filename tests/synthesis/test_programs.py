@@ -90,8 +90,8 @@ def test_documents_are_assembled_and_made_wrong_as_the_source_says(tmp_path: Pat
         ("chain_sums", "Did you mean 'chain_sum'"),
         ("propositional_logic", "without an exact answer"),
         ("composite", "settings of its own"),
-        ("codeio", "other items every time"),
-        ("knight_swap", "other items every time"),
+        ("codeio", "does not always make the same items"),
+        ("knight_swap", "does not always make the same items"),
     ],
 )
 def test_generators_that_do_not_serve_are_refused(tmp_path: Path, name: str, message: str) -> None:
