@@ -1,7 +1,8 @@
 """A program that makes the items of reasoning-gym's generators, one JSON value a line.
 
-Some generators go through sets of strings, whose order follows Python's hash seed, so that the same seed gives other
-items in another process. So this runs as a process of its own with a fixed hash seed, which `programs` starts.
+Some generators go through sets of strings, whose order follows Python's hash seed, and some draw from the process's
+own random numbers, so that the same seed gives other items in another process. So this runs as a process of its own
+with a fixed hash seed, which `programs` starts, and seeds those numbers before every item.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import random
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -50,6 +52,7 @@ def _items(name: str, size: int, seed: int) -> Iterator[Mapping[str, Any]]:
 
 
 def _made(name: str, data: Any, index: int) -> Mapping[str, str]:
+    random.seed(f"{name} {data.config.seed} {index}")  # list_functions of reasoning-gym 0.1.25 draws from these
     made = data[index]
     if not isinstance(made["answer"], str) or not made["answer"].strip():
         raise _UnusableError(f"The generator '{name}' has items without an exact answer; take another.")
