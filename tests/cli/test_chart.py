@@ -87,5 +87,6 @@ def test_a_rate_that_only_the_model_knows(tmp_path: Path) -> None:
     ]
     with pytest.raises(SapwoodError, match="Write the rate itself"):
         chart(80, "training.learning_rate=final", f"model={tmp_path}")
+    (tmp_path / "config.json").write_text("{}")
     write_record(tmp_path, 2e-6)
     assert "2e-6 at most" in chart(80, "training.learning_rate=final", f"model={tmp_path}")[1]

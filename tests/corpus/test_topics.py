@@ -26,6 +26,7 @@ from sapwood.corpus.topics.linear import LinearClassifier
 from sapwood.corpus.topics.taxonomy import SHIPPED, Taxonomy, Topic, load_taxonomy
 from sapwood.corpus.topics.train import Classifier, train_classifier
 from sapwood.errors import SapwoodError
+from sapwood.files import read_json, write_json
 from sapwood.generation import connection
 from sapwood.generation.cache import Cache, Completion, Request
 from sapwood.generation.client import Failure
@@ -194,7 +195,7 @@ def test_a_classifier_is_worth_what_its_report_says(tmp_path: Path) -> None:
     assert report["accuracy_interval"][0] < report["accuracy"] <= report["accuracy_interval"][1]
     assert sum(map(sum, report["confusion"])) == report["held_out"]
     assert [line["topic"] for line in report["topics"]] == TAXONOMY.names
-    assert json.loads((tmp_path / "c" / "report.json").read_text()) == report
+    assert read_json(tmp_path / "c" / "report.json") == report
     classifier = Classifier.load(tmp_path / "c")
     fresh = labels(100, seed=9)
     shares = classifier.probabilities([label.text for label in fresh])
@@ -239,8 +240,8 @@ def test_documents_get_their_topic_or_the_rest(make_store: Callable[..., SourceS
     assert found[20] == "Others"
     with pytest.raises(SapwoodError, match="no classifier in"):
         topics_step(tmp_path / "none", 0.5, ())
-    description = json.loads((tmp_path / "c" / "classifier.json").read_text())
-    (tmp_path / "c" / "classifier.json").write_text(json.dumps({**description, "words": 1}))
+    description = tmp_path / "c" / "classifier.json"
+    write_json(description, {**read_json(description), "words": 1}, sealed=True)
     with pytest.raises(SapwoodError, match="cut words otherwise"):
         topics_step(tmp_path / "c", 0.9, ())
 

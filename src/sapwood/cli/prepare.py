@@ -47,12 +47,13 @@ def prepare(
     yes: YesOption = False,
 ) -> None:
     """Read, clean, compare, label, score, hold out and tokenise documents. What is done already is not done again."""
+    from sapwood.corpus.disk import full_disk_explained
     from sapwood.pipeline.preflight import checked_plan  # it imports what looks into models
 
     loaded, run = open_run(recipe, overrides, runs)
     checked_plan(loaded, run, recipe, "prepare")
     print_delimiters(loaded, resolve(loaded.model, default_cache()), recipe)
-    with writing(run.root):
+    with writing(run.root), full_disk_explained(run.root):
         prepare_run(loaded, run, unscored=unscored, yes=yes)
         if not unscored:
             plan = plan_or_refuse(loaded, run, recipe)
