@@ -485,6 +485,7 @@ def test_where_it_does_not_work_the_kernel_is_quoted(stand_ins: Callable[[dict[s
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root, and setpriv to be less")
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap, which is refused the rights here")
 def test_root_of_a_container_without_rights_is_refused() -> None:
     code = "from sapwood.sandbox import Sandbox; Sandbox.find()"
     less = ["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-all", sys.executable, "-c", code]
