@@ -33,7 +33,8 @@ way, and says what it found.
   or caps after its head. Both are that of the logits.
 - **scoring**: perplexities and answers of padded batches agree with each sequence by itself within 1e-4 nats a token,
   or that share of more than one nat.
-  `no likelihood`: a model that sees the tokens that it predicts has none, whatever `sapwood score` makes of it.
+  `no likelihood`: a model that sees the tokens that it predicts has none. It is refused wherever texts are
+  scored, continued or trained on.
 - **attention**: the one of transformers that the class supports, and that it is loaded with.
 - **export**: saved, loaded and exported, it has the same tensors to the bit, and the same logits.
 - **adapters**: LoRA beside all linear modules, then merged into the weights, gives the same logits. `refused`:

@@ -143,6 +143,15 @@ def test_a_model_answers_and_is_not_asked_twice(tmp_path: Path, suite: Path, tin
     assert items.stat().st_mtime_ns == written
 
 
+def test_a_model_that_sees_what_it_predicts_is_not_asked(tmp_path: Path, suite: Path, tiny_backbone: Path) -> None:
+    write_exam(tmp_path)
+    model = shutil.copytree(tiny_backbone, tmp_path / "bert")
+    small = {"vocab_size": 400, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    (model / "config.json").write_text(json.dumps({"model_type": "bert", **small}))
+    with pytest.raises(SapwoodError, match=rf"The model in {model} sees the tokens that it predicts"):
+        run(str(model), "--suite", str(suite), "--items", str(tmp_path), "--output", str(tmp_path / "kept"))
+
+
 def test_a_run_puts_its_suites_to_both_models(tmp_path: Path, suite: Path, tiny_recipe: Callable[..., Path]) -> None:
     write_exam(tmp_path)
     judged = {"gain": {"domains": ["zh"]}, "retention": {"domains": ["en", "news-en"]}}

@@ -21,6 +21,7 @@ from transformers import CONFIG_MAPPING, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging
 
+from sapwood.backbone.causal import TOLERANCE, sees_ahead
 from sapwood.backbone.contents import weight_files
 from sapwood.backbone.export import export
 from sapwood.backbone.load import build_skeleton, load_model
@@ -31,7 +32,7 @@ from sapwood.mixture.stream import Sequence
 from sapwood.recipe.schema import Adapter
 from sapwood.tokens.sequence import Span
 from sapwood.training.adapters import MergedWeights, add_adapters, is_adapter
-from sapwood.training.attention import BACKWARDS, TOLERANCE, attend_by_document, isolation
+from sapwood.training.attention import attend_by_document
 from sapwood.training.batch import Batch, make_batch
 from sapwood.training.isolation import way_of
 from sapwood.training.loss import LossHead, next_token_losses
@@ -122,8 +123,8 @@ def loss_of(config: PretrainedConfig) -> Record:
 
 def scoring_of(config: PretrainedConfig) -> Record:
     """Padded batches of sequences with contexts are scored as each sequence is alone."""
-    if isolation(config).why == BACKWARDS:
-        return {"word": "no likelihood", "why": "it sees the tokens that it predicts"}
+    if sees_ahead(config):
+        return {"word": "no likelihood", "why": "it sees the tokens that it predicts, and is refused"}
     model = small(config)
     sequences = [_tokens(model, length, seed) for seed, (length, _) in enumerate(SCORED)]
     found = score(model, sequences, context=[context for _, context in SCORED])

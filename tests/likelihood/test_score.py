@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from sapwood.errors import SapwoodError
 from sapwood.likelihood.score import Scored, rolling_windows, score
@@ -200,3 +200,14 @@ def test_sequences_that_differ_in_their_last_token_go_through_the_model_once(mod
         assert found.tokens == len(sequence) - context
         assert found.nats == pytest.approx(_by_definition(model, sequence, context), rel=1e-5)
     assert scored[0] == scored[3]
+
+
+@pytest.mark.parametrize("kind", ["bert", "bert-generation", "big_bird", "electra"])
+def test_a_model_that_sees_what_it_predicts_gives_no_likelihood(kind):
+    small = {"vocab_size": 99, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = AutoConfig.for_model(kind, **small, intermediate_size=24, embedding_size=16)
+    sequences = [np.array([7, 8, 9])]
+    with pytest.raises(SapwoodError, match=r"sees the tokens that it predicts.*`is_decoder`, write true"):
+        score(AutoModelForCausalLM.from_config(config), sequences)
+    config.is_decoder = True
+    assert score(AutoModelForCausalLM.from_config(config), sequences)[0].tokens == 2

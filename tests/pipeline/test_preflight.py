@@ -88,6 +88,10 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a model that is not there": ({"model": "./absent"}, ["model: There is no directory"]),
     "a model's file": ({"model": "./absent.gguf"}, ["model: There is no file"]),
     "another model beside it": ({"corpus.perplexity": {"model": "./absent"}}, ["corpus.perplexity.model: There is no"]),
+    "a scorer that sees what it predicts": (
+        {"corpus.perplexity": {"model": "./bert"}},
+        ["corpus.perplexity.model: The model in", "sees the tokens that it predicts", "`is_decoder`, write true"],
+    ),
     "an encoder": ({"corpus.topics.encoder": "./absent"}, ["corpus.topics.encoder: There is no directory"]),
     "sequences longer than the context": (
         {"sequence_length": 512, "training.batch_tokens": 1024},
@@ -132,6 +136,9 @@ def here(tiny_recipe: TinyRecipe, tmp_path: Path) -> Path:
         "plain.jsonl.gz": "x",
     }.items():
         (tmp_path / name).write_text(content)
+    (tmp_path / "bert").mkdir()
+    (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert", "vocab_size": 99}')
+    (tmp_path / "bert" / "model.safetensors").touch()
     return path
 
 

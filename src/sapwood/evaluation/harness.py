@@ -12,7 +12,9 @@ from typing import Any, Literal
 
 import torch
 
+from sapwood.backbone.causal import refuse_sight_ahead
 from sapwood.backbone.encode import Encoder
+from sapwood.backbone.load import load_config
 from sapwood.backbone.tokenizer import AUTO, open_tokenizer
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.evaluator import Answers
@@ -56,8 +58,10 @@ class HarnessEvaluator:
         """Loads the model in a directory. `arguments` are passed on to the backend, such as `tensor_parallel_size`.
 
         Prompts begin as our own evaluator begins them (`ModelTokenizer.delimiters`). Raises SapwoodError where the
-        harness cannot do that, and where it or the backend is not installed.
+        harness cannot do that, where it or the backend is not installed, and for a model that sees the tokens it
+        predicts.
         """
+        refuse_sight_ahead(load_config(model), f"The model in {model}")
         encoder = Encoder.load(model, begin, end)
         given = {"pretrained": str(model), "batch_size": "auto" if backend == "vllm" else 8, **(arguments or {})}
         if not encoder.delimiters.begin and open_tokenizer(model).begin != ():

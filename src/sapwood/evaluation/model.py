@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from transformers import PreTrainedModel
 
+from sapwood.backbone.causal import refuse_sight_ahead
 from sapwood.backbone.encode import Encoder
 from sapwood.backbone.tokenizer import AUTO
 from sapwood.likelihood.documents import BATCH_LOGITS, BATCH_TOKENS, WINDOW, DocumentModel
@@ -45,7 +46,11 @@ class EvaluatedModel:
 
     @staticmethod
     def of(model: PreTrainedModel, encoder: Encoder, autocast: torch.dtype | None) -> EvaluatedModel:
-        """A model that is loaded already, such as one in training, with its tokenizer."""
+        """A model that is loaded already, such as one in training, with its tokenizer.
+
+        Raises SapwoodError for a model that sees the tokens it predicts.
+        """
+        refuse_sight_ahead(model.config, type(model).__name__)
         config = model.config.get_text_config()
         device = model.device.type
         return EvaluatedModel(

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from sapwood.backbone.causal import refuse_sight_ahead
 from sapwood.backbone.load import load_config, load_model
 from sapwood.backbone.tokenizer import Delimiters
 from sapwood.likelihood.batch import plan_batches
@@ -41,14 +42,17 @@ class DocumentModel:
     def open(directory: Path, delimiters: Delimiters) -> DocumentModel:
         """Loads the model in a directory, on the GPU that torchrun gives this process, on the CPU where there is none.
 
-        The arithmetic is bf16 where the hardware is fast at it.
+        The arithmetic is bf16 where the hardware is fast at it. Raises SapwoodError for a model that sees the tokens it
+        predicts, before its weights are read.
         """
         if torch.cuda.is_available():
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         else:
             device = torch.device("cpu")
             reuse_freed_memory()
-        config = load_config(directory).get_text_config()
+        whole = load_config(directory)
+        refuse_sight_ahead(whole, f"The model in {directory}")
+        config = whole.get_text_config()
         return DocumentModel(
             model=load_model(directory).to(device),
             delimiters=delimiters,

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812
 
+from sapwood.backbone.causal import refuse_sight_ahead
 from sapwood.backbone.tokenizer import Delimiters
 from sapwood.errors import SapwoodError
 from sapwood.likelihood.batch import plan_batches
@@ -56,9 +58,13 @@ def score(
     Where `torch.distributed` is initialised this is a collective: every rank calls it with the same
     arguments, each scores its part of the batches, and all get all the answers. The model may be sharded.
 
-    Raises SapwoodError for a sequence longer than the model can read and for a token id it does not have.
+    Raises SapwoodError for a model that sees the tokens it predicts, for a sequence longer than the model can read and
+    for a token id it does not have.
     """
     contexts = [1] * len(sequences) if context is None else list(context)
+    if model not in _causal:  # to look it up takes 5 ms, and documents are scored batch by batch
+        refuse_sight_ahead(model.config, type(model).__name__)
+        _causal.add(model)
     _check(model, sequences, contexts)
     counts = [max(0, len(sequence) - start) for sequence, start in zip(sequences, contexts, strict=True)]
     # A sequence's last token is never an input: it is only predicted.
@@ -121,6 +127,10 @@ def rolling_windows(
 def document_windows(tokens: np.ndarray, delimiters: Delimiters, length: int) -> list[tuple[np.ndarray, int]]:
     """The windows of a document (`rolling_windows`) of a model whose texts begin as `delimiters` say."""
     return rolling_windows(tokens, delimiters.prefix, length, every=bool(delimiters.begin))
+
+
+_causal: WeakSet[PreTrainedModel] = WeakSet()
+"""Models that are known to see no token that they predict."""
 
 
 def _check(model: PreTrainedModel, sequences: Sequence[np.ndarray], contexts: Sequence[int]) -> None:

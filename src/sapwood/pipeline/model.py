@@ -60,9 +60,24 @@ def check_other_models(recipe: Recipe, *, fetch: bool) -> Iterator[Problem]:
     """What is wrong with models that are named beside the one that is trained."""
     perplexity, topics = recipe.corpus.perplexity, recipe.corpus.topics
     if perplexity is not None and perplexity.model is not None:
-        yield from find_model(perplexity.model, ("corpus", "perplexity", "model"), fetch=fetch)[1]
+        place = ("corpus", "perplexity", "model")
+        directory, problems = find_model(perplexity.model, place, fetch=fetch)
+        yield from problems
+        if directory is not None:
+            yield from _likelihood(directory, place)
     if topics.encoder is not None:
         yield from find_model(topics.encoder, ("corpus", "topics", "encoder"), fetch=fetch)[1]
+
+
+def _likelihood(directory: Path, place: tuple[str, ...]) -> Iterator[Problem]:
+    """Why the model in a directory cannot say how likely texts are."""
+    from sapwood.backbone.causal import refuse_sight_ahead  # takes seconds to import
+    from sapwood.backbone.load import load_config
+
+    try:
+        refuse_sight_ahead(load_config(directory), f"The model in {directory}")
+    except SapwoodError as error:
+        yield Problem(place, str(error))
 
 
 def find_model(reference: str, place: tuple[str, ...], *, fetch: bool) -> tuple[Path | None, list[Problem]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from transformers import PreTrainedModel
 
+from sapwood.backbone.causal import refuse_sight_ahead
 from sapwood.backbone.load import build_skeleton, load_config
 from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.backbone.small import parts_of
@@ -27,6 +28,7 @@ def probe(directory: Path, settings: Training) -> ModelTraits:
     """
     config = load_config(directory)
     skeleton = build_skeleton(config)
+    refuse_sight_ahead(config, type(skeleton).__name__)
     found = isolation(config)
     found.check(type(skeleton).__name__, isolate_documents=settings.isolate_documents)
     return ModelTraits(
