@@ -29,8 +29,9 @@ A [synthesis job](#synthesis) is a file of the same kind, for `sapwood synthesiz
 
 **Paths** are taken from the recipe's directory; globs and URLs that fsspec knows (`s3://...`) work.
 
-Fields marked *mutable* may change between the start of a run and its resumption. All others decide what is trained; a
-run whose recipe changed in them is refused, with the difference named, except in stages that have not begun.
+Fields marked *mutable* may change between the start of a run and its resumption; where they name texts, labels,
+benchmark items or a model, these may move, and may not change. All others decide what is trained; a run whose recipe
+changed in them is refused, with the difference named, except in stages that have not begun.
 
 *This page is made from the code by `make docs`.*
 """
@@ -68,7 +69,7 @@ def _section(name: str, part: dict[str, Any]) -> str:
     for field, about in part["properties"].items():
         default = "*required*" if field in part.get("required", ()) else _default(about)
         meaning = " ".join(about.get("description", "").split())
-        mutable = " *Mutable.*" if about.get("mutable") else ""
+        mutable = {None: "", True: " *Mutable.*"}.get(mark := about.get("mutable"), f" *Mutable {mark}.*")
         lines.append(f"| `{field}` | {_type(about)} | {default} | {meaning}{mutable} |")
     return "\n".join(lines) + "\n"
 

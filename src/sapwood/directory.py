@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sapwood.corpus.store import CONTAMINATION, SourceStore
+from sapwood.corpus.store import SourceStore
 from sapwood.errors import SapwoodError
 from sapwood.files import seal_text, write_atomic
-from sapwood.manifest import read_manifest
 from sapwood.mixture.ledger import Ledger, restore
 from sapwood.recipe import Recipe, differences, dump_recipe, load_recipe
 
@@ -128,53 +128,57 @@ class RunDirectory:
                 f"{self.ledger} is missing, and the run has checkpoints. {restore(self.ledger)} Or remove "
                 f"{self.checkpoints} and {self.metrics}, to train from the beginning."
             )
-        if self.recipe.exists():
-            rounds = Ledger(self.ledger).rounds
-            begun = {entry.stage for entry in rounds}
-            before = load_recipe(self.recipe)
-            changed = [line for line in differences(before, recipe) if not _concerns_later_stage(line, before, begun)]
-            if rounds and changed:
-                raise SapwoodError(
-                    f"The run in {self.root} was begun with another recipe:\n  "
-                    + "\n  ".join(changed)
-                    + "\nPut these back, or give the run another name."
-                )
-            if rounds:
-                self._refuse_other_texts(before, recipe)
+        ledger = Ledger(self.ledger)
+        if ledger.rounds:
+            self._refuse_another(self._begun_with(ledger), recipe, {entry.stage for entry in ledger.rounds})
         write_atomic(self.recipe, seal_text(dump_recipe(recipe)))
 
-    def _refuse_other_texts(self, before: Recipe, recipe: Recipe) -> None:
-        """Raises SapwoodError where the recipe names other texts than those that the begun run was prepared from.
+    def refuse_other_inputs(self, recipe: Recipe, before: Recipe | None = None) -> None:
+        """Raises SapwoodError where what the recipe names, beside texts, is not what the run was prepared from.
 
-        Names may change, so what decides is the fingerprints. The files are read only where they are named otherwise.
+        With `before`, only what is named otherwise there is looked at.
         """
-        from sapwood.corpus.contamination import benchmark_fingerprint
-        from sapwood.corpus.ingest import ingested
+        from sapwood.corpus.begun import other_inputs
 
-        for name, source in recipe.sources.items():
-            known = before.sources.get(name)
-            if known is None or (known.files, known.synthesis) == (source.files, source.synthesis):
-                continue
-            field, was, now = "files", known.files, source.files
-            if known.synthesis != source.synthesis:
-                field, was, now = "synthesis", [known.synthesis or "none"], [source.synthesis or "none"]
-            elif ingested(self.corpus(name), source, recipe.corpus.normalise):
-                continue
+        self._refuse("inputs", other_inputs(recipe, before, self.corpora(recipe), self.topics))
+
+    def _begun_with(self, ledger: Ledger) -> Recipe:
+        """The recipe of a begun run."""
+        if ledger.recipe is not None:
+            return ledger.recipe
+        if not self.recipe.exists():
             raise SapwoodError(
-                f"The run in {self.root} was begun with other texts:\n  sources.{name}.{field}: {', '.join(was)} -> "
-                f"{', '.join(now)}\nPut this back, or give the run another name. Files may lie elsewhere if they are "
-                "the same, under the same names below the directory that they share."
+                f"{self.recipe} is missing, and the run has begun: nothing else says with which recipe. Restore it "
+                "from a copy (training.checkpoints.mirror keeps one), or give the run another name."
             )
-        was_checked, checked = before.corpus.decontamination, recipe.corpus.decontamination
-        if was_checked and checked and was_checked.benchmarks != checked.benchmarks:
-            identity = benchmark_fingerprint(checked.benchmarks)
-            for name in recipe.sources:
-                done = read_manifest(self.corpus(name).step(CONTAMINATION))
-                if done is not None and done.settings["benchmarks"] != identity:
-                    raise SapwoodError(
-                        f"The run in {self.root} was begun with other items in corpus.decontamination.benchmarks. Put "
-                        "them back, or give the run another name."
-                    )
+        return load_recipe(self.recipe)
+
+    def _refuse_another(self, before: Recipe, recipe: Recipe, begun: set[str]) -> None:
+        """Raises SapwoodError where a recipe differs from the one `before` in what the stages that have `begun` need.
+
+        Names of files may change, so what decides is the fingerprints of what is in them.
+        """
+        from sapwood.corpus.begun import other_texts
+
+        changed = [line for line in differences(before, recipe) if not _concerns_later_stage(line, before, begun)]
+        if changed:
+            raise SapwoodError(
+                f"The run in {self.root} was begun with another recipe:\n  "
+                + "\n  ".join(changed)
+                + "\nPut these back, or give the run another name."
+            )
+        where = ", under the same names below the directory that they share"
+        self._refuse("texts", other_texts(recipe, before, self.corpora(recipe)), where)
+        self.refuse_other_inputs(recipe, before)
+
+    def _refuse(self, kind: str, found: Iterable[str], where: str = "") -> None:
+        if changed := list(found):
+            raise SapwoodError(
+                f"The run in {self.root} was begun with other {kind}:\n  "
+                + "\n  ".join(changed)
+                + "\nPut these back, or give the run another name. Files may lie elsewhere if they are the same"
+                f"{where}."
+            )
 
 
 def _concerns_later_stage(difference: str, recipe: Recipe, begun: set[str]) -> bool:

@@ -14,9 +14,10 @@ from sapwood.mixture.domains import Sizes
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.measured import Change, Losses, Measured
 from sapwood.mixture.plan import make_plan
-from sapwood.mixture.rounds import is_measured, is_over, next_round
+from sapwood.mixture.rounds import is_over, next_round
 from sapwood.mixture.weights import source_of
 from sapwood.recipe import Recipe, load_recipe
+from sapwood.recipe.check import is_measured
 
 RECIPE = """
 name: r

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from sapwood.backbone.resolve import default_cache, resolve
+from sapwood.backbone.resolve import default_cache, fingerprint_model, resolve
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse, writing
 from sapwood.cli.output import Output
 from sapwood.cli.plan import print_remarks
@@ -92,7 +92,9 @@ def _prepare(recipe: Recipe, run: RunDirectory, *, unscored: bool, yes: bool) ->
     made = with_items(recipe, run)
     ledger = Ledger(run.ledger)
     if ledger.rounds:
+        ledger.check(ledger.identity | {"model": fingerprint_model(model)})
         refuse_change(made, run)
+        run.refuse_other_inputs(recipe)
     if not ledger.rounds or not _is_prepared(made, run):
         prepare_documents(made, stores, encoder, trained_classifiers(recipe, run))
         if not yes:

@@ -13,6 +13,7 @@ from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOpti
 from sapwood.cli.output import Output, with_json
 from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
+from sapwood.mixture.ledger import Ledger
 from sapwood.progress import console
 from sapwood.recipe import Recipe
 
@@ -35,7 +36,7 @@ def label(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: Run
     from sapwood.pipeline.preflight import recipe_file
     from sapwood.pipeline.problem import refuse
 
-    loaded, run = open_run(recipe, overrides, runs)
+    loaded, run = _open(recipe, overrides, runs)
     named = taxonomies(loaded)
     refuse(list(check_labelling(loaded, run)), recipe_file(recipe))
     labeller = loaded.corpus.topics.labeller
@@ -56,12 +57,13 @@ def label(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: Run
 @with_json
 def train(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS) -> None:
     """Train a classifier for every taxonomy on its labels, and say what it is worth."""
+    from sapwood.corpus.topics.label import gather_labels
     from sapwood.corpus.topics.taxonomy import load_taxonomy
 
-    loaded, run = open_run(recipe, overrides, runs)
+    loaded, run = _open(recipe, overrides, runs)
     for reference in taxonomies(loaded):
         taxonomy = load_taxonomy(reference)
-        labels = gather_labels(loaded, run, reference, taxonomy)
+        labels = gather_labels(loaded, reference, taxonomy, run.topics(reference))
         if not labels:
             raise SapwoodError(
                 f"There are no labels for {reference}. `sapwood topics label` makes them, or name a file in the "
@@ -81,7 +83,7 @@ def apply(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: Run
     from sapwood.corpus.topics.apply import topics_step
     from sapwood.corpus.topics.train import CLASSIFIER
 
-    loaded, run = open_run(recipe, overrides, runs)
+    loaded, run = _open(recipe, overrides, runs)
     for reference, sources in taxonomies(loaded).items():
         for name in sources:
             classifier = run.topics(reference) / CLASSIFIER
@@ -89,6 +91,17 @@ def apply(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: Run
             with writing(run.root):
                 annotate(run.corpus(name), step, loaded.engine)
     print_topics(loaded, run)
+
+
+def _open(path: Path, overrides: list[str] | None, runs: Path) -> tuple[Recipe, RunDirectory]:
+    """The recipe and its run. Raises SapwoodError where that has begun: topics decide what it is trained on."""
+    loaded, run = open_run(path, overrides, runs)
+    if Ledger(run.ledger).rounds:
+        raise SapwoodError(
+            f"The run in {run.root} has begun to train: its documents keep the topics that they were prepared with. "
+            "For other topics, give the run another name."
+        )
+    return loaded, run
 
 
 def taxonomies(recipe: Recipe) -> dict[str, list[str]]:
@@ -107,13 +120,14 @@ def trained_classifiers(recipe: Recipe, run: RunDirectory) -> dict[str, Path]:
 
     A taxonomy without labels is left out, with a word on the console.
     """
+    from sapwood.corpus.topics.label import gather_labels
     from sapwood.corpus.topics.taxonomy import load_taxonomy
     from sapwood.corpus.topics.train import CLASSIFIER, DESCRIPTION, describe, training_fingerprint
 
     found: dict[str, Path] = {}
     for reference in dict.fromkeys(source.topics for source in recipe.sources.values() if source.topics is not None):
         taxonomy = load_taxonomy(reference)
-        labels = gather_labels(recipe, run, reference, taxonomy)
+        labels = gather_labels(recipe, reference, taxonomy, run.topics(reference))
         directory = run.topics(reference) / CLASSIFIER
         if not labels:
             console.print(f"No labels for {reference} yet, so no topics: `sapwood topics label` and `train` make them.")
@@ -123,19 +137,6 @@ def trained_classifiers(recipe: Recipe, run: RunDirectory) -> dict[str, Path]:
             print_worth(train_taxonomy(recipe, run, reference, taxonomy, labels))
         found[reference] = directory
     return found
-
-
-def gather_labels(recipe: Recipe, run: RunDirectory, reference: str, taxonomy: Taxonomy) -> list[Label]:
-    """All labels there are: those of the recipe's file, and those that a language model gave."""
-    from sapwood.corpus.topics.label import LABELS, read_labels
-
-    labels: list[Label] = []
-    if reference in recipe.corpus.topics.labels:
-        labels += read_labels(Path(recipe.corpus.topics.labels[reference]), taxonomy)
-    made = run.topics(reference) / LABELS
-    if made.exists():
-        labels += read_labels(made, taxonomy)
-    return labels
 
 
 def train_taxonomy(

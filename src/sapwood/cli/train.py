@@ -71,6 +71,9 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
 
     ranks = Ranks.join(patience(recipe))
     if ranks.first:
+        remove_incomplete(run.checkpoints)
+        if recipe.training.checkpoints.mirror is not None:
+            Mirror(recipe.training.checkpoints.mirror, run).fetch()
         Ledger(run.ledger).check(identity)  # before the recipe is written down as that of the run
         run.adopt(recipe)
         write_json(run.plan, plan.to_json(), sealed=True)
@@ -78,11 +81,9 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
         orders = [run.passes(part.domain.name) for part in plan.domains]
         for directory in (run.root, run.checkpoints, run.evaluation, *run.suites.glob("*"), *orders):
             remove_leftovers(directory)
-        remove_incomplete(run.checkpoints)
-        if recipe.training.checkpoints.mirror is not None:
-            Mirror(recipe.training.checkpoints.mirror, run).fetch()
         ledger = Ledger(run.ledger)
         ledger.begin(identity)
+        ledger.adopt(recipe)
         ledger.observe(probe(model_directory, recipe.training))
         if run.model.exists() and not (is_over(plan, ledger) and ledger.finished_at == ledger.decided):
             remove_directory(run.model)  # it was grown by fewer stages

@@ -22,9 +22,10 @@ from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.measured import Change, Losses, Measured
 from sapwood.mixture.open import open_stream, read_sizes, source_identities
 from sapwood.mixture.plan import Plan, make_plan
-from sapwood.mixture.rounds import is_measured, is_over, next_round
+from sapwood.mixture.rounds import is_over, next_round
 from sapwood.mixture.stream import Stream
 from sapwood.recipe import Recipe, load_recipe
+from sapwood.recipe.check import is_measured
 from sapwood.recipe.document import line_of
 
 RUNS = Path("runs")
@@ -77,9 +78,12 @@ class DecidedRun:
         with _one_at_a_time(run):
             ledger = Ledger(run.ledger)
             ledger.check(ledger.identity | identity)
-            if changes or not path.is_dir():
+            changed = changes or not path.is_dir()
+            if changed:
                 run.adopt(recipe)
             ledger.begin(ledger.identity | identity)  # the model is looked at by those who train it with us
+            if changed or not ledger.rounds:
+                ledger.adopt(recipe)
             if not ledger.rounds:
                 write_json(run.plan, plan.to_json(), sealed=True)
             if not is_measured(recipe):

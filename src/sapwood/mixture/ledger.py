@@ -19,6 +19,7 @@ from sapwood.files import append_line, read_lines
 from sapwood.mixture.apportion import Apportionment
 from sapwood.mixture.measured import Losses, Measured
 from sapwood.mixture.weights import Mixture
+from sapwood.recipe import Recipe
 from sapwood.recipe.mixture import Order
 
 
@@ -177,6 +178,8 @@ class Ledger:
         lines = read_lines(path, restore(path))
         self.identity: dict[str, str] = {}
         """What the run was begun with: fingerprints of the model and of every source's tokens."""
+        self.recipe: Recipe | None = None
+        """The recipe that the run was last begun or continued with."""
         self.traits: ModelTraits | None = None
         """What was observed of the model when the run was last begun or continued; None before."""
         self.finished_at: int = 0
@@ -199,6 +202,8 @@ class Ledger:
         event = line["event"]
         if event == "begin":
             self.identity |= line["identity"]
+        elif event == "recipe":
+            self.recipe = Recipe.model_validate(line["recipe"])
         elif event == "model":
             self.traits = ModelTraits.from_json(line["traits"])
         elif event == "finish":
@@ -231,6 +236,12 @@ class Ledger:
                 f"The run of {self.path} was begun with another {' and another '.join(changed)}. "
                 "Put back what it was begun with, or give the run another name."
             )
+
+    def adopt(self, recipe: Recipe) -> None:
+        """Writes the recipe that the run is begun or continued with, where that is new."""
+        if recipe != self.recipe:
+            self.recipe = recipe
+            self._write({"event": "recipe", "recipe": recipe.model_dump(mode="json")})
 
     def observe(self, traits: ModelTraits) -> None:
         """Writes what was observed of the model, where that is new."""

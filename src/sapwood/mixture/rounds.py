@@ -75,14 +75,6 @@ def next_round(recipe: Recipe, plan: Plan, ledger: Ledger, losses: Losses) -> Ro
     )
 
 
-def is_measured(recipe: Recipe) -> bool:
-    """Whether any stage looks at losses, so that they must be measured from the beginning of the run on."""
-    return any(
-        stage.controller.kind != "static" or stage.replay is not None or stage.gate is not None
-        for stage in recipe.stages
-    )
-
-
 def is_over(plan: Plan, ledger: Ledger) -> bool:
     """Whether every stage has reached its end."""
     return progress(plan, ledger)[0] == len(plan.stages)

@@ -65,6 +65,14 @@ def order_of(stage: Stage, recipe: Recipe, source: str) -> Order:
     return stage.order.get(source) or stage.order.get(group) or Order()
 
 
+def is_measured(recipe: Recipe) -> bool:
+    """Whether any stage looks at losses, so that they must be measured from the beginning of the run on."""
+    return any(
+        stage.controller.kind != "static" or stage.replay is not None or stage.gate is not None
+        for stage in recipe.stages
+    )
+
+
 def scored(recipe: Recipe) -> list[str]:
     """The sources whose documents `corpus.perplexity` scores, in the order of the recipe."""
     perplexity = recipe.corpus.perplexity

@@ -71,6 +71,10 @@ MUTABLE = {"mutable": True}
 """Marks fields that may change between the start of a run and its resumption: they do not touch the training."""
 
 
+MEASURING = {"mutable": "where no stage looks at losses"}
+"""Marks fields that decide what is measured between rounds, and so the mixture, where a stage looks at losses."""
+
+
 class Strict(BaseModel):
     """A part of the recipe: unknown fields are errors, nothing is converted silently, nothing changes later."""
 

@@ -14,10 +14,10 @@ from ruamel.yaml import YAML
 
 from sapwood.files import refuse_changed
 from sapwood.recipe import synthesis
-from sapwood.recipe.check import problems
+from sapwood.recipe.check import is_measured, problems
 from sapwood.recipe.data import Corpus, Source
 from sapwood.recipe.document import RecipeError, read_document
-from sapwood.recipe.fields import MUTABLE
+from sapwood.recipe.fields import MEASURING, MUTABLE
 from sapwood.recipe.mixture import Weighting
 from sapwood.recipe.schema import Evaluation, Recipe
 from sapwood.recipe.synthesis import Synthesis
@@ -62,7 +62,8 @@ def dump(value: Any) -> str:
 
 def differences(before: Recipe, after: Recipe) -> list[str]:
     """Where two recipes differ in what decides the training: `path: old -> new`. Mutable fields are left out."""
-    old, new = leaves(before), leaves(after)
+    marks = _free(before)
+    old, new = (_flatten(_without(recipe, marks)) for recipe in (before, after))
     return [
         f"{path}: {old.get(path, 'absent')} -> {new.get(path, 'absent')}"
         for path in sorted(old.keys() | new.keys())
@@ -77,24 +78,33 @@ def leaves(recipe: Recipe) -> dict[str, Any]:
 
 def fixed(recipe: Recipe | Synthesis) -> Any:
     """What decides the outcome: the dump of a recipe, or of a job, without its mutable fields."""
+    return _without(recipe, _free(recipe))
+
+
+def _free(recipe: Recipe | Synthesis) -> tuple[object, ...]:
+    """The marks of fields that do not decide the outcome."""
+    return (MUTABLE,) if isinstance(recipe, Recipe) and is_measured(recipe) else (MUTABLE, MEASURING)
+
+
+def _without(recipe: Recipe | Synthesis, marks: Sequence[object]) -> Any:
     dump = recipe.model_dump(mode="json")
-    _prune(recipe, dump)
+    _prune(recipe, dump, marks)
     return dump
 
 
-def _prune(value: Any, dump: Any) -> None:
-    """Removes from the dump of `value` what is marked as mutable in any model below it."""
+def _prune(value: Any, dump: Any, marks: Sequence[object]) -> None:
+    """Removes from the dump of `value` what has one of the marks in any model below it."""
     if isinstance(value, Weighting):
         return  # it is written in words of its own
     if isinstance(value, BaseModel):
         for name, field in type(value).model_fields.items():
-            if field.json_schema_extra == MUTABLE:
+            if field.json_schema_extra in marks:
                 del dump[name]
             else:
-                _prune(getattr(value, name), dump[name])
+                _prune(getattr(value, name), dump[name], marks)
     elif isinstance(value, dict | list):
         for key in value if isinstance(value, dict) else range(len(value)):
-            _prune(value[key], dump[key])
+            _prune(value[key], dump[key], marks)
 
 
 def _flatten(value: Any, path: str = "") -> dict[str, Any]:

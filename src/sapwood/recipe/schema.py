@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from sapwood.recipe.data import Corpus, Engine, Holdout, Source
-from sapwood.recipe.fields import MUTABLE, Bytes, Name, Rate, Share, Stretch, Strict, Tokens
+from sapwood.recipe.fields import MEASURING, MUTABLE, Bytes, Name, Rate, Share, Stretch, Strict, Tokens
 from sapwood.recipe.mixture import Controller, Gate, Order, Replay, Shares
 from sapwood.recipe.units import Interval
 
@@ -268,9 +268,9 @@ class Evaluation(Strict):
     """The new abilities."""
     retention: Retention
     """The old abilities."""
-    bytes: Annotated[Bytes, Field(json_schema_extra=MUTABLE)] = 2**20
+    bytes: Annotated[Bytes, Field(json_schema_extra=MEASURING)] = 2**20
     """Held-out text scored for each source, at most, in whole documents."""
-    document_bytes: Annotated[Bytes | None, Field(json_schema_extra=MUTABLE)] = None
+    document_bytes: Annotated[Bytes | None, Field(json_schema_extra=MEASURING)] = None
     """Score only so much from the start of each document. Null scores whole documents."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """The confidence of all intervals."""

@@ -17,10 +17,11 @@ from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.measured import Losses
 from sapwood.mixture.open import open_stream
 from sapwood.mixture.plan import Plan
-from sapwood.mixture.rounds import is_measured, is_over, next_round
+from sapwood.mixture.rounds import is_over, next_round
 from sapwood.mixture.stream import digest
 from sapwood.progress import Advance, console, track
 from sapwood.recipe import Recipe
+from sapwood.recipe.check import is_measured
 from sapwood.recipe.schema import Checkpoints
 from sapwood.training.checkpoint import State
 from sapwood.training.engine import Engine

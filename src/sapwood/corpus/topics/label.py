@@ -26,6 +26,7 @@ from sapwood.files import write_lines
 from sapwood.generation.cache import Cache, Completion, Request
 from sapwood.generation.client import complete
 from sapwood.progress import track
+from sapwood.recipe import Recipe
 from sapwood.recipe.data import Labeller
 
 LABELS = "labels.jsonl"
@@ -164,6 +165,18 @@ def read_labels(path: Path, taxonomy: Taxonomy) -> list[Label]:
             )
         found.append(label)
     return found
+
+
+def gather_labels(recipe: Recipe, reference: str, taxonomy: Taxonomy, directory: Path) -> list[Label]:
+    """All labels of a taxonomy there are: those of the recipe's file, and those that a language model gave, which are
+    in the taxonomy's `directory`."""
+    labels: list[Label] = []
+    if reference in recipe.corpus.topics.labels:
+        labels += read_labels(Path(recipe.corpus.topics.labels[reference]), taxonomy)
+    made = directory / LABELS
+    if made.exists():
+        labels += read_labels(made, taxonomy)
+    return labels
 
 
 def counts(labels: Sequence[Label], taxonomy: Taxonomy) -> dict[str, int]:
