@@ -27,7 +27,7 @@ def test_a_run_that_was_begun_before_has_no_traits(tmp_path: Path) -> None:
 def test_sentences_follow_the_settings() -> None:
     isolated = " ".join(HYBRID.sentences(isolate_documents=True, chunked=True))
     assert "do not see each other: by a row for each" in isolated
-    assert "of whole logits, which the model works on after its head" in isolated
+    assert "of whole logits, since its output head alone was not seen to give the same" in isolated
     assert "see each other, as in the paper" in " ".join(HYBRID.sentences(isolate_documents=False, chunked=False))
     safest = replace(HYBRID, unseen="ValueError: wide")
     assert "could be looked at (ValueError: wide)" in " ".join(safest.sentences(isolate_documents=True, chunked=True))

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from one_rank import tiny_llama
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from sapwood.training.flops import flops_per_token, utilisation
+from sapwood.training.flops import flops_per_token, uncounted, utilisation
 from sapwood.training.layers import decoder_layers
 
 LENGTH = 128
@@ -67,10 +69,20 @@ def test_a_window_is_all_that_a_token_attends_to() -> None:
     assert long - short == 12 * 2 * 16 * 1000
 
 
-def test_experts_are_not_counted() -> None:
-    config = AutoConfig.for_model("mixtral", vocab_size=101, hidden_size=32, num_hidden_layers=1, pad_token_id=0)
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("mixtral", "a token goes through some of its 8 experts"),
+        ("mamba", r"its backbone.layers.0.mixer.conv1d.weight is \[64, 1, 4\]"),
+        ("xlstm", "its configuration names no heads of attention"),
+    ],
+)
+def test_what_is_not_counted_has_its_own_reason(kind: str, reason: str) -> None:
+    config = AutoConfig.for_model(kind, vocab_size=101, hidden_size=32, num_hidden_layers=1, pad_token_id=0)
     with torch.device("meta"):
-        assert flops_per_token(AutoModelForCausalLM.from_config(config), LENGTH) is None
+        model = AutoModelForCausalLM.from_config(config)
+    assert flops_per_token(model, LENGTH) is None
+    assert re.match(reason, str(uncounted(model)))
 
 
 def test_utilisation_is_a_share_of_all_peaks() -> None:

@@ -49,8 +49,9 @@ class ModelTraits:
         elif self.isolation is not None:
             yield f"Documents packed into one sequence do not see each other: {ISOLATED[self.isolation]}."
         loss = "in chunks" if chunked and self.chunked_loss else "of whole logits"
-        why = "" if self.chunked_loss or not chunked else ", which the model works on after its head"
-        yield f"The loss is computed {loss}{why}; attention: {self.attention}."
+        why = "" if self.chunked_loss or not chunked else ", since its output head alone was not seen to give the same"
+        where = ", where its layers have any" if self.attention == "eager" else ""
+        yield f"The loss is computed {loss}{why}; attention{where}: {self.attention}."
         if self.unseen is not None:
             yield f"No small model of this kind could be looked at ({self.unseen}), so the safest way was taken."
         if self.experts:

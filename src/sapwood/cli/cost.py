@@ -116,10 +116,13 @@ def print_cost(recipe: Recipe, plan: Plan, hardware: Hardware) -> bool:
         _print_memory(console, footprint, machine)
     except RehearsalError as error:
         console.print()
-        print_note(console, f"its memory is not known. {error}")
+        print_note(console, f"the memory it takes is not known. {error}")
     if not fits:
         console.print(_remedy(directory, recipe, machine), style="red", soft_wrap=True)
-    _print_time(console, recipe, plan, machine, operations, hardware.utilisation)
+    if isinstance(operations, str):
+        console.print(f"\nThe floating point operations it takes are not counted: {operations}.", soft_wrap=True)
+    else:
+        _print_time(console, recipe, plan, machine, operations, hardware.utilisation)
     return fits or not (hardware.gpu or hardware.memory)
 
 
@@ -145,19 +148,19 @@ def _print_memory(console: Console, footprint: Footprint, machine: Machine) -> N
     console.print(table)
 
 
-def _operations(directory: Path, recipe: Recipe, plan: Plan, machine: Machine) -> int | None:
-    """Operations of the whole run; None where those of a token are not known."""
+def _operations(directory: Path, recipe: Recipe, plan: Plan, machine: Machine) -> int | str:
+    """Operations of the whole run, or why they are not known."""
     from sapwood.backbone.load import load_config
-    from sapwood.training.flops import flops_per_token
+    from sapwood.training.flops import flops_per_token, uncounted
     from sapwood.training.footprint import arithmetic_of, shapes
 
     config = load_config(directory)
     total = 0
     for stage, planned in zip(recipe.stages, plan.stages, strict=True):
         model = shapes(config, recipe, stage, arithmetic_of(recipe, machine))
-        flops = flops_per_token(model, planned.sequence_length)
-        if flops is None:
-            return None
+        reason, flops = uncounted(model), flops_per_token(model, planned.sequence_length)
+        if reason is not None or flops is None:
+            return str(reason)
         total += flops * (planned.stop_tokens - planned.start_tokens)
     return total
 
@@ -203,11 +206,8 @@ def _changed(training: Training, changes: list[tuple[str, Any]]) -> Training:
 
 
 def _print_time(
-    console: Console, recipe: Recipe, plan: Plan, machine: Machine, operations: int | None, utilisation: float
+    console: Console, recipe: Recipe, plan: Plan, machine: Machine, operations: int, utilisation: float
 ) -> None:
-    if operations is None:
-        console.print("\nThe operations of models with experts are not counted yet.")
-        return
     console.print(
         f"\n{operations:.3g} floating point operations in all, {operations / plan.tokens:.3g} a token", soft_wrap=True
     )

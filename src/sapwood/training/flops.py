@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 from sapwood.recipe.schema import Training
 from sapwood.training.chips import find_chip
 from sapwood.training.layers import decoder_layers
+from sapwood.training.probe import experts_of
 
 
 def flops_per_token(model: PreTrainedModel, sequence_length: int) -> int | None:
@@ -23,10 +24,9 @@ def flops_per_token(model: PreTrainedModel, sequence_length: int) -> int | None:
     What is frozen has no gradient of its own, and what lies before all that is trained, none of its input either.
     Parameters may be sharded, or on `meta`.
     """
-    config = model.config.get_text_config(decoder=True)
-    experts = any((getattr(config, name, None) or 0) > 1 for name in ("num_experts", "num_local_experts"))
-    if experts or any(parameter.ndim > 2 for parameter in model.parameters()):
+    if uncounted(model) is not None:
         return None
+    config = model.config.get_text_config(decoder=True)
     looked_up = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     head = model.get_output_embeddings()
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
@@ -46,6 +46,18 @@ def flops_per_token(model: PreTrainedModel, sequence_length: int) -> int | None:
         reached = reached or any(p.requires_grad for p in model.get_decoder().parameters())
         total += 2 * (1 + reached + head.weight.requires_grad) * head.weight.numel()
     return total
+
+
+def uncounted(model: PreTrainedModel) -> str | None:
+    """Why the operations of a model are not counted, as a clause; None where they are."""
+    if experts := experts_of(model):
+        return f"a token goes through some of its {experts} experts"
+    for name, parameter in model.named_parameters():
+        if parameter.ndim > 2:
+            return f"its {name} is {list(parameter.shape)}, and matrices alone are counted"
+    if getattr(model.config.get_text_config(decoder=True), "num_attention_heads", None) is None:
+        return "its configuration names no heads of attention"
+    return None
 
 
 def peak_flops(settings: Training, device: torch.device) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,7 +35,7 @@ UNUSABLE = 0.05
 
 
 class RehearsalError(SapwoodError):
-    """The model does what cannot be done without numbers, such as choosing experts."""
+    """The model does what cannot be done without numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +121,7 @@ def saved_bytes(directory: Path, recipe: Recipe) -> tuple[int, int]:
 
 def _of_stage(config: Any, recipe: Recipe, stage: Stage, machine: Machine) -> Footprint:
     settings = recipe.training
-    arithmetic = arithmetic_of(recipe, machine)
-    model = shapes(config, recipe, stage, arithmetic)
+    model = _prepared(config, recipe, stage, machine)
     shards = settings.parallel.shards(machine.ranks, min(machine.ranks, machine.ranks_per_node))
     length = stage.sequence_length or recipe.sequence_length
     own = max(1, -(-(settings.batch_tokens // length) // machine.ranks))
@@ -131,17 +131,30 @@ def _of_stage(config: Any, recipe: Recipe, stage: Stage, machine: Machine) -> Fo
     spread = Spread(
         shards=shards,
         master=max((_master(recipe, name) for name, p in model.named_parameters() if p.requires_grad), default=4),
-        arithmetic=arithmetic.itemsize,
+        arithmetic=arithmetic_of(recipe, machine).itemsize,
         sums="none" if own <= sequences else "whole" if settings.parallel.reduce == "step" else "shards",
         offload=offload,
     )
-    checkpoint_activations(decoder_layers(model), settings.activation_checkpointing)
     gradients = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad) * spread.master
-    chunked = settings.loss != "whole"
+    go_through = partial(
+        rehearse,
+        spread=spread,
+        device=machine.device,
+        sequences=sequences,
+        length=length,
+        chunked=settings.loss != "whole",
+    )
     try:
-        step = rehearse(model, spread, device=machine.device, sequences=sequences, length=length, chunked=chunked)
-    except Exception as error:  # of whatever kind torch has for it
-        raise RehearsalError(f"{type(model).__name__} does what cannot be foretold: {error}") from error
+        step = go_through(model)
+    except Exception:  # of whatever kind torch has for it
+        model = _prepared(config, recipe, stage, machine)
+        try:
+            step = go_through(model, masked=False)
+        except Exception as error:
+            raise RehearsalError(
+                f"{type(model).__name__} could not be gone through without numbers, with which memory is estimated "
+                f"({type(error).__name__}: {error}). Try a step of it."
+            ) from error
     update = {GRADIENTS: gradients // shards, WORKING: _in_update(model, recipe, machine, shards)}
     if not offload and sum(update.values()) > sum(step.values()):
         step = update
@@ -154,6 +167,13 @@ def _of_stage(config: Any, recipe: Recipe, stage: Stage, machine: Machine) -> Fo
         held = held | staging
     process = {PROCESS: PROCESSES[machine.device]}
     return Footprint(stage.name, dict(Counter(held) + Counter(step) + Counter(process)), host)
+
+
+def _prepared(config: Any, recipe: Recipe, stage: Stage, machine: Machine) -> PreTrainedModel:
+    """The model of a stage on `meta`, ready for a rehearsal."""
+    model = shapes(config, recipe, stage, arithmetic_of(recipe, machine))
+    checkpoint_activations(decoder_layers(model), recipe.training.activation_checkpointing)
+    return model
 
 
 def _in_update(model: PreTrainedModel, recipe: Recipe, machine: Machine, shards: int) -> int:

@@ -249,11 +249,13 @@ def rehearse(
     sequences: int,
     length: int,
     chunked: bool,
+    masked: bool = True,
 ) -> dict[str, int]:
     """Bytes by part, at the moment of a step when they are most, on top of what is there between steps.
 
     `model` is on `meta`, in the type of the arithmetic, and stands for one on `device`. A micro-batch has `sequences`
-    of `length` tokens. The model is of no further use.
+    of `length` tokens. `masked`, it is given a mask that is ready to be used, which most models need on `meta`: others
+    have layers that can take none. The model is of no further use, even where this raises whatever torch does.
     """
     by_bounds = isolation(model.config).ways[:1] == ("bounds",)
     if by_bounds:
@@ -274,7 +276,8 @@ def rehearse(
         return args, {**kwargs, "attention_mask": mask}
 
     model.get_output_embeddings().register_forward_pre_hook(reach_the_head)
-    model.register_forward_pre_hook(hand_on, with_kwargs=True)
+    if masked:
+        model.register_forward_pre_hook(hand_on, with_kwargs=True)
     with meter:
         total, losses = next_token_losses(model, _batch(sequences, length), head)
         total.backward()  # type: ignore[no-untyped-call]
