@@ -133,7 +133,7 @@ def test_verb_by_verb_and_again(tiny_recipe: TinyRecipe, tmp_path: Path) -> None
     assert rounds[1]["losses"]["web-zh"]["bits_per_byte"] < 3
     page = (run / "report.html").read_text(encoding="utf-8")
     assert "Gained" in page or "gained" in page
-    assert (run / "model" / "README.md").exists()
+    assert "Texts begin with nothing and end with" in (run / "model" / "README.md").read_text()
 
     stamps = {file: file.stat().st_mtime_ns for file in run.rglob("*.safetensors")}
     times = [(run / name).read_bytes() for name in ("ledger.jsonl", "metrics.jsonl", "evaluation/model.json")]

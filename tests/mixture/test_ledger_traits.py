@@ -33,6 +33,16 @@ def test_sentences_follow_the_settings() -> None:
     assert "could be looked at (ValueError: wide)" in " ".join(safest.sentences(isolate_documents=True, chunked=True))
 
 
+def test_how_texts_begin_and_end_is_kept_and_said(tmp_path: Path) -> None:
+    told = replace(HYBRID, begin="<bos>", end="</s>")
+    Ledger(tmp_path / "ledger.jsonl").observe(told)
+    assert Ledger(tmp_path / "ledger.jsonl").traits == told
+    for begin, words in (("<bos>", "<bos>"), ("", "nothing")):
+        first, *_ = replace(told, begin=begin).sentences(isolate_documents=True, chunked=True)
+        assert first == f"Texts begin with {words} and end with </s>."
+    assert "Texts begin" not in " ".join(HYBRID.sentences(isolate_documents=True, chunked=True))
+
+
 def test_experts_are_trained_without_an_auxiliary_loss_and_that_is_said() -> None:
     assert "auxiliary" not in " ".join(HYBRID.sentences(isolate_documents=True, chunked=True))
     of_experts = replace(HYBRID, experts=8)

@@ -96,6 +96,10 @@ class ModelTokenizer:
             )
         return Delimiters(first, last, first or (last if self.beginning is None else self.beginning,))
 
+    def around(self, delimiters: Delimiters) -> tuple[str, str]:
+        """What texts begin with, "" for nothing, and what they end with, as it is written."""
+        return " ".join(self.spelled(number) for number in delimiters.begin), self.spelled(delimiters.end)
+
     def spelled(self, number: int) -> str:
         """How a token is written."""
         return str(Tokenizer.from_str(self.content).id_to_token(number))

@@ -33,6 +33,11 @@ class ModelTraits:
     experts: int = 0
     """How many experts its layers choose from; 0 where they have none."""
 
+    begin: str | None = None
+    """What its texts begin with in the run, as it is spelled, and "" for nothing; None where that was not written."""
+    end: str | None = None
+    """The token that they end with."""
+
     def to_json(self) -> dict[str, Any]:
         """The record, as it stands in the ledger."""
         return asdict(self)
@@ -44,6 +49,8 @@ class ModelTraits:
 
     def sentences(self, *, isolate_documents: bool, chunked: bool) -> Iterator[str]:
         """What follows from it for training with these settings, for people."""
+        if self.begin is not None and self.end is not None:
+            yield f"Texts begin with {self.begin or 'nothing'} and end with {self.end}."
         if not isolate_documents:
             yield "Documents packed into one sequence see each other, as in the paper."
         elif self.isolation is not None:

@@ -38,8 +38,8 @@ def print_delimiters(recipe: Recipe, model: Path, path: Path) -> None:
         file = path / "recipe.yaml" if path.is_dir() else path
         raise SapwoodError(f"{line_of(file, ('tokenizer', error.field))}: {error.message}") from None
     console = Output()
-    begin = " ".join(opened.spelled(number) for number in delimiters.begin) or "nothing"
-    console.print(f"\nTexts begin with {begin} and end with {opened.spelled(delimiters.end)}", soft_wrap=True)
+    begin, end = opened.around(delimiters)
+    console.print(f"\nTexts begin with {begin or 'nothing'} and end with {end}", soft_wrap=True)
     for note in opened.notes:
         print_note(console, note)
     if opened.begin is not None and delimiters.begin != opened.begin:

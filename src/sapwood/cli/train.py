@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 
@@ -41,6 +42,7 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
     from transformers import PreTrainedModel
 
     from sapwood.backbone.resolve import default_cache, fingerprint_model, resolve
+    from sapwood.backbone.tokenizer import open_tokenizer
     from sapwood.corpus.disk import full_disk_explained
     from sapwood.environment import describe_environment
     from sapwood.evaluation.between import measure_between
@@ -84,7 +86,8 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
         ledger = Ledger(run.ledger)
         ledger.begin(identity)
         ledger.adopt(recipe)
-        ledger.observe(probe(model_directory, recipe.training))
+        begin, end = open_tokenizer(model_directory).around(encoder.delimiters)
+        ledger.observe(replace(probe(model_directory, recipe.training), begin=begin, end=end))
         if run.model.exists() and not (is_over(plan, ledger) and ledger.finished_at == ledger.decided):
             remove_directory(run.model)  # it was grown by fewer stages
     ranks.wait()
