@@ -17,9 +17,9 @@ import orjson
 import zstandard
 
 from sapwood.cli.prepare import prepare_run
-from sapwood.directory import RunDirectory
 from sapwood.recipe import load_recipe
 from sapwood.report.data import read_data_facts, sections
+from sapwood.runs.directory import RunDirectory
 
 RULES = {
     "web": ["gopher-quality", "gopher-repetition"],

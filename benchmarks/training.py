@@ -47,7 +47,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.run:
         seconds = {"sapwood": sapwood, "trainer": trainer, "litgpt": litgpt}[arguments.run](arguments)
-        from sapwood.memory import peak_memory
+        from sapwood.device.memory import peak_memory
 
         print(json.dumps({"seconds": seconds, "peak": peak_memory(_cpu())}))
         return
@@ -95,12 +95,12 @@ def made_up(arguments: argparse.Namespace) -> Batch:
 def sapwood(arguments: argparse.Namespace) -> list[float]:
     """Seconds of each step."""
     from sapwood.backbone.resolve import default_cache, resolve
+    from sapwood.device.ranks import Ranks
     from sapwood.mixture.stream import Sequence
     from sapwood.recipe import Recipe
     from sapwood.tokens.sequence import Span
     from sapwood.training.engine import Engine
     from sapwood.training.loader import Loader
-    from sapwood.training.parallel import Ranks
 
     made = made_up(arguments)
 
@@ -149,7 +149,7 @@ def trainer(arguments: argparse.Namespace) -> list[float]:
 
     from sapwood.backbone.load import load_model
     from sapwood.backbone.resolve import default_cache, resolve
-    from sapwood.memory import reuse_freed_memory
+    from sapwood.device.memory import reuse_freed_memory
 
     reuse_freed_memory()
     made = made_up(arguments)
@@ -203,7 +203,7 @@ def litgpt(arguments: argparse.Namespace) -> list[float]:
     from litgpt import GPT, Config
     from litgpt.utils import chunked_cross_entropy
 
-    from sapwood.memory import reuse_freed_memory
+    from sapwood.device.memory import reuse_freed_memory
 
     reuse_freed_memory()
     tokens = torch.from_numpy(made_up(arguments).tokens)

@@ -16,7 +16,7 @@ from hypothesis import settings
 
 from fake_server import Answer, Fake
 from sapwood.arrays import save_array
-from sapwood.manifest import Manifest
+from sapwood.runs.manifest import Manifest
 from sapwood.tokens.store import TokenStore
 
 settings.register_profile("sapwood", deadline=None)  # no test asserts on time

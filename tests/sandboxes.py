@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sapwood.errors import SapwoodError
-from sapwood.sandbox import Sandbox
+from sapwood.sandbox.execute import Sandbox
 
 
 def _reason() -> str:

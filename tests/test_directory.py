@@ -15,13 +15,13 @@ from sapwood.corpus.store import CONTAMINATION, PERPLEXITY, TOPICS
 from sapwood.corpus.topics.label import read_labels
 from sapwood.corpus.topics.taxonomy import load_taxonomy
 from sapwood.corpus.topics.train import training_fingerprint
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
-from sapwood.manifest import Manifest
 from sapwood.mixture.decided import DecidedRun
 from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.weights import Mixture
 from sapwood.recipe import load_recipe
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.manifest import Manifest
 
 
 def test_a_begun_run_takes_files_of_other_names_only_if_they_are_the_same(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sapwood.proportion import wilson
+from sapwood.statistics.proportion import wilson
 
 
 @pytest.mark.parametrize(

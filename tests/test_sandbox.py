@@ -20,9 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandboxes import needs_sandbox
-from sapwood import sandbox as module
 from sapwood.errors import SapwoodError
-from sapwood.sandbox import OUTPUT_BYTES, SCRATCH_BYTES, SHOWN_CHARACTERS, Outcome, Sandbox, in_parallel
+from sapwood.sandbox import execute as module
+from sapwood.sandbox.execute import OUTPUT_BYTES, SCRATCH_BYTES, SHOWN_CHARACTERS, Outcome, Sandbox, in_parallel
 
 SOURCE = Path(module.__file__).parent
 Run = Callable[[str], Outcome]
@@ -354,7 +354,8 @@ def test_it_leaves_nothing_behind(run: Run) -> None:
 def test_it_dies_with_its_parent() -> None:
     program = "import os; os.execv('/usr/bin/sleep', ['sleep', '72077.5'])"
     code = (
-        f"from sapwood.sandbox import Sandbox\nSandbox.find().run({program!r}, timeout_seconds=60, memory_bytes=2**28)"
+        "from sapwood.sandbox.execute import Sandbox\n"
+        f"Sandbox.find().run({program!r}, timeout_seconds=60, memory_bytes=2**28)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(SOURCE.parent)})
     while parent.poll() is None and not on_this_machine("sleep\00072077.5"):
@@ -487,7 +488,7 @@ def test_where_it_does_not_work_the_kernel_is_quoted(stand_ins: Callable[[dict[s
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root, and setpriv to be less")
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap, which is refused the rights here")
 def test_root_of_a_container_without_rights_is_refused() -> None:
-    code = "from sapwood.sandbox import Sandbox; Sandbox.find()"
+    code = "from sapwood.sandbox.execute import Sandbox; Sandbox.find()"
     less = ["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-all", sys.executable, "-c", code]
     done = subprocess.run(
         less, env={**os.environ, "PYTHONPATH": str(SOURCE.parent)}, capture_output=True, text=True, check=False
@@ -511,7 +512,8 @@ def test_it_works_for_an_ordinary_user() -> None:
     ):
         pytest.skip("needs a Python of the system, 3.11 or later")
     code = (
-        "from sapwood.sandbox import Sandbox; sandbox = Sandbox.find(); assert '--unshare-user' in sandbox.command;"
+        "from sapwood.sandbox.execute import Sandbox; sandbox = Sandbox.find();"
+        "assert '--unshare-user' in sandbox.command;"
         "print(sandbox.run('import os, threading; print(os.getresuid())', timeout_seconds=5, memory_bytes=2**28))"
     )
     with tempfile.TemporaryDirectory() as copy:

@@ -16,7 +16,7 @@ from sapwood.backbone.licence import Licence, read_licence
 from sapwood.backbone.load import load_model, load_tokenizer
 from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.errors import SapwoodError
-from sapwood.manifest import read_manifest
+from sapwood.runs.manifest import read_manifest
 
 gguf = pytest.importorskip("gguf")
 pytest.importorskip("accelerate")

@@ -8,15 +8,15 @@ import pytest
 from typer.testing import CliRunner
 
 from sapwood.cli.main import app
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.files import read_json, write_json
-from sapwood.manifest import Manifest
 from sapwood.mixture.domains import Sizes
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.plan import make_plan
 from sapwood.mixture.rounds import next_round
 from sapwood.recipe import load_recipe
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.manifest import Manifest
 
 RECIPE = """
 name: counted

@@ -15,10 +15,10 @@ from sapwood.cli.common import open_begun, open_run, plan_or_refuse
 from sapwood.cli.main import app
 from sapwood.cli.prepare import prepare_run
 from sapwood.cli.train import train_run
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
-from sapwood.metrics import StepMetrics, read_metrics
 from sapwood.mixture.audit import documents_of, positions_of, spikes, uses_of
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.metrics import StepMetrics, read_metrics
 
 
 @pytest.fixture(scope="module")

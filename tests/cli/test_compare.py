@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 from sapwood.backbone.encode import Encoder
 from sapwood.cli.compare import FAILED
 from sapwood.cli.main import app
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.item_result import ItemResult, TaskResult
 from sapwood.evaluation.run_comparison import compare_run
 from sapwood.recipe import load_recipe
+from sapwood.runs.directory import RunDirectory
+from sapwood.suites.item_result import ItemResult, TaskResult
 
 TASK = """
 name: exam

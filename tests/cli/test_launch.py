@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 
 from sapwood.cli import launch
 from sapwood.cli.main import app
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.files import read_json, read_lines
+from sapwood.runs.directory import RunDirectory
 
 TinyRecipe = Callable[..., Path]
 LONG = [{"name": "adaptation", "tokens": 60_000, "mixture": {"zh": 8, "en": 2}}]

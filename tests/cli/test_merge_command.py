@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 from sapwood.backbone.record import last_learning_rate
 from sapwood.backbone.stored import StoredWeights
 from sapwood.cli.main import app
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.result import read_evaluation
 from sapwood.recipe import load_recipe
+from sapwood.runs.directory import RunDirectory
 from sapwood.training.checkpoint import CheckpointTensors, checkpoints
 
 TRAINING = {

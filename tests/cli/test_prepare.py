@@ -15,11 +15,11 @@ from test_cli import fails, sapwood
 
 from sapwood.corpus.signatures import shingle_hashes
 from sapwood.corpus.topics import label as label_module
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.generation.cache import Cache, Completion, Request
-from sapwood.manifest import read_manifest
 from sapwood.recipe import load_recipe
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.manifest import read_manifest
 
 TinyRecipe = Callable[..., Path]
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import sapwood
 from sapwood.backbone.tokenizer import open_tokenizer
 from sapwood.cli.main import app
-from sapwood.manifest import read_manifest
+from sapwood.runs.manifest import read_manifest
 
 BEGIN, END = 1, 0
 

@@ -18,7 +18,6 @@ import pytest
 from typer.testing import CliRunner
 
 from sapwood.cli.main import app
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.result import DocumentScore, DomainScore, Evaluation
 from sapwood.files import append_line, write_json
@@ -27,6 +26,7 @@ from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.plan import make_plan
 from sapwood.mixture.rounds import next_round
 from sapwood.recipe import load_recipe
+from sapwood.runs.directory import RunDirectory
 
 
 @pytest.fixture

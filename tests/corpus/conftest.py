@@ -10,7 +10,7 @@ import pytest
 
 from sapwood.corpus.document import SCHEMA, START, identify, new_document
 from sapwood.corpus.store import DOCUMENTS, SourceStore, write_shard
-from sapwood.manifest import Manifest
+from sapwood.runs.manifest import Manifest
 
 MakeStore = Callable[..., SourceStore]
 

@@ -14,8 +14,8 @@ from sapwood.corpus.block import Annotator
 from sapwood.corpus.quarantine import set_aside
 from sapwood.corpus.store import SourceStore, shard_names
 from sapwood.errors import SapwoodError
-from sapwood.manifest import read_manifest
 from sapwood.recipe.data import Engine
+from sapwood.runs.manifest import read_manifest
 
 LOCAL = Engine(workers=1)
 TEXTS = [f"document {number} " * (1 + number % 3) for number in range(30)]

@@ -34,8 +34,8 @@ from sapwood.corpus.inputs import list_files, take_fingerprints
 from sapwood.corpus.quarantine import Reason
 from sapwood.corpus.store import SourceStore
 from sapwood.errors import SapwoodError
-from sapwood.manifest import Manifest, read_manifest
 from sapwood.recipe.data import Engine, Normalise, Source
+from sapwood.runs.manifest import Manifest, read_manifest
 
 OBJECTS = [{"text": f'row {number}, "of" [many] {{rows}} \\ '} for number in range(20)]
 TEXTS = [row["text"] for row in OBJECTS]

@@ -14,8 +14,8 @@ from sapwood.corpus.copies import find_copies
 from sapwood.corpus.duplicates import find_duplicates
 from sapwood.corpus.signatures import VALUES, Sign, sign, signatures_step
 from sapwood.corpus.store import SourceStore, write_shard
-from sapwood.manifest import Manifest
 from sapwood.recipe.data import Duplicates, Engine
+from sapwood.runs.manifest import Manifest
 
 
 @pytest.mark.parametrize("make", [english, chinese])

@@ -17,8 +17,8 @@ from sapwood.corpus.inputs import list_files, split_files
 from sapwood.corpus.quarantine import read_quarantine
 from sapwood.corpus.store import SourceStore, read_account
 from sapwood.errors import SapwoodError
-from sapwood.manifest import Manifest, read_manifest
 from sapwood.recipe.data import Engine, Normalise, Source
+from sapwood.runs.manifest import Manifest, read_manifest
 
 LOCAL = Engine(workers=1)
 

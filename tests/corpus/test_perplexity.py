@@ -21,8 +21,8 @@ from sapwood.corpus.signals import signals_step
 from sapwood.corpus.store import SourceStore, write_shard
 from sapwood.errors import SapwoodError
 from sapwood.likelihood import documents
-from sapwood.manifest import Manifest
 from sapwood.recipe.data import Engine
+from sapwood.runs.manifest import Manifest
 
 TEXTS = [
     *(f"the tree number {number} adds a ring of living wood every year " * (1 + number % 4) for number in range(12)),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sapwood.corpus.annotate import Columns
 from sapwood.corpus.selection import HoldoutRule, select
 from sapwood.corpus.store import SourceStore, write_shard
-from sapwood.manifest import Manifest
+from sapwood.runs.manifest import Manifest
 
 HASHES = [f"{number:016x}" for number in range(4000)]
 SHARES = st.fractions(0, 1, max_denominator=1000)

@@ -14,8 +14,8 @@ from sapwood.corpus.annotate import Columns, annotate
 from sapwood.corpus.store import SourceStore, write_shard
 from sapwood.corpus.trim import ends_of, trim_step
 from sapwood.errors import SapwoodError
-from sapwood.manifest import Manifest
 from sapwood.recipe.data import Engine, Trim
+from sapwood.runs.manifest import Manifest
 
 MakeStore = Callable[..., SourceStore]
 SHARES = st.fractions(0, Fraction(49, 100), max_denominator=200)

@@ -11,10 +11,10 @@ import torch.distributed as dist
 from exams import choice_task, writing_task
 from torch.distributed.fsdp import fully_shard
 
-from sapwood.evaluation.evaluator import TorchEvaluator
-from sapwood.evaluation.model import EvaluatedModel
-from sapwood.evaluation.suite import run_suite
 from sapwood.recipe.suite import Suite
+from sapwood.suites.evaluator import TorchEvaluator
+from sapwood.suites.model import EvaluatedModel
+from sapwood.suites.suite import run_suite
 
 
 def suite() -> Suite:

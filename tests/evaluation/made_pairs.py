@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import norm
 
-from sapwood.evaluation.items import TaskScores
-from sapwood.evaluation.paired import Pairs
+from sapwood.statistics.items import TaskScores
+from sapwood.statistics.paired import Pairs
 
 
 def clusters(sizes: Sequence[int]) -> np.ndarray:

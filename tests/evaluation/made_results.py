@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from exams import choice_task, writing_task
 
-from sapwood.evaluation.item_result import ItemResult, TaskResult
 from sapwood.recipe.suite import Suite
+from sapwood.suites.item_result import ItemResult, TaskResult
 
 
 def suite() -> Suite:

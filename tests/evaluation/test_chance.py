@@ -5,7 +5,7 @@ import pytest
 from made_pairs import clusters, task
 from scipy.stats import binomtest
 
-from sapwood.evaluation.chance import better_than_guessing
+from sapwood.statistics.chance import better_than_guessing
 
 
 def test_with_one_number_of_options_it_is_the_binomial_test() -> None:

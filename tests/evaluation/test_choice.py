@@ -16,14 +16,14 @@ from tokenizers import Tokenizer, processors
 
 from sapwood.backbone.tokenizer import Delimiters
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.choice import judge_choice, preferred
-from sapwood.evaluation.continuations import score_continuations
-from sapwood.evaluation.evaluator import TorchEvaluator
-from sapwood.evaluation.generate import generate_texts
-from sapwood.evaluation.model import EvaluatedModel
-from sapwood.evaluation.question import Pair, put_questions
-from sapwood.evaluation.task_item import load_task_items
 from sapwood.recipe.task import Shots
+from sapwood.suites.choice import judge_choice, preferred
+from sapwood.suites.continuations import score_continuations
+from sapwood.suites.evaluator import TorchEvaluator
+from sapwood.suites.generate import generate_texts
+from sapwood.suites.model import EvaluatedModel
+from sapwood.suites.question import Pair, put_questions
+from sapwood.suites.task_item import load_task_items
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,12 @@ import torch
 from exams import write_rows
 
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.evaluator import Answers
-from sapwood.evaluation.question import Question, put_questions
-from sapwood.evaluation.suite import run_task
-from sapwood.evaluation.task_item import load_task_items
 from sapwood.recipe.suite import load_task
 from sapwood.recipe.task import Task
+from sapwood.suites.evaluator import Answers
+from sapwood.suites.question import Question, put_questions
+from sapwood.suites.suite import run_task
+from sapwood.suites.task_item import load_task_items
 
 PROBLEMS = [
     {

@@ -10,7 +10,7 @@ from made_results import bits, choices, suite
 
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.comparison import compare
-from sapwood.evaluation.statistics import Estimate
+from sapwood.statistics.estimate import Estimate
 
 RANDOM = np.random.default_rng(5)
 HALF = RANDOM.random(400) < 0.5

@@ -13,10 +13,10 @@ import pytest
 from evaluation_ranks import suite
 from exams import choices, problems, write_rows
 
-from sapwood.evaluation.evaluator import TorchEvaluator
-from sapwood.evaluation.item_result import TaskResult, read_task_result
-from sapwood.evaluation.model import EvaluatedModel
-from sapwood.evaluation.suite import run_suite
+from sapwood.suites.evaluator import TorchEvaluator
+from sapwood.suites.item_result import TaskResult, read_task_result
+from sapwood.suites.model import EvaluatedModel
+from sapwood.suites.suite import run_suite
 
 PROGRAM = Path(__file__).with_name("evaluation_ranks.py")
 

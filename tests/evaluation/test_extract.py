@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sapwood.evaluation.extract import take_answer
-from sapwood.evaluation.grading import is_equal
 from sapwood.recipe.task import Equal, Take
+from sapwood.suites.extract import take_answer
+from sapwood.suites.grading import is_equal
 
 
 @pytest.mark.parametrize(

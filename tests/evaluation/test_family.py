@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sapwood.evaluation.family import holm, judge_family
 from sapwood.evaluation.published import unpaired_change
-from sapwood.evaluation.statistics import Estimate
+from sapwood.statistics.estimate import Estimate
 
 
 def test_holm_by_hand() -> None:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_pairs import pairs
 
-from sapwood.evaluation.forgetting import forgetting
-from sapwood.evaluation.paired import Pairs
+from sapwood.statistics.forgetting import forgetting
+from sapwood.statistics.paired import Pairs
 
 
 def guessers(random: np.random.Generator, items: int, forgot: float, learned: float, kept: float) -> Pairs:

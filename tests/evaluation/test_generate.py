@@ -10,8 +10,8 @@ from transformers import GenerationConfig
 
 from sapwood.errors import SapwoodError
 from sapwood.evaluation import generate
-from sapwood.evaluation.generate import cut_at, generate_texts
-from sapwood.evaluation.model import EvaluatedModel
+from sapwood.suites.generate import cut_at, generate_texts
+from sapwood.suites.model import EvaluatedModel
 
 PROMPTS = [
     "the tree",

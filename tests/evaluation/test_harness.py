@@ -16,18 +16,18 @@ from tokenizers import processors
 from transformers import AutoTokenizer
 
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.choice import judge_choice
-from sapwood.evaluation.evaluator import TorchEvaluator
-from sapwood.evaluation.model import EvaluatedModel
-from sapwood.evaluation.question import Question, put_questions
-from sapwood.evaluation.task_item import load_task_items
 from sapwood.recipe.suite import Suite, load_task, shipped
 from sapwood.recipe.task import Shots, Task
+from sapwood.suites.choice import judge_choice
+from sapwood.suites.evaluator import TorchEvaluator
+from sapwood.suites.model import EvaluatedModel
+from sapwood.suites.question import Question, put_questions
+from sapwood.suites.task_item import load_task_items
 
 lm_eval = pytest.importorskip("lm_eval", reason="needs lm-evaluation-harness: pip install 'sapwood[eval]'")
-from sapwood.evaluation.harness import HarnessEvaluator, loglikelihoods_of  # noqa: E402
-from sapwood.evaluation.harness_own import result_of, run_own_versions  # noqa: E402
-from sapwood.evaluation.harness_tasks import write_harness_tasks  # noqa: E402
+from sapwood.suites.harness import HarnessEvaluator, loglikelihoods_of  # noqa: E402
+from sapwood.suites.harness_own import result_of, run_own_versions  # noqa: E402
+from sapwood.suites.harness_tasks import write_harness_tasks  # noqa: E402
 
 SHIPPED = Path(lm_eval.__file__).parent / "tasks"
 

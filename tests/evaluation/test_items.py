@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.items import ItemScore, by_task
+from sapwood.statistics.items import ItemScore, by_task
 
 
 def row(item: str, score: float, cluster: str | None = None, model: str = "base", task: str = "qa") -> ItemScore:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from made_pairs import clusters, right_or_wrong, task
 from scipy.stats import binomtest
 
-from sapwood.evaluation.level import level, wilson
+from sapwood.statistics.level import level, wilson
 
 
 @given(st.integers(1, 400), st.data())

@@ -16,18 +16,18 @@ from sapwood.cli.common import open_run
 from sapwood.cli.prepare import prepare_run
 from sapwood.corpus.benchmark_index import BenchmarkIndex
 from sapwood.corpus.store import DOCUMENTS, SELECTION
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.overlap import find_overlap, read_overlap
-from sapwood.evaluation.task_item import load_task_items
-from sapwood.manifest import read_manifest
-from sapwood.metrics import StepMetrics
 from sapwood.mixture.decided import DecidedRun
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.stream import Stream
 from sapwood.mixture.weights import source_of
 from sapwood.recipe import Recipe
 from sapwood.recipe.suite import Suite
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.manifest import read_manifest
+from sapwood.runs.metrics import StepMetrics
+from sapwood.suites.task_item import load_task_items
 
 Prepare = Callable[[dict[str, Any]], tuple[Recipe, RunDirectory]]
 

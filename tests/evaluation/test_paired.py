@@ -11,8 +11,8 @@ from scipy.stats import ttest_1samp
 
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.gate import decide
-from sapwood.evaluation.items import ItemScore, by_task
-from sapwood.evaluation.paired import change, mcnemar, pair
+from sapwood.statistics.items import ItemScore, by_task
+from sapwood.statistics.paired import change, mcnemar, pair
 
 TRIALS = 600
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_pairs import clusters, real
 
-from sapwood.evaluation.paired import change
-from sapwood.evaluation.power import Design, spread
+from sapwood.statistics.paired import change
+from sapwood.statistics.power import Design, spread
 
 
 @pytest.mark.parametrize(

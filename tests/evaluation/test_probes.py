@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from sapwood.evaluation.probes import LABELS, make_rows
 from sapwood.recipe.task import Generator
+from sapwood.suites.probes import LABELS, make_rows
 
 
 @pytest.mark.parametrize("name", ["word-labels", "digit-code"])

@@ -8,9 +8,9 @@ import pytest
 from exams import choice_task, choices, problems, write_rows, writing_task
 
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.question import Question, put_questions
-from sapwood.evaluation.task_item import load_task_items
 from sapwood.recipe.task import Shots, Task
+from sapwood.suites.question import Question, put_questions
+from sapwood.suites.task_item import load_task_items
 
 
 def put(task: Task, directory: Path) -> list[Question]:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from made_pairs import clusters, pairs, real, right_or_wrong
 from scipy.stats import permutation_test
 
-from sapwood.evaluation.paired import change, mcnemar
-from sapwood.evaluation.resampling import EXACT, bootstrap, sign_flip
+from sapwood.statistics.paired import change, mcnemar
+from sapwood.statistics.resampling import EXACT, bootstrap, sign_flip
 
 
 @given(st.lists(st.sampled_from([(0, 0), (0, 1), (1, 0), (1, 1)]), min_size=1, max_size=200))

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from sapwood.evaluation.statistics import Estimate, mean, ratio
+from sapwood.statistics.estimate import Estimate, mean, ratio
 
 
 def test_a_ratio_of_sums_is_not_a_mean_of_ratios() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sapwood.evaluation.power import Design, spread
+from sapwood.statistics.power import Design, spread
 
 PAGE = Path(__file__).parents[2] / "docs" / "statistics.md"
 

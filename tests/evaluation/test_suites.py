@@ -12,15 +12,15 @@ import torch
 from exams import choice_task, choices, problems, write_rows, writing_task
 
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.evaluator import Answers, TorchEvaluator
-from sapwood.evaluation.item_result import ITEMS, read_task_result
-from sapwood.evaluation.model import EvaluatedModel
-from sapwood.evaluation.question import Question
-from sapwood.evaluation.suite import run_suite
 from sapwood.files import read_lines
-from sapwood.manifest import NAME, read_manifest
 from sapwood.recipe.suite import Suite, load_task
 from sapwood.recipe.task import Shots, Task
+from sapwood.runs.manifest import NAME, read_manifest
+from sapwood.suites.evaluator import Answers, TorchEvaluator
+from sapwood.suites.item_result import ITEMS, read_task_result
+from sapwood.suites.model import EvaluatedModel
+from sapwood.suites.question import Question
+from sapwood.suites.suite import run_suite
 
 
 class Counting(TorchEvaluator):

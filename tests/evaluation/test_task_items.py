@@ -13,8 +13,8 @@ import zstandard
 from exams import choice_task, choices, write_rows
 
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.task_item import load_task_items
 from sapwood.recipe.task import Task
+from sapwood.suites.task_item import load_task_items
 
 
 def content() -> bytes:

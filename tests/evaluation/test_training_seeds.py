@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from made_pairs import clusters, pairs
 
-from sapwood.evaluation.paired import Pairs, change
-from sapwood.evaluation.seeds import across_seeds
+from sapwood.statistics.paired import Pairs, change
+from sapwood.statistics.seeds import across_seeds
 
 
 def runs(random: np.random.Generator, seeds: int, labels: np.ndarray, between: float, shared: float) -> list[Pairs]:

@@ -8,7 +8,7 @@ import pytest
 
 from sapwood.errors import SapwoodError
 from sapwood.files import write_lines
-from sapwood.manifest import Manifest, finished
+from sapwood.runs.manifest import Manifest, finished
 from sapwood.synthesis.directory import JobDirectory
 from sapwood.synthesis.record import read_records
 

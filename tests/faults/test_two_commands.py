@@ -16,14 +16,14 @@ import pytest
 from small_faults import Outcome, put_recipe
 
 from sapwood.errors import SapwoodError
-from sapwood.lock import hold, refuse_held
+from sapwood.runs.lock import hold, refuse_held
 
 Sapwood = Callable[..., Outcome]
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from sapwood.lock import hold
+from sapwood.runs.lock import hold
 sys.argv = ["sapwood", "train", "recipe.yaml", "server.key=hidden"]
 with hold(Path(sys.stdin.readline().strip())):
     print("held", flush=True)
@@ -91,7 +91,8 @@ def test_nothing_is_left_where_nothing_came_of_it(tmp_path: Path) -> None:
 
 def test_ranks_share_and_others_wait(tmp_path: Path) -> None:
     child = (
-        "import sys; from pathlib import Path; from sapwood.lock import hold\nwith hold(Path(sys.argv[1]), {}): pass"
+        "import sys; from pathlib import Path; from sapwood.runs.lock import hold\n"
+        "with hold(Path(sys.argv[1]), {}): pass"
     )
 
     def try_to_hold(how: str) -> int:

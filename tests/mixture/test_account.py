@@ -11,10 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sapwood.directory import RunDirectory
 from sapwood.files import read_json, read_lines, write_atomic, write_json, write_lines
-from sapwood.manifest import Manifest
-from sapwood.metrics import StepMetrics, read_metrics
 from sapwood.mixture.account import Account, Stock, make_account, read_account
 from sapwood.mixture.domains import Sizes
 from sapwood.mixture.ledger import Ledger
@@ -22,6 +19,9 @@ from sapwood.mixture.measured import Change, Measured
 from sapwood.mixture.plan import make_plan
 from sapwood.mixture.rounds import next_round
 from sapwood.recipe import Recipe, load_recipe
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.manifest import Manifest
+from sapwood.runs.metrics import StepMetrics, read_metrics
 
 TOPICS = {"law": 700, "art": 1300, "other": 2000}
 SIZES = {"web": 4000, "book": 900, "code": 5000, "news": 0}

@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from sapwood.corpus.store import PERPLEXITY
-from sapwood.directory import RunDirectory
-from sapwood.manifest import Manifest
 from sapwood.mixture.curriculum import PARTS, read_curricula
 from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.passes import Passes
 from sapwood.mixture.stream import Stream
 from sapwood.mixture.weights import Mixture
 from sapwood.recipe.mixture import Order
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.manifest import Manifest
 from sapwood.tokens.annotations import read_scores
 from sapwood.tokens.store import TokenStore
 

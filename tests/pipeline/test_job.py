@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from sapwood.cli.main import app
 from sapwood.errors import SapwoodError
-from sapwood.sandbox import Sandbox
+from sapwood.sandbox.execute import Sandbox
 
 NOWHERE = "http://localhost:1/v1"
 SERVER = {"url": NOWHERE, "model": "m", "key": "NO_SUCH_KEY"}

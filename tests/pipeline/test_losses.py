@@ -12,8 +12,8 @@ from test_preflight import edited
 from typer.testing import CliRunner
 
 from sapwood.cli.main import app
-from sapwood.directory import RunDirectory
-from sapwood.manifest import read_manifest
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.manifest import read_manifest
 
 TinyRecipe = Callable[..., Path]
 ENGLISH = "The children were reading a book about birds that build their nests near the river, number {}."

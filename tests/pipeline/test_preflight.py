@@ -13,12 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 from sapwood.cli.main import app
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.pipeline import machine, preflight
 from sapwood.pipeline.preflight import checked_plan
 from sapwood.pipeline.problem import listed
 from sapwood.recipe import load_recipe
+from sapwood.runs.directory import RunDirectory
 
 TinyRecipe = Callable[..., Path]
 MOVING = {"controller": {"kind": "perplexity-change", "over": "topics", "every": 2000}}

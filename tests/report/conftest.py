@@ -17,11 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sapwood.directory import RunDirectory
-from sapwood.evaluation.item_result import ItemResult, TaskResult
 from sapwood.evaluation.result import DocumentScore, DomainScore, Evaluation, Sample
 from sapwood.files import write_atomic, write_json, write_lines
-from sapwood.manifest import Manifest
 from sapwood.mixture.domains import Sizes
 from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.measured import Change, Measured
@@ -30,6 +27,9 @@ from sapwood.mixture.rounds import next_round
 from sapwood.mixture.weights import whole
 from sapwood.recipe import Recipe, dump_recipe, load_recipe
 from sapwood.recipe.suite import Suite, load_suite
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.manifest import Manifest
+from sapwood.suites.item_result import ItemResult, TaskResult
 
 RECIPE = """
 name: demo

@@ -10,9 +10,7 @@ import plotly.graph_objects as go
 import pytest
 from test_page import EVIL, MOST_BYTES, Page, with_colors
 
-from sapwood.directory import RunDirectory
 from sapwood.evaluation.comparison import Comparison, compare
-from sapwood.evaluation.item_result import read_task_result
 from sapwood.evaluation.run_comparison import compare_run, read_results
 from sapwood.recipe import Recipe
 from sapwood.recipe.suite import load_suite
@@ -22,6 +20,8 @@ from sapwood.report.html import render
 from sapwood.report.page import write_report
 from sapwood.report.verdict import lead
 from sapwood.report.wording import count, interval, p_value, score, score_change
+from sapwood.runs.directory import RunDirectory
+from sapwood.suites.item_result import read_task_result
 
 Run = tuple[Recipe, Path]
 

@@ -14,13 +14,13 @@ from huggingface_hub.repocard_data import eval_results_to_model_index, model_ind
 from ruamel.yaml import YAML
 
 from sapwood.evaluation.gate import judge
-from sapwood.evaluation.item_result import ItemResult, TaskResult, read_task_result
 from sapwood.evaluation.result import read_evaluation
 from sapwood.files import read_json, write_json
-from sapwood.manifest import Manifest
 from sapwood.recipe import Recipe
 from sapwood.report.card import write_card
 from sapwood.report.wording import interval, number, signed
+from sapwood.runs.manifest import Manifest
+from sapwood.suites.item_result import ItemResult, TaskResult, read_task_result
 
 MakeRun = Callable[..., Path]
 

@@ -9,9 +9,7 @@ import plotly.graph_objects as go
 import pytest
 from test_page import EVIL, MOST_BYTES, Page, with_colors
 
-from sapwood.directory import RunDirectory
 from sapwood.evaluation.gate import judge
-from sapwood.evaluation.item_result import ItemResult, TaskResult
 from sapwood.evaluation.result import DomainScore, Evaluation, read_evaluation
 from sapwood.evaluation.run_comparison import compare_run
 from sapwood.files import write_atomic
@@ -19,6 +17,8 @@ from sapwood.recipe import Recipe, dump_recipe, load_recipe
 from sapwood.report.comparison import write_comparison
 from sapwood.report.page import write_report
 from sapwood.report.wording import interval, number, signed
+from sapwood.runs.directory import RunDirectory
+from sapwood.suites.item_result import ItemResult, TaskResult
 
 MakeRun = Callable[..., Path]
 MEASURE = "cloze-characters"

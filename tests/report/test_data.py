@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from sapwood.cli.prepare import prepare_run
-from sapwood.directory import RunDirectory
 from sapwood.files import read_json
 from sapwood.recipe import Recipe, load_recipe
 from sapwood.report.data import sections, write_data_report
 from sapwood.report.data.facts import Smallest, read_data_facts
+from sapwood.runs.directory import RunDirectory
 
 EVIL = "<img src=x onerror=alert(1)></script>"
 

@@ -7,12 +7,12 @@ import pytest
 
 from sapwood.evaluation.gate import judge, mean_change
 from sapwood.evaluation.result import read_evaluation
-from sapwood.evaluation.statistics import Estimate
 from sapwood.recipe import Recipe
 from sapwood.report.facts import read_facts
 from sapwood.report.gain_retention import planes
 from sapwood.report.plane import Place, Route, plane
 from sapwood.report.tones import tones
+from sapwood.statistics.estimate import Estimate
 
 Run = tuple[Recipe, Path]
 TONE = tones({"a": "gain"})["a"]

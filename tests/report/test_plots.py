@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sapwood.metrics import StepMetrics
 from sapwood.mixture.ledger import Round
 from sapwood.mixture.weights import Mixture
 from sapwood.report import plots
 from sapwood.report.axes import label, name_axis
 from sapwood.report.tones import tones
+from sapwood.runs.metrics import StepMetrics
 
 
 def step(number: int, loss: float, stage: str = "one") -> StepMetrics:

@@ -8,10 +8,10 @@ from typing import Literal
 import pytest
 
 from sapwood.evaluation.gate import Finding, Verdict
-from sapwood.evaluation.statistics import Estimate
 from sapwood.recipe import Recipe
 from sapwood.report.facts import read_facts
 from sapwood.report.verdict import HEADINGS, SIGNS, lead, statement, tally, task_statement
+from sapwood.statistics.estimate import Estimate
 
 
 def finding(name: str, verdict: Verdict, low: float = -0.43, high: float = -0.37) -> Finding:

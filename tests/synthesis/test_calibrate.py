@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sapwood.proportion import wilson
+from sapwood.statistics.proportion import wilson
 from sapwood.synthesis.verify.calibrate import Point, choose, curve, least_rows
 
 ROWS = st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.4, 0.6, 0.8, 1.0]), st.booleans()), max_size=60)

@@ -10,12 +10,12 @@ from sandboxes import needs_sandbox
 from sapwood.errors import SapwoodError
 from sapwood.generation.cache import Completion, Request
 from sapwood.generation.client import Failure
-from sapwood.manifest import Manifest
 from sapwood.recipe import Synthesis
 from sapwood.recipe.server import ModelServer
 from sapwood.recipe.synthesis import CodeTests
 from sapwood.recipe.units import Interval
-from sapwood.sandbox import Sandbox
+from sapwood.runs.manifest import Manifest
+from sapwood.sandbox.execute import Sandbox
 from sapwood.synthesis.code import RunTests, program_in
 from sapwood.synthesis.directory import JobDirectory
 from sapwood.synthesis.item import Item

@@ -8,9 +8,9 @@ from verify_fake import item
 
 from sapwood.errors import SapwoodError
 from sapwood.files import read_lines, write_lines
-from sapwood.manifest import Manifest, read_manifest
 from sapwood.progress import console
 from sapwood.recipe.data import Source
+from sapwood.runs.manifest import Manifest, read_manifest
 from sapwood.synthesis.source import write_source
 
 

@@ -15,8 +15,8 @@ from sapwood.corpus.ingest import ingest
 from sapwood.corpus.selection import HoldoutRule, select
 from sapwood.corpus.store import SourceStore
 from sapwood.errors import SapwoodError
-from sapwood.manifest import Manifest, read_manifest
 from sapwood.recipe.data import Engine, Normalise, Source
+from sapwood.runs.manifest import Manifest, read_manifest
 from sapwood.tokens import shard
 from sapwood.tokens.shard import encode_source, held_out_hashes
 from sapwood.tokens.store import TokenStore

@@ -9,8 +9,8 @@ import torch
 from sapwood.cli.common import open_begun, open_run, plan_or_refuse
 from sapwood.cli.prepare import prepare_run
 from sapwood.cli.train import train_run
-from sapwood.directory import RunDirectory
 from sapwood.mixture.stream import Stream
+from sapwood.runs.directory import RunDirectory
 
 
 def prepare_and_train(path: Path, overrides: tuple[str, ...] = ()) -> RunDirectory:

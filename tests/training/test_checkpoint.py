@@ -14,15 +14,15 @@ import torch
 from safetensors import safe_open
 
 from sapwood.cli.common import open_run
-from sapwood.directory import RunDirectory
+from sapwood.device.ranks import Ranks
 from sapwood.errors import SapwoodError
 from sapwood.files import remove_leftovers
 from sapwood.recipe import Recipe
+from sapwood.runs.directory import RunDirectory
 from sapwood.training import saving
 from sapwood.training.checkpoint import STATE, CheckpointTensors, State, checkpoints, read_state, verify
 from sapwood.training.engine import Engine
 from sapwood.training.mirror import Mirror
-from sapwood.training.parallel import Ranks
 from sapwood.training.saving import Saver, kept
 
 TinyRecipe = Callable[..., Path]
@@ -215,11 +215,11 @@ def test_a_mirror_that_fails_stops_nothing(
 SCRIPT = """
 import sys, torch
 from pathlib import Path
-from sapwood.directory import RunDirectory
+from sapwood.runs.directory import RunDirectory
 from sapwood.recipe import load_recipe
 from sapwood.training.checkpoint import State
 from sapwood.training.engine import Engine
-from sapwood.training.parallel import Ranks
+from sapwood.device.ranks import Ranks
 from sapwood.training.saving import Saver
 
 recipe, run = load_recipe(Path(sys.argv[1])), RunDirectory(Path(sys.argv[2]))

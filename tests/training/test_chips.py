@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sapwood.training.chips import CHIPS, find_chip
+from sapwood.device.chips import CHIPS, find_chip
 
 NAMES = {
     "NVIDIA H100 80GB HBM3": ("H100 SXM", 80),

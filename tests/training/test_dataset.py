@@ -24,12 +24,12 @@ import sapwood
 from sapwood.cli.common import open_run, plan_or_refuse
 from sapwood.cli.prepare import prepare_run
 from sapwood.cli.train import train_run
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.between import losses as between
 from sapwood.evaluation.yardstick import Yardstick
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.measured import Measured
+from sapwood.runs.directory import RunDirectory
 from sapwood.training.batch import make_batch
 from sapwood.training.dataset import StreamDataset
 from sapwood.training.loss import next_token_losses

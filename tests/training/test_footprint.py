@@ -13,14 +13,14 @@ from one_rank import a_recipe, tiny_llama
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, LlamaConfig
 
 from sapwood.backbone.small import small_config
+from sapwood.device.chips import find_chip
+from sapwood.device.ranks import Ranks
 from sapwood.errors import SapwoodError
 from sapwood.recipe import Recipe
 from sapwood.training.batch import Batch
-from sapwood.training.chips import find_chip
 from sapwood.training.engine import Engine
 from sapwood.training.footprint import PROCESS, STAGING, Footprint, Machine, RehearsalError, predict
 from sapwood.training.loader import MicroBatch, StepInput
-from sapwood.training.parallel import Ranks
 
 CPU = Machine(device="cpu")
 FEW = {"vocab_size": 101, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "pad_token_id": 0}

@@ -26,11 +26,11 @@ from small_runs import prepare_and_train, stream_of
 from sapwood.cli.common import open_run, plan_or_refuse
 from sapwood.cli.prepare import prepare_run
 from sapwood.cli.train import train_run
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.files import read_lines
-from sapwood.metrics import StepMetrics
 from sapwood.mixture.ledger import Ledger
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.metrics import StepMetrics
 from sapwood.training import log
 from sapwood.training.checkpoint import CheckpointTensors
 from sapwood.training.engine import Engine

@@ -18,10 +18,10 @@ from small_runs import prepare_and_train, stream_of
 from sapwood.cli.common import open_run
 from sapwood.cli.evaluate import evaluate_base
 from sapwood.cli.prepare import prepare_run
-from sapwood.directory import RunDirectory
 from sapwood.files import read_json, read_lines
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.stream import Stream
+from sapwood.runs.directory import RunDirectory
 
 TinyRecipe = Callable[..., Path]
 

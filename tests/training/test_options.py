@@ -16,8 +16,8 @@ from small_runs import prepare_and_train
 from sapwood.backbone.load import load_model
 from sapwood.cli.common import open_run
 from sapwood.cli.prepare import prepare_run
-from sapwood.directory import RunDirectory
 from sapwood.files import read_lines
+from sapwood.runs.directory import RunDirectory
 from sapwood.training.checkpoint import CheckpointTensors, checkpoints
 
 TinyRecipe = Callable[..., Path]

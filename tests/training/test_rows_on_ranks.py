@@ -10,11 +10,11 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from small_models import small_model
 
+from sapwood.device.ranks import Ranks
 from sapwood.training.batch import empty_batch
 from sapwood.training.engine import Engine
 from sapwood.training.isolation import keep_apart
 from sapwood.training.loader import MicroBatch
-from sapwood.training.parallel import Ranks
 
 
 def be_rank(rank: int, directory: str) -> None:

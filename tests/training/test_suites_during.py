@@ -20,13 +20,13 @@ from sapwood.cli.common import open_run, plan_or_refuse
 from sapwood.cli.plan import plan
 from sapwood.cli.prepare import prepare_run
 from sapwood.cli.train import train_run
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.evaluation import suite
-from sapwood.evaluation.item_result import TaskResult, read_task_result
 from sapwood.evaluation.run_comparison import compare_run
 from sapwood.files import read_lines
-from sapwood.metrics import read_metrics
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.metrics import read_metrics
+from sapwood.suites.item_result import TaskResult, read_task_result
 from sapwood.training import log
 from sapwood.training.engine import Engine
 from sapwood.training.guard import Watch

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.mixture.measured import Change, Measured
 from sapwood.recipe import Recipe, load_recipe
+from sapwood.runs.directory import RunDirectory
 from sapwood.training import track
 from sapwood.training.track import measured_values, open_trackers, step_values
 from sapwood.training.trackers.backend import Opening

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from sapwood.directory import RunDirectory
 from sapwood.recipe import load_recipe
+from sapwood.runs.directory import RunDirectory
 from sapwood.training.track import open_trackers
 
 STEPS = [(1, {"train/loss": 3.0, "train/loss/web-zh": 3.5}), (2, {"train/loss": 2.5, "train/loss/web-zh": 3.0})]
@@ -104,7 +104,7 @@ def test_wandb_without_a_key(tiny_recipe: Callable[..., Path], tmp_path: Path) -
     script = tmp_path / "script.py"
     script.write_text(
         "from pathlib import Path\n"
-        "from sapwood.directory import RunDirectory\n"
+        "from sapwood.runs.directory import RunDirectory\n"
         "from sapwood.recipe import load_recipe\n"
         "from sapwood.training.track import open_trackers\n"
         f"recipe = load_recipe(Path({str(tiny_recipe())!r}), ['training.trackers=[wandb]'])\n"

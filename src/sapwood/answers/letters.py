@@ -38,6 +38,11 @@ _HEDGE = (
 )
 
 
+def letter(number: int) -> str:
+    """What an option is called: A, B, C …"""
+    return chr(ord("A") + number)
+
+
 def _compile(pattern: str) -> re.Pattern[str]:
     """The pattern, in which letters may be found in several places."""
     number = count(1)

@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from sapwood import manifest
 from sapwood.backbone.record import RECORD
 from sapwood.errors import SapwoodError
 from sapwood.files import read_json, reading
+from sapwood.runs import manifest
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"

@@ -20,7 +20,7 @@ from sapwood.backbone.resolve import fingerprint_model
 from sapwood.backbone.rewrite import finished_model, rewrite_weights, stored_shapes
 from sapwood.errors import SapwoodError
 from sapwood.files import atomic_directory, read_json, write_json
-from sapwood.manifest import Manifest
+from sapwood.runs.manifest import Manifest
 
 STEP = "expansion"
 OUTPUTS = frozenset({"o_proj", "down_proj"})

@@ -24,8 +24,8 @@ from sapwood.backbone.pre_tokenizers import (
 from sapwood.backbone.tokenizer_files import TOKENIZER_CONFIG
 from sapwood.errors import SapwoodError
 from sapwood.files import atomic_directory, hash_file, read_json, remove_leftovers, unchanged, write_atomic, write_json
-from sapwood.manifest import Manifest, read_manifest
 from sapwood.progress import console
+from sapwood.runs.manifest import Manifest, read_manifest
 
 
 def convert(file: Path, cache: Path) -> Path:

@@ -59,7 +59,7 @@ _PLAIN = (
     "| a | b |\n|---|:-:|\n| 1 | 2 |\n\n# Title\n\n- [ ] item\n  1. nested\n\n```python\nx\n```\n> quote\n",
     "\\begin{align} a &= b \\\\ c &= d \\end{align} \\u4e2d \\x41 %s %-5d {0} ${HOME}",
     "2024-02-29T23:59:60.999+08:00 12:30pm 1st 2nd 3rd № 192.168.0.1 ::1 +1 (555) 010-9999",
-    "▁▁ \u2581word Ġword Ċ <0x0A> ##ing @@ </w> [UNK] [MASK]",
+    "▁▁ \u2581word Ġword Ċ <0x0A> ##ing . </w> [UNK] [MASK]",
     # control tokens of the usual families, as text
     "<s></s><unk><pad><bos><eos> <|endoftext|><|end_of_text|><|begin_of_text|><|eot_id|>",
     "<|im_start|>user\nhi<|im_end|>\n<|start_header_id|>x<|end_header_id|> <start_of_turn> [INST] [/INST] <<SYS>>",

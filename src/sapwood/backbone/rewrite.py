@@ -14,7 +14,7 @@ from sapwood.backbone.contents import WEIGHTS, WEIGHTS_INDEX, share_weights, wei
 from sapwood.backbone.stored import StoredWeights
 from sapwood.errors import SapwoodError
 from sapwood.files import write_json
-from sapwood.manifest import Manifest, read_manifest
+from sapwood.runs.manifest import Manifest, read_manifest
 
 Change = Callable[[str, torch.Tensor], Mapping[str, torch.Tensor]]
 """A stored tensor and its name in; what is stored in its place out, by name."""

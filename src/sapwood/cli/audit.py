@@ -16,14 +16,14 @@ from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.cli.common import RunArgument, open_begun
 from sapwood.cli.output import Output
 from sapwood.cli.tokenizer import open_encoder
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
-from sapwood.metrics import read_metrics
 from sapwood.mixture.audit import Spike, Use, documents_of, look_up, positions_of, spikes, uses_of
 from sapwood.mixture.stream import Stream
 from sapwood.mixture.weights import source_of
 from sapwood.progress import console
 from sapwood.recipe import load_recipe
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.metrics import read_metrics
 
 SHOWN_DIGITS = 12
 """So much of an id is shown, and enough to look it up: two of a million documents share it once in 560 corpora."""

@@ -12,14 +12,14 @@ from typing import Annotated
 
 import typer
 
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
-from sapwood.lock import hold
 from sapwood.mixture.decided import RUNS, open_run, plan_or_refuse
 from sapwood.mixture.domains import domains_of
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.open import open_stream, read_sizes
 from sapwood.mixture.stream import Stream
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.lock import hold
 
 __all__ = [
     "RUNS",
@@ -69,7 +69,7 @@ def writing(directory: Path, *, replaced: bool = False, timeout: timedelta | Non
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             stack.enter_context(hold(directory, replaced=replaced))
         else:
-            from sapwood.training.parallel import Ranks
+            from sapwood.device.ranks import Ranks
 
             ranks, refusal = Ranks.join(timeout), None
             if ranks.first:

@@ -13,16 +13,16 @@ import typer
 from sapwood.cli.common import labels, writing
 from sapwood.cli.comparison import print_comparison, print_levels
 from sapwood.cli.output import Output
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError, closest
 from sapwood.evaluation.comparison import Results
 from sapwood.evaluation.comparison import compare as compare_results
 from sapwood.evaluation.run_comparison import read_results
-from sapwood.evaluation.task_scores import level_of
 from sapwood.progress import console as progress
 from sapwood.recipe import load_recipe
 from sapwood.recipe.schema import TokenizerSettings
 from sapwood.recipe.suite import Suite, load_suite
+from sapwood.runs.directory import RunDirectory
+from sapwood.suites.task_scores import level_of
 
 FAILED = 3
 """The exit status where a gate fails."""
@@ -153,9 +153,9 @@ def _results(
             raise SapwoodError(f"{model} has results of {', '.join(kept)}, and none of the suite '{suite.name}'.")
         return found
     from sapwood.backbone.resolve import default_cache, fingerprint_model, resolve
-    from sapwood.evaluation.named_suites import check_items
     from sapwood.evaluation.run_suites import find_sandbox
-    from sapwood.evaluation.suite import run_suite
+    from sapwood.suites.named_suites import check_items
+    from sapwood.suites.suite import run_suite
 
     if not harness_prompts:
         check_items(suite, items)
@@ -163,16 +163,16 @@ def _results(
     directory = resolve(str(grown) if grown.is_dir() else model, default_cache())
     weights, sandbox = fingerprint_model(directory), find_sandbox([suite])
     if backend == "torch":
-        from sapwood.evaluation.evaluator import TorchEvaluator
-        from sapwood.evaluation.model import EvaluatedModel
-        from sapwood.training.parallel import Ranks
+        from sapwood.device.ranks import Ranks
+        from sapwood.suites.evaluator import TorchEvaluator
+        from sapwood.suites.model import EvaluatedModel
 
         Ranks.join()
         with writing(place):
             evaluator = TorchEvaluator(EvaluatedModel.open(directory, begin=tokens.begin, end=tokens.end))
             return run_suite(evaluator, suite, items, place, weights=weights, sandbox=sandbox)
-    from sapwood.evaluation.harness import HarnessEvaluator
-    from sapwood.evaluation.harness_own import run_own_versions
+    from sapwood.suites.harness import HarnessEvaluator
+    from sapwood.suites.harness_own import run_own_versions
 
     with writing(place):
         harness = HarnessEvaluator.open(

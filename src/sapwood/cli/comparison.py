@@ -10,9 +10,9 @@ from rich.table import Table
 
 from sapwood.evaluation.comparison import Comparison, TaskChange
 from sapwood.evaluation.family import Uncertain
-from sapwood.evaluation.task_scores import TaskLevel
 from sapwood.recipe.fields import Aim
 from sapwood.report.wording import confidence, interval, p_value, score, score_change
+from sapwood.suites.task_scores import TaskLevel
 
 _LEFT = ("task", "counts", "verdict")
 

@@ -67,7 +67,7 @@ class Hardware:
         """The GPUs that are named, or else this machine. Raises SapwoodError for an unknown GPU."""
         import torch
 
-        from sapwood.training.chips import CHIPS, find_chip
+        from sapwood.device.chips import CHIPS, find_chip
         from sapwood.training.footprint import Machine
 
         ranks = self.gpus or 1

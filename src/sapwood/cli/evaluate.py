@@ -13,16 +13,16 @@ from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOpti
 from sapwood.cli.comparison import print_comparison
 from sapwood.cli.output import Output
 from sapwood.cli.tokenizer import open_encoder
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.gate import judge
 from sapwood.evaluation.result import BASE, GROWN, Evaluation, read_evaluation
 from sapwood.evaluation.run_comparison import compare_run
 from sapwood.files import hash_file
-from sapwood.metrics import again, read_metrics
 from sapwood.progress import console
 from sapwood.recipe import Recipe
 from sapwood.recipe.suite import load_suite
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.metrics import again, read_metrics
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -65,9 +65,9 @@ def evaluate_grown(recipe: Recipe, run: RunDirectory) -> Evaluation:
     from sapwood.backbone.load import load_model
     from sapwood.backbone.record import refuse_damaged
     from sapwood.backbone.resolve import fingerprint_model
-    from sapwood.evaluation.named_suites import items_directory
+    from sapwood.device.ranks import Ranks
     from sapwood.evaluation.overlap import find_overlap
-    from sapwood.training.parallel import Ranks
+    from sapwood.suites.named_suites import items_directory
 
     if not run.model.exists():
         raise SapwoodError(f"There is no grown model in {run.model}: `sapwood train` makes it.")
@@ -111,11 +111,11 @@ def measure_model(
 
     `in_full`, it also continues texts for people to read, and answers the benchmarks of the recipe's suites."""
     from sapwood.backbone.resolve import default_cache, resolve
-    from sapwood.evaluation.model import EvaluatedModel
+    from sapwood.device.precision import autocast_type
+    from sapwood.device.ranks import Ranks
     from sapwood.evaluation.run_suites import RunSuites
     from sapwood.evaluation.yardstick import Yardstick
-    from sapwood.likelihood.precision import autocast_type
-    from sapwood.training.parallel import Ranks
+    from sapwood.suites.model import EvaluatedModel
 
     ranks = Ranks.join()
     autocast = autocast_type(recipe.training.precision, ranks.device)

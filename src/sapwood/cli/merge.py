@@ -13,12 +13,10 @@ from rich.table import Table
 from sapwood.cli.common import RunArgument, open_run, writing
 from sapwood.cli.evaluate import evaluate_base, measure_model
 from sapwood.cli.output import Output
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.gate import Finding, mean_change
 from sapwood.evaluation.merged import Point, label_of, read_points
 from sapwood.files import fingerprint
-from sapwood.lock import hold
 from sapwood.mixture.ledger import Ledger
 from sapwood.progress import console
 from sapwood.recipe import Recipe
@@ -26,6 +24,8 @@ from sapwood.recipe.schema import DecayShape
 from sapwood.recipe.units import parse_share
 from sapwood.report.merge import CAUTION, write_merge_page
 from sapwood.report.wording import confidence, listed, number, percent, rate, short, signed
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.lock import hold
 
 if TYPE_CHECKING:
     from sapwood.training.average import Merged
@@ -50,9 +50,9 @@ def merge(
     Without --last and --ema, the weights are those of the last checkpoint.
     """
     from sapwood.backbone.resolve import default_cache, resolve
+    from sapwood.device.ranks import Ranks
     from sapwood.training.average import Merged
     from sapwood.training.checkpoint import read_state
-    from sapwood.training.parallel import Ranks
 
     shares = _shares(with_base) if with_base else [1.0]
     _check(last, decay, ema, with_base, output, shares)

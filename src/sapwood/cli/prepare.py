@@ -15,16 +15,16 @@ from sapwood.cli.output import Output
 from sapwood.cli.plan import print_remarks
 from sapwood.cli.tokenizer import open_encoder, print_delimiters
 from sapwood.cli.topics import trained_classifiers
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.files import remove_leftovers, write_json
-from sapwood.manifest import Manifest
 from sapwood.mixture.domains import divide
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.open import source_identity
 from sapwood.progress import console
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import split_by_topic
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.manifest import Manifest
 from sapwood.synthesis.source import write_source
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sapwood.cli.common import RunArgument, open_begun
-from sapwood.metrics import read_metrics
 from sapwood.mixture.audit import replay as replay_steps
 from sapwood.progress import console, track
+from sapwood.runs.metrics import read_metrics
 
 
 def replay(run: RunArgument) -> None:

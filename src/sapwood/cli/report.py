@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 
 from sapwood.cli.common import RUNS, RecipeArgument, RunsOption, labels, open_run
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.progress import console
 from sapwood.recipe import Recipe
 from sapwood.report.card import write_card
 from sapwood.report.comparison import PAGE, write_comparison
 from sapwood.report.page import write_report
+from sapwood.runs.directory import RunDirectory
 
 MoreArgument = Annotated[
     list[str] | None,

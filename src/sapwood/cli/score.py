@@ -8,8 +8,8 @@ from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run
 from sapwood.cli.prepare import scoring_model
 from sapwood.errors import SapwoodError
-from sapwood.lock import hold
 from sapwood.progress import console
+from sapwood.runs.lock import hold
 
 
 def score(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS) -> None:

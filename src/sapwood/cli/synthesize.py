@@ -14,13 +14,13 @@ from sapwood.cli.common import OverridesArgument
 from sapwood.cli.output import Output, with_json
 from sapwood.errors import SapwoodError
 from sapwood.files import read_json
-from sapwood.lock import hold
 from sapwood.progress import console
 from sapwood.recipe import Synthesis
+from sapwood.runs.lock import hold
 
 if TYPE_CHECKING:
     from sapwood.generation.asker import Asker
-    from sapwood.manifest import Manifest
+    from sapwood.runs.manifest import Manifest
     from sapwood.synthesis.directory import JobDirectory
 
 
@@ -138,7 +138,7 @@ def calibrate(
     """Measure on labelled items what each threshold lets through, and which one is strict enough."""
     from sapwood.files import write_json
     from sapwood.generation.asker import Asker
-    from sapwood.manifest import read_manifest
+    from sapwood.runs.manifest import read_manifest
     from sapwood.synthesis.job import open_job
     from sapwood.synthesis.labelled import calibrate_stages, read_labelled
     from sapwood.synthesis.stages import build_stages

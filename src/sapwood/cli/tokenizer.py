@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sapwood.cli.output import Output, print_note
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
-from sapwood.manifest import read_manifest
 from sapwood.recipe import Recipe
 from sapwood.recipe.document import line_of
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.manifest import read_manifest
 
 if TYPE_CHECKING:
     from sapwood.backbone.encode import Encoder

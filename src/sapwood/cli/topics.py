@@ -11,11 +11,11 @@ from rich.table import Table
 from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, writing
 from sapwood.cli.output import Output, with_json
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.mixture.ledger import Ledger
 from sapwood.progress import console
 from sapwood.recipe import Recipe
+from sapwood.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from sapwood.corpus.topics.label import Label

@@ -10,11 +10,11 @@ from functools import cache
 
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, writing
 from sapwood.cli.tokenizer import open_encoder, refuse_other_tokens
-from sapwood.directory import RunDirectory
 from sapwood.files import remove_directory, remove_leftovers, write_json
 from sapwood.mixture.plan import Plan
 from sapwood.progress import console
 from sapwood.recipe import Recipe
+from sapwood.runs.directory import RunDirectory
 
 STOPPED = 130
 """The exit status of a run that was asked to stop, and did so in good order."""
@@ -44,22 +44,22 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
     from sapwood.backbone.resolve import default_cache, fingerprint_model, resolve
     from sapwood.backbone.tokenizer import open_tokenizer
     from sapwood.corpus.disk import full_disk_explained
-    from sapwood.environment import describe_environment
+    from sapwood.device.environment import describe_environment
+    from sapwood.device.precision import autocast_type
+    from sapwood.device.ranks import Ranks
     from sapwood.evaluation.between import measure_between
-    from sapwood.evaluation.model import EvaluatedModel
     from sapwood.evaluation.result import BASE
     from sapwood.evaluation.run_suites import RunSuites
     from sapwood.evaluation.yardstick import Yardstick
-    from sapwood.likelihood.precision import autocast_type
     from sapwood.mixture.ledger import Ledger
     from sapwood.mixture.measured import Losses
     from sapwood.mixture.open import source_identities
     from sapwood.mixture.rounds import is_over
+    from sapwood.suites.model import EvaluatedModel
     from sapwood.training.checkpoint import State, remove_incomplete
     from sapwood.training.grown import export_grown
     from sapwood.training.loop import train as train_loop
     from sapwood.training.mirror import Mirror
-    from sapwood.training.parallel import Ranks
     from sapwood.training.probe import probe
 
     during = recipe.evaluation.during

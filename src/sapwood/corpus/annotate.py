@@ -18,8 +18,8 @@ from sapwood.corpus.engine import run
 from sapwood.corpus.quarantine import is_set_aside, set_aside
 from sapwood.corpus.store import DOCUMENTS, REASON, SHARDS, SourceStore, read_account, shard_names, write_shard
 from sapwood.errors import SapwoodError
-from sapwood.manifest import Manifest, begin, finished, is_begun
 from sapwood.recipe.data import Engine
+from sapwood.runs.manifest import Manifest, begin, finished, is_begun
 
 LOGS = "logs"
 OUTPUTS = (SHARDS, LOGS)

@@ -12,9 +12,9 @@ from sapwood.backbone.resolve import default_cache, fingerprint_model, resolve
 from sapwood.corpus.contamination import benchmark_fingerprint
 from sapwood.corpus.ingest import ingested
 from sapwood.corpus.store import CONTAMINATION, PERPLEXITY, TOPICS, SourceStore
-from sapwood.manifest import read_manifest
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import scored
+from sapwood.runs.manifest import read_manifest
 
 
 def other_texts(recipe: Recipe, before: Recipe, stores: Mapping[str, SourceStore]) -> Iterator[str]:

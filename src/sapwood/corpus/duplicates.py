@@ -20,9 +20,9 @@ from sapwood.corpus.annotate import OUTPUTS, finish_step
 from sapwood.corpus.copies import Copies, Numbers, find_copies
 from sapwood.corpus.signatures import VALUES, Signatures
 from sapwood.corpus.store import DOCUMENTS, DUPLICATES, REASON, SIGNATURES, SourceStore, from_hexadecimal, write_shard
-from sapwood.manifest import Manifest, begin, finished
 from sapwood.progress import track
 from sapwood.recipe.data import Duplicates
+from sapwood.runs.manifest import Manifest, begin, finished
 
 SCHEMA = pa.schema(
     [

@@ -33,9 +33,9 @@ from sapwood.corpus.store import DOCUMENTS, SHARDS, SourceStore, read_account, s
 from sapwood.corpus.write import QUARANTINE_PARTS, WriteDocuments, reached
 from sapwood.errors import SapwoodError
 from sapwood.files import read_json, write_atomic, write_json
-from sapwood.manifest import ATTEMPT, Manifest, begin, finished, remake
 from sapwood.progress import console
 from sapwood.recipe.data import Engine, Normalise, Source
+from sapwood.runs.manifest import ATTEMPT, Manifest, begin, finished, remake
 
 SHARD_BYTES = 64 * 2**20
 """Text in a shard."""

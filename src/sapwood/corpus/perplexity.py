@@ -42,9 +42,9 @@ from sapwood.corpus.store import (
 from sapwood.errors import SapwoodError
 from sapwood.files import fingerprint
 from sapwood.likelihood.spelling import spelt_bytes
-from sapwood.manifest import Manifest, finished
 from sapwood.progress import Advance, track
 from sapwood.recipe.data import Engine
+from sapwood.runs.manifest import Manifest, finished
 
 if TYPE_CHECKING:
     from sapwood.likelihood.documents import DocumentModel

@@ -12,7 +12,7 @@ from datatrove.data import Document
 
 from sapwood.corpus.document import Position, excerpt
 from sapwood.files import reading
-from sapwood.manifest import remake
+from sapwood.runs.manifest import remake
 
 QUARANTINE = "quarantine.jsonl"
 

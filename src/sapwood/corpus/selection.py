@@ -17,7 +17,7 @@ import xxhash
 
 from sapwood.corpus.annotate import OUTPUTS, finish_step, plan_step
 from sapwood.corpus.store import DOCUMENTS, REASON, SELECTION, SourceStore, write_shard
-from sapwood.manifest import Manifest, begin, finished
+from sapwood.runs.manifest import Manifest, begin, finished
 
 TRAIN, HOLDOUT = "train", "holdout"
 SPLITS = (TRAIN, HOLDOUT)

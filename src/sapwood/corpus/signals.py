@@ -24,7 +24,7 @@ from sapwood.corpus.block import Annotator
 from sapwood.corpus.quarantine import is_set_aside
 from sapwood.corpus.store import DOCUMENTS, SIGNALS, SourceStore, open_shard, read_group
 from sapwood.files import atomic_directory, fingerprint, remove_directory
-from sapwood.manifest import remake
+from sapwood.runs.manifest import remake
 
 COMPRESSED_BYTES = 64 * 1024
 """How much of a text's beginning is compressed. Longer texts compress better for their length alone."""

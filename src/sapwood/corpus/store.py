@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from sapwood.corpus.document import excerpt
 from sapwood.errors import SapwoodError
 from sapwood.files import read_line, reading, sealed_line, write_atomic
-from sapwood.manifest import Manifest, read_manifest, remake
+from sapwood.runs.manifest import Manifest, read_manifest, remake
 
 DOCUMENTS = "documents"
 """The step that reads the texts; all others stand beside it."""

@@ -20,7 +20,7 @@ from sapwood.corpus.quarantine import entry, is_set_aside
 from sapwood.corpus.store import read_account, write_shard
 from sapwood.errors import SapwoodError
 from sapwood.files import write_atomic
-from sapwood.manifest import is_begun
+from sapwood.runs.manifest import is_begun
 
 QUARANTINE_PARTS = "[0-9]*-[0-9]*.quarantine.jsonl"
 

@@ -10,11 +10,11 @@ from transformers import PreTrainedModel
 
 from sapwood.evaluation.gate import paired_change
 from sapwood.evaluation.result import BASE, DomainScore, Evaluation, read_evaluation
-from sapwood.evaluation.statistics import Estimate, mean
 from sapwood.evaluation.yardstick import Yardstick
 from sapwood.mixture.measured import Change, Losses, Measured
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import members
+from sapwood.statistics.estimate import Estimate, mean
 
 
 def measure_between(

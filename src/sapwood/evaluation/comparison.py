@@ -10,17 +10,17 @@ from typing import get_args
 import numpy as np
 
 from sapwood.evaluation.family import Uncertain, judge_family
-from sapwood.evaluation.forgetting import Forgetting, forgetting
 from sapwood.evaluation.gate import Verdict
-from sapwood.evaluation.item_result import TaskResult
-from sapwood.evaluation.paired import Pairs, change
-from sapwood.evaluation.power import detectable
-from sapwood.evaluation.resampling import sign_flip
-from sapwood.evaluation.seeds import across_seeds
-from sapwood.evaluation.statistics import Estimate, mean
-from sapwood.evaluation.task_scores import TaskLevel, chances_of, level_of, pair_results
 from sapwood.recipe.fields import Aim
 from sapwood.recipe.suite import Suite
+from sapwood.statistics.estimate import Estimate, mean
+from sapwood.statistics.forgetting import Forgetting, forgetting
+from sapwood.statistics.paired import Pairs, change
+from sapwood.statistics.power import detectable
+from sapwood.statistics.resampling import sign_flip
+from sapwood.statistics.seeds import across_seeds
+from sapwood.suites.item_result import TaskResult
+from sapwood.suites.task_scores import TaskLevel, chances_of, level_of, pair_results
 
 Results = Mapping[str, TaskResult]
 """What a model made of a suite, by task."""

@@ -9,10 +9,10 @@ from typing import Literal
 
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.result import DomainScore, Evaluation
-from sapwood.evaluation.statistics import Estimate, mean, ratio
 from sapwood.recipe.check import members
 from sapwood.recipe.fields import Aim
 from sapwood.recipe.schema import Recipe
+from sapwood.statistics.estimate import Estimate, mean, ratio
 
 Verdict = Literal["gained", "no gain shown", "kept", "improved", "lost", "loss not excluded", "worse"]
 

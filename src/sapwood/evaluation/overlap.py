@@ -21,13 +21,9 @@ from sapwood import __version__
 from sapwood.corpus.benchmark_index import BenchmarkIndex
 from sapwood.corpus.characters import WORDS_VERSION
 from sapwood.corpus.contamination import item_of
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.overlap_search import OUTPUTS, SearchShards
-from sapwood.evaluation.task_item import TaskItems, load_task_items
 from sapwood.files import fingerprint, read_json, reading, write_json
-from sapwood.manifest import Manifest, begin, finished, read_manifest, remake
-from sapwood.metrics import read_metrics
 from sapwood.mixture.account import position_reached
 from sapwood.mixture.domains import domains_of
 from sapwood.mixture.ledger import Ledger
@@ -36,6 +32,10 @@ from sapwood.mixture.trained import Rows, Shard, trained_rows
 from sapwood.recipe import Recipe
 from sapwood.recipe.data import Decontamination, Normalise
 from sapwood.recipe.suite import Suite
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.manifest import Manifest, begin, finished, read_manifest, remake
+from sapwood.runs.metrics import read_metrics
+from sapwood.suites.task_item import TaskItems, load_task_items
 
 OVERLAP = "overlap.json"
 

@@ -24,9 +24,9 @@ from sapwood.corpus.engine import run
 from sapwood.corpus.store import CONTAMINATION, DOCUMENTS, SELECTION, SourceStore
 from sapwood.errors import SapwoodError
 from sapwood.files import atomic_directory, read_lines, write_lines
-from sapwood.manifest import is_begun, remake
 from sapwood.mixture.trained import Rows, Shard
 from sapwood.recipe.data import Engine
+from sapwood.runs.manifest import is_begun, remake
 
 _PARTS = "parts"
 OUTPUTS = (DOCUMENTS, _PARTS, LOGS)

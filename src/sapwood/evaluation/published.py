@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from sapwood.evaluation.statistics import Estimate
+from sapwood.statistics.estimate import Estimate
 
 
 def unpaired_change(before: float, after: float, items: int) -> Estimate:

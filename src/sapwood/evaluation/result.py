@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.statistics import Estimate, ratio
 from sapwood.files import read_json, reading, write_json
+from sapwood.statistics.estimate import Estimate, ratio
 
 BASE = "base"
 """The label of the backbone's evaluation."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sapwood.directory import RunDirectory
 from sapwood.evaluation.comparison import Comparison, Results, compare
-from sapwood.evaluation.item_result import SUMMARY, read_task_result
 from sapwood.evaluation.overlap import read_overlap
 from sapwood.evaluation.result import BASE
 from sapwood.recipe import Recipe
 from sapwood.recipe.suite import load_suite
+from sapwood.runs.directory import RunDirectory
+from sapwood.suites.item_result import SUMMARY, read_task_result
 
 
 def read_results(directory: Path) -> Results:

@@ -6,14 +6,14 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sapwood.directory import RunDirectory
-from sapwood.evaluation.evaluator import TorchEvaluator
-from sapwood.evaluation.model import EvaluatedModel
-from sapwood.evaluation.named_suites import items_directory, named_suites
-from sapwood.evaluation.suite import run_suite
 from sapwood.recipe import Recipe
 from sapwood.recipe.suite import Suite
-from sapwood.sandbox import Sandbox
+from sapwood.runs.directory import RunDirectory
+from sapwood.sandbox.execute import Sandbox
+from sapwood.suites.evaluator import TorchEvaluator
+from sapwood.suites.model import EvaluatedModel
+from sapwood.suites.named_suites import items_directory, named_suites
+from sapwood.suites.suite import run_suite
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from transformers import PreTrainedModel
 from sapwood.backbone.causal import refuse_sight_ahead
 from sapwood.backbone.load import load_config, load_model
 from sapwood.backbone.tokenizer import Delimiters
+from sapwood.device.memory import reuse_freed_memory
+from sapwood.device.precision import autocast_type
 from sapwood.likelihood.batch import plan_batches
-from sapwood.likelihood.precision import autocast_type
 from sapwood.likelihood.score import document_windows, score
-from sapwood.memory import reuse_freed_memory
 
 WINDOW = 8192
 """The most tokens that are predicted at a time, even if the model can read more: what a batch of one may need."""

@@ -10,11 +10,11 @@ from weakref import WeakSet
 
 import numpy as np
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812
 
 from sapwood.backbone.causal import refuse_sight_ahead
 from sapwood.backbone.tokenizer import Delimiters
+from sapwood.device.ranks import Ranks
 from sapwood.errors import SapwoodError
 from sapwood.likelihood.batch import plan_batches
 from sapwood.progress import Advance
@@ -77,7 +77,8 @@ def score(
     planned = plan_batches([len(sequences[row[0]]) - 1 for row in rows], max_tokens)
     batches = [[rows[number] for number in batch] for batch in planned]
 
-    rank, ranks = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    joined = Ranks.joined()
+    rank, ranks = joined.rank, joined.size
     nats = np.zeros(len(sequences))
     with _evaluation(model), _autocast(model, autocast):
         for first in range(0, len(batches), ranks):
@@ -91,8 +92,7 @@ def score(
                 nats[[index for row in batch for index in row]] = answer
             if advance is not None:
                 advance(sum(counts[index] for batch in turn for row in batch for index in row))
-    if ranks > 1:
-        nats = _sum_over_ranks(nats, model.device)
+    nats = joined.sum_arrays(nats)
     return [Scored(tokens=count, nats=float(value)) for count, value in zip(counts, nats, strict=True)]
 
 
@@ -204,10 +204,3 @@ def _evaluation(model: PreTrainedModel) -> Iterator[None]:
 
 def _autocast(model: PreTrainedModel, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
     return nullcontext() if dtype is None else torch.autocast(model.device.type, dtype=dtype)
-
-
-def _sum_over_ranks(values: np.ndarray, device: torch.device) -> np.ndarray:
-    """Each value comes from one rank and is 0 on the others, so the sum is exact."""
-    total = torch.from_numpy(values).to(device)
-    dist.all_reduce(total)
-    return total.cpu().numpy()

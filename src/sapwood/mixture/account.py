@@ -20,16 +20,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sapwood.directory import RunDirectory
 from sapwood.files import read_json
-from sapwood.manifest import Manifest, read_manifest
-from sapwood.metrics import StepMetrics, read_metrics
 from sapwood.mixture.apportion import Apportionment
 from sapwood.mixture.domains import topic_sizes
 from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.weights import Mixture, source_of, whole
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import split_by_topic, watched
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.manifest import Manifest, read_manifest
+from sapwood.runs.metrics import StepMetrics, read_metrics
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ import numpy as np
 from sapwood.backbone.encode import Encoder
 from sapwood.corpus.store import DOCUMENTS, ROW_GROUP, TOPICS, SourceStore, open_shard, read_group
 from sapwood.errors import SapwoodError
-from sapwood.metrics import StepMetrics
 from sapwood.mixture.stream import Stream, digest
 from sapwood.mixture.weights import source_of
+from sapwood.runs.metrics import StepMetrics
 from sapwood.tokens.store import TokenStore
 
 WINDOW = 50

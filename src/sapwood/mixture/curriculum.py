@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.order import Scores
 from sapwood.mixture.passes import read_pass
 from sapwood.mixture.weights import source_of
+from sapwood.runs.directory import RunDirectory
 from sapwood.tokens.annotations import SYNONYMS, read_scores
 from sapwood.tokens.store import TokenStore
 

@@ -14,10 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.files import fingerprint, write_json
-from sapwood.lock import refuse_held
 from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.measured import Change, Losses, Measured
 from sapwood.mixture.open import open_stream, read_sizes, source_identities
@@ -27,6 +25,8 @@ from sapwood.mixture.stream import Stream
 from sapwood.recipe import Recipe, load_recipe
 from sapwood.recipe.check import is_measured
 from sapwood.recipe.document import line_of
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.lock import refuse_held
 
 RUNS = Path("runs")
 """Where runs are kept, unless said otherwise."""

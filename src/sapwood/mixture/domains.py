@@ -15,9 +15,9 @@ from sapwood.arrays import MappedArray, save_array
 from sapwood.corpus.selection import HOLDOUT
 from sapwood.corpus.store import SELECTION, TOPICS, SourceStore
 from sapwood.files import atomic_directory, read_json, write_json
-from sapwood.manifest import Manifest, begin, finished, read_manifest, remake
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import members, split_by_topic
+from sapwood.runs.manifest import Manifest, begin, finished, read_manifest, remake
 from sapwood.tokens.annotations import read_column
 from sapwood.tokens.store import TokenStore
 

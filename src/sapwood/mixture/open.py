@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.files import fingerprint
-from sapwood.manifest import read_manifest
 from sapwood.mixture.domains import Domain, Sizes, held_out_by_topic, topic_members, topic_sizes
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.passes import Passes
 from sapwood.mixture.stream import Stream
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import order_of, split_by_topic
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.manifest import read_manifest
 from sapwood.tokens.annotations import find_score, read_scores
 from sapwood.tokens.store import TokenStore
 

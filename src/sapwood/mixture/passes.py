@@ -10,9 +10,9 @@ import numpy as np
 
 from sapwood.arrays import MappedArray, save_array
 from sapwood.files import atomic_directory, fingerprint, remove_directory
-from sapwood.manifest import remake
 from sapwood.mixture.order import Documents, Scores, arrange_pass
 from sapwood.recipe.mixture import Order
+from sapwood.runs.manifest import remake
 from sapwood.tokens.sequence import Pass
 from sapwood.tokens.store import TokenStore
 

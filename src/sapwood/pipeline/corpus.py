@@ -11,13 +11,13 @@ from sapwood.corpus.inputs import list_files
 from sapwood.corpus.prepare import scores_of
 from sapwood.corpus.topics.label import LABELS, read_labels
 from sapwood.corpus.topics.taxonomy import Taxonomy, load_taxonomy
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError, closest
 from sapwood.pipeline.problem import Problem
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import named, order_of, split_by_topic
 from sapwood.recipe.data import Normalise
 from sapwood.recipe.mixture import Shares
+from sapwood.runs.directory import RunDirectory
 from sapwood.tokens.annotations import SYNONYMS
 
 

@@ -12,7 +12,6 @@ from sapwood.corpus.engine import check_engine
 from sapwood.corpus.store import DOCUMENTS
 from sapwood.corpus.topics.taxonomy import load_taxonomy
 from sapwood.corpus.topics.train import check_words
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.generation.secret import Secret
 from sapwood.pipeline.corpus import benchmark_problems, check_topics
@@ -20,7 +19,8 @@ from sapwood.pipeline.problem import Problem
 from sapwood.pipeline.sources import check_sources
 from sapwood.recipe import Recipe, Synthesis
 from sapwood.recipe.server import ModelServer
-from sapwood.sandbox import Sandbox
+from sapwood.runs.directory import RunDirectory
+from sapwood.sandbox.execute import Sandbox
 from sapwood.synthesis.problems import FORMAT, load_problems
 from sapwood.synthesis.prompt import load_prompt, prompt_languages
 

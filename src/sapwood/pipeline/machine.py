@@ -9,11 +9,11 @@ from importlib.util import find_spec
 
 from sapwood.backbone.resolve import at_hand, default_cache
 from sapwood.corpus.inputs import list_files
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.pipeline.problem import Problem
 from sapwood.recipe import Recipe
 from sapwood.recipe.schema import Tracker
+from sapwood.runs.directory import RunDirectory
 
 TRACKERS: dict[Tracker, str] = {
     "tensorboard": "tensorboard",

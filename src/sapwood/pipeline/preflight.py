@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from sapwood.directory import RunDirectory
 from sapwood.mixture.open import read_sizes
 from sapwood.mixture.plan import Plan, make_plan
 from sapwood.pipeline.corpus import check_corpus, check_labels
@@ -16,6 +15,7 @@ from sapwood.pipeline.problem import Problem, refuse
 from sapwood.pipeline.sources import check_sources
 from sapwood.pipeline.suites import check_suites
 from sapwood.recipe import Recipe
+from sapwood.runs.directory import RunDirectory
 
 Verb = Literal["plan", "run", "prepare", "train"]
 

@@ -11,10 +11,10 @@ from sapwood.corpus.formats import Fields, Rejected, read_rows
 from sapwood.corpus.ingest import REMEDIES
 from sapwood.corpus.inputs import InputFile, NoFileError, list_files, open_file
 from sapwood.errors import SapwoodError
-from sapwood.manifest import read_manifest
 from sapwood.pipeline.problem import Problem
 from sapwood.recipe import load_synthesis
 from sapwood.recipe.data import Source
+from sapwood.runs.manifest import read_manifest
 from sapwood.synthesis.programs import make_items, program_problems
 
 ROWS = 20

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.named_suites import items_directory
-from sapwood.evaluation.question import put_questions
 from sapwood.evaluation.run_suites import find_sandbox
-from sapwood.evaluation.task_item import load_task_items
 from sapwood.pipeline.problem import Problem
 from sapwood.recipe import Recipe
 from sapwood.recipe.suite import Suite, load_suite
+from sapwood.suites.named_suites import items_directory
+from sapwood.suites.question import put_questions
+from sapwood.suites.task_item import load_task_items
 
 
 def check_suites(recipe: Recipe) -> Iterator[Problem]:

@@ -15,7 +15,7 @@ from sapwood.recipe.fields import Aim, Name, Strict
 from sapwood.recipe.task import Measure, Shots, Task
 from sapwood.recipe.task import problems as task_problems
 
-SHIPPED = Path(__file__).parents[1] / "evaluation"
+SHIPPED = Path(__file__).parents[1] / "suites"
 """Where the tasks and suites lie that come with Sapwood."""
 
 

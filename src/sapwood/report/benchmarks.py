@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from sapwood.evaluation.comparison import Comparison, TaskChange
-from sapwood.evaluation.statistics import Estimate
-from sapwood.evaluation.task_scores import TaskLevel
 from sapwood.recipe.fields import Aim
 from sapwood.recipe.suite import Suite
 from sapwood.report import plots
@@ -21,6 +19,8 @@ from sapwood.report.sections import Missing
 from sapwood.report.tones import Tone, tones
 from sapwood.report.verdict import SIGNS
 from sapwood.report.wording import listed
+from sapwood.statistics.estimate import Estimate
+from sapwood.suites.task_scores import TaskLevel
 
 PROBES = "Learning from context"
 """What tasks with made items are called: they ask for nothing but what stands in the prompt."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from sapwood.metrics import StepMetrics
+from sapwood.device.chips import find_chip
 from sapwood.report.facts import Facts
-from sapwood.training.chips import find_chip
+from sapwood.runs.metrics import StepMetrics
 
 
 @dataclass(frozen=True, slots=True)

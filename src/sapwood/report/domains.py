@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.gate import paired_change
 from sapwood.evaluation.result import DomainScore, Evaluation
-from sapwood.evaluation.statistics import Estimate
 from sapwood.report.aims import aims
 from sapwood.report.facts import Facts
 from sapwood.report.plots import Course
 from sapwood.report.tones import Tone, tones
+from sapwood.statistics.estimate import Estimate
 
 
 @dataclass(frozen=True, slots=True)

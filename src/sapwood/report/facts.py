@@ -11,14 +11,11 @@ from typing import Any
 
 from sapwood.corpus.quarantine import QUARANTINE
 from sapwood.corpus.store import DOCUMENTS, SELECTION
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.comparison import Comparison
 from sapwood.evaluation.result import BASE, GROWN, Evaluation, read_evaluation
 from sapwood.evaluation.run_comparison import compare_run
 from sapwood.files import read_json, read_line, read_lines, reading
-from sapwood.manifest import Manifest, read_manifest
-from sapwood.metrics import StepMetrics, read_metrics
 from sapwood.mixture.account import Account, make_account, position_reached
 from sapwood.mixture.curriculum import Curriculum, read_curricula
 from sapwood.mixture.domains import topic_sizes
@@ -27,6 +24,9 @@ from sapwood.recipe.check import split_by_topic
 from sapwood.recipe.schema import Recipe
 from sapwood.recipe.suite import Suite, load_suite
 from sapwood.report.wording import count
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.manifest import Manifest, read_manifest
+from sapwood.runs.metrics import StepMetrics, read_metrics
 
 EXAMPLES = 5
 """How many rows of each source's quarantine are read."""

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from sapwood.evaluation.comparison import Comparison
 from sapwood.evaluation.gate import mean_change
 from sapwood.evaluation.result import GROWN
-from sapwood.evaluation.statistics import Estimate
 from sapwood.report.axes import Figure
 from sapwood.report.facts import Facts
 from sapwood.report.plane import Place, Route, plane
 from sapwood.report.tones import tones
 from sapwood.report.verdict import find_between
 from sapwood.report.wording import count
+from sapwood.statistics.estimate import Estimate
 
 TONE = tones({"model": "gain"})["model"]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from sapwood.evaluation.statistics import Estimate
 from sapwood.report.domains import changes, compared
 from sapwood.report.facts import Facts
+from sapwood.statistics.estimate import Estimate
 
 MOST_NUMBERS = 12
 """Of more evaluations, the cells show colours alone, and a second table so many columns of numbers."""

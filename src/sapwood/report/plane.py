@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from sapwood.evaluation.statistics import Estimate
 from sapwood.report import axes
 from sapwood.report.axes import Figure, label
 from sapwood.report.plots import half
 from sapwood.report.tones import Tone
 from sapwood.report.wording import number
+from sapwood.statistics.estimate import Estimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.evaluation.gate import Finding
-from sapwood.evaluation.statistics import Estimate
-from sapwood.metrics import StepMetrics
 from sapwood.mixture.ledger import Round
 from sapwood.report import axes
 from sapwood.report.axes import Figure, label
 from sapwood.report.tones import Tone
 from sapwood.report.wording import number, short
+from sapwood.runs.metrics import StepMetrics
+from sapwood.statistics.estimate import Estimate
 
 MOST_POINTS = 1200
 """Longer curves are drawn from means of neighbouring steps, which keeps the page small."""

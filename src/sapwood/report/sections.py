@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sapwood.evaluation.result import Sample
-from sapwood.metrics import StepMetrics
 from sapwood.mixture.account import Line, StageAccount
 from sapwood.report import plots
 from sapwood.report.aims import aims
@@ -22,6 +21,7 @@ from sapwood.report.plots import Effect
 from sapwood.report.tones import tones
 from sapwood.report.verdict import SIGNS, find, lead, statement, tally, task_statement
 from sapwood.report.wording import count, duration, listed, percent, short, size
+from sapwood.runs.metrics import StepMetrics
 
 MOST_SAMPLES = 40
 

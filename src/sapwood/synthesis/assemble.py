@@ -7,9 +7,10 @@ from functools import cache
 from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 
+from sapwood.answers.letters import letter
 from sapwood.errors import SapwoodError
 from sapwood.recipe.data import Assembly
-from sapwood.synthesis.item import Item, letter
+from sapwood.synthesis.item import Item
 
 _ANSWER = {"en": "Answer: ", "zh": "答案："}
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from sapwood.generation.client import Failure
 from sapwood.recipe.synthesis import CodeTests
-from sapwood.sandbox import Outcome, Sandbox, in_parallel
+from sapwood.sandbox.execute import Outcome, Sandbox, in_parallel
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.mutants import emptied, mutants
 from sapwood.synthesis.stage import Ask, Stage, Verdict

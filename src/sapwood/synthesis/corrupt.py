@@ -14,8 +14,9 @@ from fractions import Fraction
 
 import xxhash
 
+from sapwood.answers.letters import letter
 from sapwood.recipe.data import Corruption
-from sapwood.synthesis.item import Item, letter
+from sapwood.synthesis.item import Item
 from sapwood.synthesis.substitute import Adjectives, Choice, Nouns, Numbers, Way, is_known
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sapwood.corpus.store import SourceStore
 from sapwood.generation.asker import file_name
-from sapwood.manifest import NAME
 from sapwood.recipe.server import ModelServer
+from sapwood.runs.manifest import NAME
 
 CHUNKS = "items/[0-9]*.jsonl"
 

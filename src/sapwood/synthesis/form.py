@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from sapwood.answers.letters import split_letter
+from sapwood.answers.letters import letter, split_letter
 from sapwood.answers.numbers import narrow
 from sapwood.generation.cache import Completion
 from sapwood.recipe.synthesis import Synthesis
 from sapwood.synthesis.attempts import Attempt
 from sapwood.synthesis.code import program_in
 from sapwood.synthesis.faults import fault
-from sapwood.synthesis.item import Item, item_id, letter
+from sapwood.synthesis.item import Item, item_id
 from sapwood.synthesis.markup import has_table
 from sapwood.synthesis.prompt import FormError, Prompt
 

@@ -74,8 +74,3 @@ class Item:
 def item_id(question: str, choices: Sequence[str], answer: str) -> str:
     """What an item with this content is called."""
     return xxhash.xxh3_128_hexdigest("\0".join([question, *choices, answer]).encode())
-
-
-def letter(number: int) -> str:
-    """What an option is called: A, B, C …"""
-    return chr(ord("A") + number)

@@ -14,9 +14,9 @@ from sapwood.corpus.contamination import benchmark_fingerprint
 from sapwood.corpus.prepare import clean_documents, verdicts
 from sapwood.errors import SapwoodError
 from sapwood.files import seal_text, write_atomic, write_json
-from sapwood.manifest import Manifest
 from sapwood.recipe import Synthesis, dump_recipe, load_synthesis
 from sapwood.recipe.load import fixed
+from sapwood.runs.manifest import Manifest
 from sapwood.synthesis.attempts import Attempt, plan_attempts
 from sapwood.synthesis.directory import JobDirectory
 from sapwood.synthesis.problems import problem_attempts

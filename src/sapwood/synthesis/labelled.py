@@ -13,8 +13,8 @@ import xxhash
 from sapwood.errors import SapwoodError
 from sapwood.files import write_lines
 from sapwood.generation.client import Failure
-from sapwood.manifest import read_manifest
-from sapwood.proportion import wilson
+from sapwood.runs.manifest import read_manifest
+from sapwood.statistics.proportion import wilson
 from sapwood.synthesis.directory import JobDirectory
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.record import read_records

@@ -15,8 +15,8 @@ from pathlib import Path
 from sapwood import __version__
 from sapwood.files import atomic_file, sealed_line, write_json, write_lines
 from sapwood.generation.client import Failure
-from sapwood.manifest import Manifest, begin, finished
 from sapwood.recipe import Synthesis
+from sapwood.runs.manifest import Manifest, begin, finished
 from sapwood.synthesis.account import Account
 from sapwood.synthesis.attempts import Attempt
 from sapwood.synthesis.directory import CHUNKS, JobDirectory

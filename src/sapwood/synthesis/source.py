@@ -11,10 +11,10 @@ import orjson
 
 from sapwood.errors import SapwoodError
 from sapwood.files import atomic_file
-from sapwood.manifest import Manifest, finished, read_manifest
 from sapwood.progress import console
 from sapwood.recipe import load_synthesis
 from sapwood.recipe.data import Source
+from sapwood.runs.manifest import Manifest, finished, read_manifest
 from sapwood.synthesis.assemble import assemble
 from sapwood.synthesis.corrupt import corrupt
 from sapwood.synthesis.directory import JobDirectory

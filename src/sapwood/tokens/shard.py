@@ -36,8 +36,8 @@ from sapwood.corpus.contamination import apply_cuts
 from sapwood.corpus.selection import HOLDOUT, SPLITS
 from sapwood.corpus.store import CONTAMINATION, DOCUMENTS, SELECTION, SourceStore, from_hexadecimal
 from sapwood.files import atomic_directory, read_json, write_json
-from sapwood.manifest import Manifest, begin, finished, remake
 from sapwood.progress import track
+from sapwood.runs.manifest import Manifest, begin, finished, remake
 
 FORMAT = 5
 """Counts the changes after which token shards of before are no longer what would be made now."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sapwood.arrays import MappedArray
 from sapwood.errors import SapwoodError
-from sapwood.manifest import read_manifest, remake
+from sapwood.runs.manifest import read_manifest, remake
 from sapwood.tokens.shard import token_shards
 
 

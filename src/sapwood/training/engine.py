@@ -13,6 +13,7 @@ from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 
+from sapwood.device.ranks import Ranks
 from sapwood.recipe import Recipe
 from sapwood.training.batch import empty_batch
 from sapwood.training.checkpoint import (
@@ -31,7 +32,6 @@ from sapwood.training.loader import MicroBatch, StepInput
 from sapwood.training.loss import next_token_losses
 from sapwood.training.model import accumulate, build_model
 from sapwood.training.optimizer import build_optimizer, optimizer_tensors
-from sapwood.training.parallel import Ranks
 from sapwood.training.trainable import ever_trainable, select
 
 T = TypeVar("T")

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from sapwood.device.chips import find_chip
 from sapwood.recipe.schema import Training
-from sapwood.training.chips import find_chip
 from sapwood.training.layers import decoder_layers
 from sapwood.training.probe import experts_of
 

@@ -12,11 +12,11 @@ import torch
 from transformers import PreTrainedModel
 
 from sapwood.backbone.load import build_skeleton, load_config
+from sapwood.device.chips import Chip
+from sapwood.device.precision import autocast_type
 from sapwood.errors import SapwoodError
-from sapwood.likelihood.precision import autocast_type
 from sapwood.recipe.schema import Recipe, Stage
 from sapwood.training.adapters import add_adapters, type_between_steps
-from sapwood.training.chips import Chip
 from sapwood.training.layers import decoder_layers
 from sapwood.training.lowbit import SMALL, LowBitAdamW
 from sapwood.training.quantise import blocks

@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from sapwood.device.ranks import Ranks
 from sapwood.mixture.stream import Sequence as StreamSequence
 from sapwood.mixture.stream import Stream
 from sapwood.recipe.schema import Training
 from sapwood.training.batch import Batch, empty_batch, make_batch
-from sapwood.training.parallel import Ranks
 
 AHEAD = 2
 """How many steps are read ahead."""

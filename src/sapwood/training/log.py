@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from sapwood.memory import peak_memory
-from sapwood.metrics import StepMetrics
-from sapwood.training.parallel import Ranks
+from sapwood.device.memory import peak_memory
+from sapwood.device.ranks import Ranks
+from sapwood.runs.metrics import StepMetrics
 
 READING = 1.0
 """Seconds between two readings, in which the host waits for the device, and then the device for the host."""

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from transformers import PreTrainedModel
 
-from sapwood.directory import RunDirectory
+from sapwood.device.ranks import Ranks
 from sapwood.files import remove_directory
-from sapwood.metrics import StepMetrics, forget_after
 from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.measured import Losses
 from sapwood.mixture.open import open_stream
@@ -23,11 +22,12 @@ from sapwood.progress import Advance, console, track
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import is_measured
 from sapwood.recipe.schema import Checkpoints
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.metrics import StepMetrics, forget_after
 from sapwood.training.checkpoint import State
 from sapwood.training.engine import Engine
 from sapwood.training.loader import Loader, StepInput
 from sapwood.training.log import Entry, Log
-from sapwood.training.parallel import Ranks
 from sapwood.training.resume import check_resume
 from sapwood.training.saving import Saver
 from sapwood.training.schedule import final_rate, learning_rate

@@ -7,9 +7,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from glob import escape
 from pathlib import Path
 
-from sapwood.directory import RunDirectory
 from sapwood.files import atomic_directory, atomic_file, locate
 from sapwood.progress import console
+from sapwood.runs.directory import RunDirectory
 from sapwood.training.checkpoint import STATE, checkpoints, files_of
 
 CHECKPOINTS = "checkpoints"

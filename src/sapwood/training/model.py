@@ -10,7 +10,8 @@ from torch.distributed.fsdp import FSDPModule
 from transformers import PreTrainedModel
 
 from sapwood.backbone.load import load_model
-from sapwood.likelihood.precision import autocast_type
+from sapwood.device.precision import autocast_type
+from sapwood.device.ranks import Ranks
 from sapwood.recipe.schema import Recipe, Training
 from sapwood.training.adapters import add_adapters
 from sapwood.training.attention import attend_by_document
@@ -18,7 +19,7 @@ from sapwood.training.fp8 import use_fp8
 from sapwood.training.isolation import bounds_fit
 from sapwood.training.layers import decoder_layers
 from sapwood.training.loss import LossHead
-from sapwood.training.parallel import Ranks, spread
+from sapwood.training.parallel import spread
 from sapwood.training.recompute import checkpoint_activations
 from sapwood.training.trainable import select
 

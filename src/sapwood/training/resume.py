@@ -14,13 +14,13 @@ from typing import Any
 
 import xxhash
 
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.files import SEAL, reading
-from sapwood.metrics import StepMetrics, again, undamaged
 from sapwood.mixture.ledger import Ledger, restore
 from sapwood.mixture.plan import Plan
 from sapwood.progress import console
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.metrics import StepMetrics, again, undamaged
 from sapwood.training.checkpoint import STATE, State, checkpoints, instead, read_records, read_state
 
 

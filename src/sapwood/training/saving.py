@@ -15,7 +15,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 from torch.distributed.checkpoint.state_dict_saver import save
 
-from sapwood.directory import RunDirectory
+from sapwood.device.ranks import Ranks
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.result import read_evaluation
 from sapwood.files import hash_file, remove_directory, sync_directory, write_json
@@ -23,9 +23,9 @@ from sapwood.progress import console
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import members
 from sapwood.recipe.units import Interval
+from sapwood.runs.directory import RunDirectory
 from sapwood.training.checkpoint import STATE, State, checkpoints, read_state
 from sapwood.training.mirror import Mirror
-from sapwood.training.parallel import Ranks
 from sapwood.training.resume import records_of
 
 FILE_BYTES = 1 << 28

@@ -20,12 +20,12 @@ from typing import Any
 
 import orjson
 
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.files import read_json
 from sapwood.mixture.measured import Losses
 from sapwood.progress import console
 from sapwood.recipe import Recipe
+from sapwood.runs.directory import RunDirectory
 from sapwood.training.trackers.backend import Backend, Opening
 
 OPENING_SECONDS = 60.0

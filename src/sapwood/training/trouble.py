@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.files import append_line
 from sapwood.mixture.audit import documents_of
@@ -13,6 +12,7 @@ from sapwood.mixture.stream import Stream
 from sapwood.mixture.weights import source_of
 from sapwood.progress import console
 from sapwood.recipe.schema import Guard
+from sapwood.runs.directory import RunDirectory
 from sapwood.training.log import Bad
 
 STRETCH = 1000

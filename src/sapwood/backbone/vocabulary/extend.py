@@ -25,7 +25,7 @@ from sapwood.backbone.vocabulary.learn import as_tokenizer, check_kind, extended
 from sapwood.backbone.vocabulary.pieces import Content
 from sapwood.errors import SapwoodError
 from sapwood.files import atomic_directory, fingerprint, read_json, write_json
-from sapwood.manifest import Manifest
+from sapwood.runs.manifest import Manifest
 
 STEP = "vocabulary"
 _OTHER_TOKENIZERS = ("vocab.json", "merges.txt", "tokenizer.model")

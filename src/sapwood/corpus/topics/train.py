@@ -16,7 +16,7 @@ from sapwood.corpus.topics.linear import LinearClassifier
 from sapwood.corpus.topics.taxonomy import Taxonomy
 from sapwood.errors import SapwoodError
 from sapwood.files import atomic_directory, fingerprint, read_json, write_json
-from sapwood.proportion import wilson
+from sapwood.statistics.proportion import wilson
 
 CLASSIFIER = "classifier"
 """The directory of the classifier in a taxonomy's directory."""

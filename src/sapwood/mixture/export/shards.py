@@ -20,15 +20,15 @@ from sapwood import __version__
 from sapwood.backbone.traits import Way
 from sapwood.errors import SapwoodError
 from sapwood.files import append_line, read_json, read_lines, write_json
-from sapwood.lock import HELD
-from sapwood.manifest import ATTEMPT, NAME, Manifest, begin, finished, is_begun, read_manifest, remake
-from sapwood.metrics import read_metrics
 from sapwood.mixture.decided import DecidedRun
 from sapwood.mixture.export.megatron import megatron_type, write_megatron
 from sapwood.mixture.export.parquet import write_parquet
 from sapwood.mixture.ledger import Round
 from sapwood.mixture.stream import Sequence, digest
 from sapwood.progress import Advance, track
+from sapwood.runs.lock import HELD
+from sapwood.runs.manifest import ATTEMPT, NAME, Manifest, begin, finished, is_begun, read_manifest, remake
+from sapwood.runs.metrics import read_metrics
 
 Format = Literal["megatron", "parquet"]
 Write = Callable[[Path, Iterable[Sequence]], None]

@@ -12,13 +12,13 @@ from sapwood.backbone.contents import CONFIG
 from sapwood.backbone.licence import Licence, read_licence
 from sapwood.backbone.record import export_again
 from sapwood.backbone.resolve import at_hand, default_cache, hub_name
-from sapwood.directory import RunDirectory
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.comparison import Comparison
 from sapwood.files import read_json
-from sapwood.manifest import Manifest, read_manifest
 from sapwood.recipe import Recipe, load_synthesis
 from sapwood.report.facts import Facts, read_facts
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.manifest import Manifest, read_manifest
 
 _DATASET = re.compile(r"hf://datasets/(?P<name>[\w.-]+/[\w.-]+)")
 

@@ -27,10 +27,10 @@ from sapwood.corpus.store import (
     Found,
     SourceStore,
 )
-from sapwood.directory import RunDirectory
 from sapwood.files import read_json
-from sapwood.manifest import Manifest
 from sapwood.recipe.schema import Recipe
+from sapwood.runs.directory import RunDirectory
+from sapwood.runs.manifest import Manifest
 
 SAMPLES = 4
 """Documents, or rows, of every source that are kept for each reason."""

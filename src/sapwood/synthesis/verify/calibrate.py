@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sapwood.proportion import wilson
+from sapwood.statistics.proportion import wilson
 
 
 @dataclass(frozen=True, slots=True)

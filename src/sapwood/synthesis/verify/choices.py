@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sapwood.answers.equal import same_answers
-from sapwood.answers.letters import chosen_option
+from sapwood.answers.letters import chosen_option, letter
 from sapwood.generation.client import Failure
 from sapwood.recipe.server import ModelServer
 from sapwood.recipe.synthesis import Shuffles
-from sapwood.synthesis.item import Item, letter
+from sapwood.synthesis.item import Item
 from sapwood.synthesis.stage import Ask, Stage, Verdict
 from sapwood.synthesis.verify.replies import Asker, Replies, of_those
 from sapwood.synthesis.verify.tally import Tally, count

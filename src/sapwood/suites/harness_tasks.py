@@ -13,9 +13,9 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sapwood.evaluation.question import Question
 from sapwood.files import atomic_file, write_json
 from sapwood.recipe.task import Task
+from sapwood.suites.question import Question
 
 Asked = Literal["cloze", "letters", "solution", "text"]
 """What a task of the harness asks for: log-likelihoods of a form, or texts."""

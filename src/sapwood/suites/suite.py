@@ -6,22 +6,20 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import numpy as np
-
 from sapwood import answers
 from sapwood.answers.grader import grader
-from sapwood.evaluation.choice import judge_choice
-from sapwood.evaluation.evaluator import Evaluator
-from sapwood.evaluation.item_result import ITEMS, SUMMARY, TaskResult, read_task_result
-from sapwood.evaluation.question import Question, put_questions
-from sapwood.evaluation.ranks import rank_and_ranks, sum_over_ranks
-from sapwood.evaluation.task_item import TaskItems, load_task_items
-from sapwood.evaluation.writing import judge_writing, require_sandbox
+from sapwood.device.ranks import Ranks
 from sapwood.files import fingerprint
-from sapwood.manifest import Manifest, begin, finished
 from sapwood.recipe.suite import Suite
 from sapwood.recipe.task import Task
-from sapwood.sandbox import Sandbox
+from sapwood.runs.manifest import Manifest, begin, finished
+from sapwood.sandbox.execute import Sandbox
+from sapwood.suites.choice import judge_choice
+from sapwood.suites.evaluator import Evaluator
+from sapwood.suites.item_result import ITEMS, SUMMARY, TaskResult, read_task_result
+from sapwood.suites.question import Question, put_questions
+from sapwood.suites.task_item import TaskItems, load_task_items
+from sapwood.suites.writing import judge_writing, require_sandbox
 
 
 def run_suite(
@@ -50,19 +48,19 @@ def run_suite(
             grader()
     loaded = [load_task_items(task, items) for task in tasks]
     put = [put_questions(task, found) for task, found in zip(tasks, loaded, strict=True)]
-    first = rank_and_ranks()[0] == 0
+    ranks = Ranks.joined()
     results: dict[str, TaskResult] = {}
     for task, found, questions in zip(tasks, loaded, put, strict=True):
         place = directory / task.name
         planned = _planned(evaluator, task, found, questions, weights)
-        done = first and finished(place, planned) is not None
-        if not _first_says(evaluator, done):
+        done = ranks.first and finished(place, planned) is not None
+        if not ranks.tell(done):
             result = run_task(evaluator, task, questions, sandbox)
-            if first:
+            if ranks.first:
                 begin(place, planned, (ITEMS, SUMMARY))
                 result.write(place)
                 planned.write(place)
-        if first:
+        if ranks.first:
             results[task.name] = read_task_result(place)
     return results
 
@@ -78,7 +76,7 @@ def run_task(
             for question, loglikelihoods, cut in zip(questions, found.loglikelihoods, found.cuts, strict=True)
         ]
     else:
-        items = judge_writing(task, questions, found, sandbox=sandbox, device=evaluator.device)
+        items = judge_writing(task, questions, found, sandbox=sandbox)
     return TaskResult(task.name, task.counts, chance_of(task, questions), tuple(items))
 
 
@@ -115,11 +113,6 @@ def _grader(task: Task) -> dict[str, object]:
         return {}
     formulas = {"math-verify": _version("math-verify")} if task.equal == "formula" else {}
     return {"answers": answers.VERSION, **formulas}
-
-
-def _first_says(evaluator: Evaluator, said: bool) -> bool:
-    """What the first rank says, on every rank."""
-    return bool(sum_over_ranks(np.array([float(said)]), evaluator.device)[0])
 
 
 def _version(name: str) -> str:

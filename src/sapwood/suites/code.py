@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-import torch
-
+from sapwood.device.ranks import Ranks
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.question import Question
-from sapwood.evaluation.ranks import shared
-from sapwood.evaluation.template import fill
 from sapwood.recipe.task import Task
-from sapwood.sandbox import Ended, Sandbox, in_parallel
+from sapwood.sandbox.execute import Ended, Sandbox, in_parallel
+from sapwood.suites.question import Question
+from sapwood.suites.template import fill
 
 TIMEOUT_SECONDS = 10.0
 """How long a program may run."""
@@ -21,9 +19,7 @@ MEMORY_BYTES = 2**30
 ENDS: tuple[Ended, ...] = get_args(Ended)
 
 
-def run_programs(
-    task: Task, questions: Sequence[Question], texts: Sequence[str], sandbox: Sandbox, device: torch.device
-) -> list[str]:
+def run_programs(task: Task, questions: Sequence[Question], texts: Sequence[str], sandbox: Sandbox) -> list[str]:
     """How the program in each text ended, run together with the tests of its question. Ranks share the work."""
     programs = [_program(task, question, text) for question, text in zip(questions, texts, strict=True)]
 
@@ -34,7 +30,7 @@ def run_programs(
     def numbers(part: Sequence[str]) -> list[float]:
         return in_parallel(run, part)
 
-    return [ENDS[int(number)] for number in shared(numbers, programs, device)]
+    return [ENDS[int(number)] for number in Ranks.joined().divide(numbers, programs)]
 
 
 def _program(task: Task, question: Question, text: str) -> str:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.model import EvaluatedModel
-from sapwood.evaluation.question import Pair
 from sapwood.likelihood.score import score
 from sapwood.progress import track
+from sapwood.suites.model import EvaluatedModel
+from sapwood.suites.question import Pair
 
 
 @dataclass(frozen=True, slots=True)

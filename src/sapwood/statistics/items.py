@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.statistics import Floats
+from sapwood.statistics.estimate import Floats
 
 Labels: TypeAlias = NDArray[np.intp]
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from scipy.stats import binomtest
 
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.items import Labels, TaskScores, right_or_wrong
-from sapwood.evaluation.statistics import Estimate, Floats, ratio, widened
+from sapwood.statistics.estimate import Estimate, Floats, ratio, widened
+from sapwood.statistics.items import Labels, TaskScores, right_or_wrong
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import StrictUndefined, TemplateError, Undefined
 from jinja2.sandbox import SandboxedEnvironment
 
-from sapwood.evaluation.extract import take_answer
+from sapwood.suites.extract import take_answer
 
 _LETTERED = re.compile(r"^\s*\(?[A-J][)）.．、:：]\s*", re.MULTILINE)
 

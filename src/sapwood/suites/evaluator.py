@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import torch
-
-from sapwood.evaluation.continuations import score_continuations
-from sapwood.evaluation.generate import generate_texts
-from sapwood.evaluation.model import EvaluatedModel
-from sapwood.evaluation.question import Form, Pair, Question
 from sapwood.recipe.task import Task
+from sapwood.suites.continuations import score_continuations
+from sapwood.suites.generate import generate_texts
+from sapwood.suites.model import EvaluatedModel
+from sapwood.suites.question import Form, Pair, Question
 
 VERSION = 1
 """Goes up when the same model would get other numbers."""
@@ -39,11 +37,6 @@ class Evaluator(Protocol):
         """Everything that decides the answers beside the weights and the questions."""
         ...
 
-    @property
-    def device(self) -> torch.device:
-        """Where ranks exchange numbers."""
-        ...
-
     def answer(self, task: Task, questions: Sequence[Question]) -> Answers:
         """The answers to the questions. On several ranks this is a collective."""
         ...
@@ -65,12 +58,6 @@ class TorchEvaluator:
             "precision": model.precision,
             "window": model.window,
         }
-
-    @property
-    def device(self) -> torch.device:
-        """See `Evaluator`."""
-        device: torch.device = self.model.model.device
-        return device
 
     def answer(self, task: Task, questions: Sequence[Question]) -> Answers:
         """See `Evaluator`."""

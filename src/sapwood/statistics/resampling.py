@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom
 
-from sapwood.evaluation.paired import Pairs, change
-from sapwood.evaluation.statistics import Floats, cluster_sums, left
+from sapwood.statistics.estimate import Floats, cluster_sums, left
+from sapwood.statistics.paired import Pairs, change
 
 EXACT = 16
 """Up to so many clusters that changed, all their signs are tried (65,536)."""

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sapwood.evaluation.item_result import ItemResult
-from sapwood.evaluation.question import Form, Question
+from sapwood.answers.letters import letter
 from sapwood.recipe.task import Task
-from sapwood.synthesis.item import letter
+from sapwood.suites.item_result import ItemResult
+from sapwood.suites.question import Form, Question
 
 
 def judge_choice(

@@ -6,18 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import torch
-
+from sapwood.device.ranks import Ranks
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.code import run_programs
-from sapwood.evaluation.evaluator import Answers
-from sapwood.evaluation.extract import take_answer
-from sapwood.evaluation.grading import is_equal
-from sapwood.evaluation.item_result import ItemResult
-from sapwood.evaluation.question import Form, Question
-from sapwood.evaluation.ranks import shared
 from sapwood.recipe.task import Task
-from sapwood.sandbox import Sandbox
+from sapwood.sandbox.execute import Sandbox
+from sapwood.suites.code import run_programs
+from sapwood.suites.evaluator import Answers
+from sapwood.suites.extract import take_answer
+from sapwood.suites.grading import is_equal
+from sapwood.suites.item_result import ItemResult
+from sapwood.suites.question import Form, Question
 
 NO_ANSWER = "no answer"
 """The remark on a text in which there is none."""
@@ -37,7 +35,6 @@ def judge_writing(
     answers: Answers,
     *,
     sandbox: Sandbox | None,
-    device: torch.device,
 ) -> list[ItemResult]:
     """What comes of the texts, and of the log-likelihoods of the solutions. Without texts, only of the latter.
 
@@ -47,9 +44,9 @@ def judge_writing(
     texts = answers.texts
     judged: Sequence[Judged | None] = [None] * len(questions)
     if texts is not None and sandbox is not None and task.kind == "code":
-        judged = _programs(task, questions, texts, sandbox, device)
+        judged = _programs(task, questions, texts, sandbox)
     elif texts is not None:
-        judged = _answers(task, questions, texts, device)
+        judged = _answers(task, questions, texts)
     return [
         _result(
             task,
@@ -72,24 +69,22 @@ def require_sandbox(task: Task, sandbox: Sandbox | None) -> None:
         )
 
 
-def _answers(task: Task, questions: Sequence[Question], texts: Sequence[str], device: torch.device) -> list[Judged]:
+def _answers(task: Task, questions: Sequence[Question], texts: Sequence[str]) -> list[Judged]:
     taken = [take_answer(text, task.take) for text in texts]
     pairs = [(question.item.answer, answer) for question, answer in zip(questions, taken, strict=True)]
 
     def compare(part: Sequence[tuple[str, str | None]]) -> list[float]:
         return [float(answer is not None and is_equal(task.equal, gold, answer)) for gold, answer in part]
 
-    scores = shared(compare, pairs, device)
+    scores = Ranks.joined().divide(compare, pairs)
     return [
         Judged(answer or "", score, NO_ANSWER if answer is None else "")
         for answer, score in zip(taken, scores, strict=True)
     ]
 
 
-def _programs(
-    task: Task, questions: Sequence[Question], texts: Sequence[str], sandbox: Sandbox, device: torch.device
-) -> list[Judged]:
-    ends = run_programs(task, questions, texts, sandbox, device)
+def _programs(task: Task, questions: Sequence[Question], texts: Sequence[str], sandbox: Sandbox) -> list[Judged]:
+    ends = run_programs(task, questions, texts, sandbox)
     return [Judged(text, float(end == "passed"), end) for text, end in zip(texts, ends, strict=True)]
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from sapwood.evaluation.question import put_questions
-from sapwood.evaluation.task_item import load_task_items
 from sapwood.recipe import Recipe
 from sapwood.recipe.suite import Suite, load_suite
+from sapwood.suites.question import put_questions
+from sapwood.suites.task_item import load_task_items
 
 
 def items_directory(recipe: Recipe) -> Path | None:

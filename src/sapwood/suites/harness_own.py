@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sapwood.evaluation.harness import HarnessEvaluator, Sample, loglikelihoods_of
-from sapwood.evaluation.item_result import ITEMS, SUMMARY, ItemResult, TaskResult, read_task_result
-from sapwood.evaluation.suite import run_suite
-from sapwood.manifest import Manifest, begin, finished
 from sapwood.recipe.suite import Suite
 from sapwood.recipe.task import Task
-from sapwood.sandbox import Sandbox
+from sapwood.runs.manifest import Manifest, begin, finished
+from sapwood.sandbox.execute import Sandbox
+from sapwood.suites.harness import HarnessEvaluator, Sample, loglikelihoods_of
+from sapwood.suites.item_result import ITEMS, SUMMARY, ItemResult, TaskResult, read_task_result
+from sapwood.suites.suite import run_suite
 
 _COUNTS = ("acc", "exact_match", "math_verify")
 """Which of the harness's metrics counts, where it has several."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sapwood.evaluation.items import TaskScores
-from sapwood.evaluation.level import Level, level
-from sapwood.evaluation.paired import Pairs
-from sapwood.evaluation.statistics import Estimate, Floats, ratio, widened
+from sapwood.statistics.estimate import Estimate, Floats, ratio, widened
+from sapwood.statistics.items import TaskScores
+from sapwood.statistics.level import Level, level
+from sapwood.statistics.paired import Pairs
 
 
 @dataclass(frozen=True, slots=True)

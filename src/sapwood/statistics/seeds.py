@@ -10,8 +10,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import t as student
 
-from sapwood.evaluation.paired import Pairs, change
-from sapwood.evaluation.statistics import Estimate, cluster_sums, left, ratio, widened
+from sapwood.statistics.estimate import Estimate, cluster_sums, left, ratio, widened
+from sapwood.statistics.paired import Pairs, change
 
 
 @dataclass(frozen=True, slots=True)

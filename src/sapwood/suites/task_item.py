@@ -11,13 +11,13 @@ from typing import Any
 import orjson
 import xxhash
 
+from sapwood.answers.letters import letter
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.benchmark import Row, find_files, read_rows
-from sapwood.evaluation.probes import make_rows
-from sapwood.evaluation.template import read
 from sapwood.files import fingerprint
 from sapwood.recipe.task import Task
-from sapwood.synthesis.item import letter
+from sapwood.suites.benchmark import Row, find_files, read_rows
+from sapwood.suites.probes import make_rows
+from sapwood.suites.template import read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

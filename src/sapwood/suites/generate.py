@@ -13,11 +13,11 @@ import torch
 from torch.distributed.tensor import DTensor
 from transformers import GenerationConfig, PreTrainedModel, StoppingCriteria, StoppingCriteriaList
 
+from sapwood.device.ranks import Ranks
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.model import EvaluatedModel
-from sapwood.evaluation.ranks import rank_and_ranks, sum_over_ranks
 from sapwood.likelihood.batch import plan_batches
 from sapwood.progress import track
+from sapwood.suites.model import EvaluatedModel
 
 CACHE_TOKENS = {"cpu": 8192, "cuda": 65536}
 """Prompts and answers of a batch, padded, have at most so many tokens: what the key-value cache must hold."""
@@ -55,7 +55,8 @@ def generate_texts(
         )
     rows, cuts = _encode(model, prompts, model.window - max_tokens)
     batches = plan_batches([len(row) + max_tokens for row in rows], CACHE_TOKENS[model.model.device.type])
-    rank, ranks = rank_and_ranks()
+    joined = Ranks.joined()
+    rank, ranks = joined.rank, joined.size
     sharded = any(isinstance(parameter, DTensor) for parameter in model.model.parameters())
     # Every id is written down with 1 added, so that 0 is where nothing was written.
     written = np.zeros((len(prompts), max_tokens), np.int64)
@@ -69,7 +70,7 @@ def generate_texts(
                 if rank < len(turn):
                     written[batch] = answers + 1
             advance(sum(map(len, turn)))
-    written = sum_over_ranks(written, model.model.device) - 1
+    written = joined.sum_arrays(written) - 1
     return [_text(model, ids, stop, max_tokens, cut) for ids, cut in zip(written, cuts, strict=True)]
 
 

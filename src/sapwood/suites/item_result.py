@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sapwood.files import read_json, read_lines, reading, write_json, write_lines
-from sapwood.manifest import remake
+from sapwood.runs.manifest import remake
 
 ITEMS = "items.jsonl"
 SUMMARY = "summary.json"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
-from sapwood.evaluation.items import TaskScores
-from sapwood.evaluation.statistics import Estimate, ratio
-from sapwood.proportion import score_interval
+from sapwood.statistics.estimate import Estimate, ratio
+from sapwood.statistics.items import TaskScores
+from sapwood.statistics.proportion import score_interval
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from sapwood import sandboxed
 from sapwood.errors import SapwoodError
-from sapwood.seccomp import system_call_filter
+from sapwood.sandbox import inside
+from sapwood.sandbox.seccomp import system_call_filter
 
 Ended = Literal["passed", "failed", "ended early", "out of time", "out of memory", "too much output", "crashed"]
 
@@ -104,11 +104,11 @@ class Sandbox:
         The time is that of the processor, in whole seconds, rounded up; the memory is that of addresses.
         Raises SapwoodError where the sandbox itself does not start.
         """
-        started, finished = (secrets.token_hex(sandboxed.WORD_BYTES // 2).encode() for _ in range(2))
+        started, finished = (secrets.token_hex(inside.WORD_BYTES // 2).encode() for _ in range(2))
         seconds = max(1, math.ceil(timeout_seconds))
         head = b"%s\n%d\n%d\n" % (started, seconds, memory_bytes)
         source = program.encode("utf-8", "backslashreplace")
-        around = Path(sandboxed.__file__).read_text(encoding="utf-8")
+        around = Path(inside.__file__).read_text(encoding="utf-8")
         with _file(head + source + finished) as given, _file(self.filter) as filter_:
             process = subprocess.Popen(
                 [*self.command, "--seccomp", str(filter_), "--", self.interpreter, "-SPB", "-c", around],
@@ -144,7 +144,7 @@ def _namespaces() -> Iterator[str]:
         # In a namespace of users root would stay root outside of it. Without one, it becomes nobody for good.
         yield from ("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")
     else:
-        yield from ("--unshare-user", "--uid", str(sandboxed.NOBODY), "--gid", str(sandboxed.NOBODY))
+        yield from ("--unshare-user", "--uid", str(inside.NOBODY), "--gid", str(inside.NOBODY))
 
 
 def _files(home: Path, interpreter: Path) -> Iterator[str]:
@@ -224,6 +224,6 @@ def _ended(status: int) -> Ended:
     """How a program ended that did not run to its end, from the status that bubblewrap gives."""
     if status > 128:
         return "out of time" if status - 128 == signal.SIGXCPU else "crashed"
-    if status == sandboxed.OUT_OF_MEMORY:
+    if status == inside.OUT_OF_MEMORY:
         return "out of memory"
     return "failed" if status == 1 else "ended early"

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from scipy.stats import binom
 from scipy.stats import t as student
 
-from sapwood.evaluation.items import TaskScores
-from sapwood.evaluation.statistics import Floats, ratio
+from sapwood.statistics.estimate import Floats, ratio
+from sapwood.statistics.items import TaskScores
 
 
 def better_than_guessing(scores: TaskScores, chances: npt.ArrayLike) -> float:

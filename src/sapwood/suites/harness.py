@@ -17,10 +17,10 @@ from sapwood.backbone.encode import Encoder
 from sapwood.backbone.load import load_config
 from sapwood.backbone.tokenizer import AUTO, open_tokenizer
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.evaluator import Answers
-from sapwood.evaluation.harness_tasks import write_harness_tasks
-from sapwood.evaluation.question import Form, Question
 from sapwood.recipe.task import Task
+from sapwood.suites.evaluator import Answers
+from sapwood.suites.harness_tasks import write_harness_tasks
+from sapwood.suites.question import Form, Question
 
 Backend = Literal["hf", "vllm"]
 Sample = Mapping[str, Any]
@@ -39,11 +39,6 @@ class HarnessEvaluator:
     """See `Evaluator`."""
     directory: Path
     """Where tasks are written for it."""
-
-    @property
-    def device(self) -> torch.device:
-        """See `Evaluator`."""
-        return torch.device("cpu")
 
     @staticmethod
     def open(

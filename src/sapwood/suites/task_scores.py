@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.chance import better_than_guessing
-from sapwood.evaluation.item_result import ItemResult, TaskResult
-from sapwood.evaluation.items import ItemScore, TaskScores, by_task
-from sapwood.evaluation.level import Level, level
-from sapwood.evaluation.paired import Pairs, pair
-from sapwood.evaluation.statistics import Floats
 from sapwood.recipe.task import Task
+from sapwood.statistics.chance import better_than_guessing
+from sapwood.statistics.estimate import Floats
+from sapwood.statistics.items import ItemScore, TaskScores, by_task
+from sapwood.statistics.level import Level, level
+from sapwood.statistics.paired import Pairs, pair
+from sapwood.suites.item_result import ItemResult, TaskResult
 
 
 @dataclass(frozen=True, slots=True)

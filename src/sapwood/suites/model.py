@@ -12,8 +12,8 @@ from transformers import PreTrainedModel
 from sapwood.backbone.causal import refuse_sight_ahead
 from sapwood.backbone.encode import Encoder
 from sapwood.backbone.tokenizer import AUTO
+from sapwood.device.precision import autocast_type
 from sapwood.likelihood.documents import BATCH_LOGITS, BATCH_TOKENS, WINDOW, DocumentModel
-from sapwood.likelihood.precision import autocast_type
 
 
 @dataclass(frozen=True, slots=True)

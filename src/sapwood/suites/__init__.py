@@ -1,0 +1,1 @@
+"""Benchmarks: tasks, suites, prompts, evaluators, results of every item."""
