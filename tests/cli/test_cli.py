@@ -7,23 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from sapwood import __version__
-from sapwood.cli.main import app, main
 from sapwood.evaluation.gate import judge
 from sapwood.evaluation.result import read_evaluation
 from sapwood.recipe import load_recipe
+from verbs import fails, sapwood
 
 PAPER = Path(__file__).parents[2] / "recipes" / "llama-3-syne.yaml"
 TinyRecipe = Callable[..., Path]
-
-
-def sapwood(*arguments: object) -> str:
-    """Runs a verb in this process and gives what it printed to standard output."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
 
 
 def test_the_papers_recipe_is_planned_without_data(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,16 +59,6 @@ def test_schema_is_a_json_schema() -> None:
 
 def test_version() -> None:
     assert sapwood("--version").strip() == f"sapwood {__version__}"
-
-
-def fails(*arguments: object, capsys: pytest.CaptureFixture[str]) -> str:
-    """Runs a verb that must fail as a user sees it, and gives the message."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["sapwood", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-    assert caught.value.code == 1
-    return capsys.readouterr().err.replace("\n", " ").strip()
 
 
 def test_mistakes_are_messages_not_tracebacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from test_cli import fails, sapwood
 
 from sapwood.corpus.signatures import shingle_hashes
 from sapwood.corpus.topics import label as label_module
@@ -20,6 +19,7 @@ from sapwood.generation.cache import Cache, Completion, Request
 from sapwood.recipe import load_recipe
 from sapwood.runs.directory import RunDirectory
 from sapwood.runs.manifest import read_manifest
+from verbs import fails, sapwood
 
 TinyRecipe = Callable[..., Path]
 

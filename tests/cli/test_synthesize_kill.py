@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_synthesize import PAGES, model, sapwood, write_job
 
 from fake_server import Answer, Fake
 from sapwood.files import read_json, read_lines
 from sapwood.synthesis import run
+from synthesis_jobs import PAGES, model, sapwood, write_job
 
 CHUNK, PARALLEL = 5, 3
 PROGRAM = f"""

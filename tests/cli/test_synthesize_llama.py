@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_synthesize import sapwood, write_job
 
 from sapwood.files import read_json, read_lines
+from synthesis_jobs import sapwood, write_job
 
 MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SLOTS = 2

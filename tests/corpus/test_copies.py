@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from made_up_texts import CHANCE, chinese, edited, english, jaccard
 
+from made_up_texts import CHANCE, chinese, edited, english, jaccard
 from sapwood.corpus.copies import RECALL, CopyIndex, band_rows, find_copies
 from sapwood.corpus.ngrams import Hashes
 from sapwood.corpus.signatures import VALUES, sign

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from made_up_texts import chinese, edited, english, jaccard
 
+from made_up_texts import chinese, edited, english, jaccard
 from sapwood.corpus.annotate import annotate
 from sapwood.corpus.copies import find_copies
 from sapwood.corpus.duplicates import find_duplicates

@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from engine_blocks import ITEMS, Shorten, WriteItems, items, run_items, written
 from hypothesis import given
 from hypothesis import strategies as st
 
+import engine_blocks
+from engine_blocks import ITEMS, Shorten, WriteItems, items, run_items, written
 from sapwood import files
 from sapwood.corpus import engine as module
 from sapwood.corpus.annotate import Step, annotate
@@ -24,7 +25,7 @@ from sapwood.errors import SapwoodError
 from sapwood.recipe.data import Engine
 
 ONE, THREE = Engine(workers=1), Engine(workers=3)
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(engine_blocks.__file__).parent)}
 
 
 @pytest.mark.parametrize(("engine", "tasks"), [(ONE, ITEMS), (THREE, ITEMS), (THREE, 2)])

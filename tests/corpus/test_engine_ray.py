@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from engine_blocks import Shorten, WriteItems, items, run_items, written
 
+import engine_blocks
+from engine_blocks import Shorten, WriteItems, items, run_items, written
 from sapwood.corpus.annotate import Step, annotate
 from sapwood.corpus.store import SourceStore
 from sapwood.errors import SapwoodError
@@ -22,7 +23,7 @@ RAY = Engine(kind="ray", workers=2, options={"address": "local", **SMALL})
 @pytest.fixture(scope="module", autouse=True)
 def _cluster() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent))  # for `engine_blocks`
+        patch.setenv("PYTHONPATH", str(Path(engine_blocks.__file__).parent))  # for `engine_blocks`
         yield
         ray.shutdown()
 

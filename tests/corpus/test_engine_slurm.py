@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from engine_blocks import ITEMS, Shorten, WriteItems, items, run_items, written
 
+import engine_blocks
+from engine_blocks import ITEMS, Shorten, WriteItems, items, run_items, written
 from sapwood.corpus.annotate import Step, annotate
 from sapwood.corpus.engine import check_engine
 from sapwood.corpus.engines import slurm as module
@@ -69,7 +70,7 @@ def slurm(stand_ins: Callable[[dict[str, str]], Path], tmp_path: Path, monkeypat
     state.mkdir()
     monkeypatch.setenv("SLURM_STATE", str(state))
     monkeypatch.setenv("SLURM_NODE_PATH", f"{commands}:/usr/bin:/bin")  # not that of the Python environment
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # for `engine_blocks`
+    monkeypatch.setenv("PYTHONPATH", str(Path(engine_blocks.__file__).parent))  # for `engine_blocks`
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(module, "GRACE_SECONDS", 0.3)
     return state

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_results import bits, choices, suite
 
+from made_results import bits, choices, suite
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.comparison import compare
 from sapwood.statistics.estimate import Estimate

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exams import write_rows, writing_task
 
+from exams import write_rows, writing_task
 from sapwood.cli.common import open_run
 from sapwood.cli.prepare import prepare_run
 from sapwood.corpus.benchmark_index import BenchmarkIndex

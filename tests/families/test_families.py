@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from checks import CHECKS, REFUSED, WRONG, checked
 
 pytest.importorskip("peft", reason="needs PEFT")

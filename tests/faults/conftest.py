@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_faults import Outcome, put_recipe
 
 from sapwood.cli.main import main
+from small_faults import Outcome, put_recipe
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from small_faults import Outcome, begin_again, results_of
 
 Sapwood = Callable[..., Outcome]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from small_faults import Outcome, put_recipe, results_of
 
 

@@ -11,9 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from small_faults import Outcome
-
 from sapwood.training.checkpoint import STATE
+from small_faults import Outcome
 
 
 def test_ctrl_c_at_the_start_is_no_traceback(finished: Path) -> None:

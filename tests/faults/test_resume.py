@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_faults import Outcome, begin_again, results_of
 
 from sapwood.files import append_line, read_json, read_lines, write_json, write_lines
 from sapwood.training.checkpoint import STATE
+from small_faults import Outcome, begin_again, results_of
 
 Sapwood = Callable[..., Outcome]
 

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from small_faults import Outcome, put_recipe
 
 from sapwood.errors import SapwoodError
 from sapwood.runs.lock import hold, refuse_held
+from small_faults import Outcome, put_recipe
 
 Sapwood = Callable[..., Outcome]
 

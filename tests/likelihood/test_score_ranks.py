@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -10,16 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import scoring_ranks
 from sapwood.likelihood.score import score
 
-PROGRAM = Path(__file__).with_name("ranks.py")
-
-
-def _load_program():
-    spec = importlib.util.spec_from_file_location("likelihood_ranks", PROGRAM)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+PROGRAM = Path(scoring_ranks.__file__)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +37,7 @@ def answers(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def alone():
-    program = _load_program()
+    program = scoring_ranks
     return score(program.tiny_model(), program.sequences(), max_tokens=40)
 
 

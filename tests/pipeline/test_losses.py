@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_preflight import edited
 from typer.testing import CliRunner
 
+from recipes import edited
 from sapwood.cli.main import app
 from sapwood.runs.directory import RunDirectory
 from sapwood.runs.manifest import read_manifest

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from recipes import edited
 from sapwood.cli.main import app
 from sapwood.errors import SapwoodError
 from sapwood.pipeline import machine, preflight
@@ -22,19 +23,6 @@ from sapwood.runs.directory import RunDirectory
 
 TinyRecipe = Callable[..., Path]
 MOVING = {"controller": {"kind": "perplexity-change", "over": "topics", "every": 2000}}
-
-
-def edited(path: Path, changes: dict[str, Any]) -> Path:
-    """The recipe with fields set, by dotted path."""
-    recipe = json.loads(path.read_text())
-    for dotted, value in changes.items():
-        *parents, last = dotted.split(".")
-        place = recipe
-        for part in parents:
-            place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
-        place[last] = value
-    path.write_text(json.dumps(recipe, indent=1))
-    return path
 
 
 def found(path: Path, verb: preflight.Verb = "plan") -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 import pytest
-from test_page import EVIL, MOST_BYTES, Page, with_colors
 
+from pages import EVIL, MOST_BYTES, Page, with_colors
 from sapwood.evaluation.comparison import Comparison, compare
 from sapwood.evaluation.run_comparison import compare_run, read_results
 from sapwood.recipe import Recipe

@@ -7,8 +7,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 import pytest
-from test_page import EVIL, MOST_BYTES, Page, with_colors
 
+from pages import EVIL, MOST_BYTES, Page, with_colors
 from sapwood.evaluation.gate import judge
 from sapwood.evaluation.result import DomainScore, Evaluation, read_evaluation
 from sapwood.evaluation.run_comparison import compare_run

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_page import MOST_BYTES, Page
 
+from pages import MOST_BYTES, Page
 from sapwood.evaluation.result import DocumentScore, DomainScore, Evaluation, read_evaluation
 from sapwood.files import read_json
 from sapwood.recipe import Recipe

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 import pytest
-from test_page import Page, with_colors
 
+from pages import Page, with_colors
 from sapwood.evaluation.gate import mean_change
 from sapwood.evaluation.merged import Point, label_of, read_points
 from sapwood.evaluation.result import DomainScore, Evaluation, read_evaluation

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-from test_page import EVIL, Page
 
+from pages import EVIL, Page
 from sapwood.evaluation.result import DocumentScore, DomainScore, Evaluation
 from sapwood.files import read_json, read_lines, write_json, write_lines
 from sapwood.mixture.ledger import Ledger

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import plotly.graph_objects as go
 import pytest
 
+from pages import EVIL, MOST_BYTES, Page, with_colors
 from sapwood.evaluation.gate import judge
 from sapwood.evaluation.result import Evaluation, Sample, read_evaluation
 from sapwood.files import append_line, read_json, read_lines, write_json, write_lines
@@ -23,9 +23,6 @@ from sapwood.report.wording import interval, number, signed
 
 MakeRun = Callable[..., Path]
 
-VOID = {"meta", "link", "br", "hr", "img", "input"}
-MOST_BYTES = 6_000_000
-EVIL = "<script>alert(1)</script></script><img src=x onerror=alert(1)>"
 
 STATES: dict[str, dict[str, Any]] = {
     "whole": {"parts": ()},
@@ -36,64 +33,6 @@ STATES: dict[str, dict[str, Any]] = {
     "prepared": {"parts": ("corpus", "tokens")},
     "planned": {"parts": ("environment",)},
 }
-
-
-class Page(HTMLParser):
-    """A page taken apart; raises when its elements do not close in order."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.source = path.read_text(encoding="utf-8")
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.scripts: list[tuple[dict[str, str | None], str]] = []
-        self.rows: list[list[str]] = []
-        self.text = ""
-        self.feed(self.source)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert len(dict(attrs)) == len(attrs), f"an attribute twice in {tag}: {attrs}"
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "script":
-            self.scripts.append((dict(attrs), ""))
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "script" in self.open:
-            attributes, text = self.scripts[-1]
-            self.scripts[-1] = (attributes, text + data)
-        elif "style" not in self.open:
-            self.text += data
-            if self.open and {"td", "th"} & set(self.open):
-                self.rows[-1][-1] += data
-
-    @property
-    def plain(self) -> str:
-        """The text with single spaces."""
-        return " ".join(self.text.split())
-
-    @property
-    def figures(self) -> list[dict[str, Any]]:
-        return [json.loads(text) for attributes, text in self.scripts if "data-plot" in attributes]
-
-    def figure(self, name: str) -> dict[str, Any]:
-        """The figure `plot-NAME`."""
-        (text,) = [text for attributes, text in self.scripts if attributes.get("data-plot") == f"plot-{name}"]
-        found: dict[str, Any] = json.loads(text)
-        return found
-
-    def values(self, attribute: str) -> list[str]:
-        return [value or "" for _, attributes in self.elements if (value := attributes.get(attribute)) is not None]
 
 
 def write(recipe: Recipe, make_run: MakeRun, state: str = "whole") -> Page:
@@ -159,18 +98,6 @@ def test_plotly_knows_every_property_of_every_figure(recipe: Recipe, make_run: M
     properties = set(re.findall(r"(--[a-z0-9-]+):", page.source))
     for figure in page.figures:
         go.Figure(with_colors(figure, properties))  # raises ValueError
-
-
-def with_colors(value: Any, properties: set[str]) -> Any:
-    """What the page's script makes of a figure, in black; only properties of the style sheet may be asked for."""
-    if isinstance(value, dict):
-        return {key: with_colors(item, properties) for key, item in value.items()}
-    if isinstance(value, list):
-        return [with_colors(item, properties) for item in value]
-    if isinstance(value, str) and value.startswith("--"):
-        assert value.split()[0] in properties
-        return "black"
-    return value
 
 
 def test_what_data_say_stays_text(recipe: Recipe, make_run: MakeRun) -> None:

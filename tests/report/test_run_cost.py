@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_page import Page
 
+from pages import Page
 from sapwood.files import read_json, read_lines, write_json, write_lines
 from sapwood.recipe import Recipe
 from sapwood.report.cost import costs

@@ -8,11 +8,11 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from verify_fake import item
 
 from sapwood.recipe.data import Corruption
 from sapwood.synthesis.corrupt import Change, corrupt
 from sapwood.synthesis.item import Item
+from verify_fake import item
 
 SOLVED = (
     "Step 1: the high speed of the car is 60 km/h.\n"

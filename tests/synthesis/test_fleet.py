@@ -137,7 +137,7 @@ from test_fleet import JobDirectory, answer_awaited, awaiting, job_of
 job = job_of({fake.url!r})
 answer_awaited(job, awaiting(job, Path({str(tmp_path)!r}), 10), JobDirectory(Path({str(tmp_path)!r})))
 """
-    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1]), *sys.path])
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path(fake_server.__file__).parent), *sys.path])
     process = subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": path})
     results = tmp_path / "fleet" / "m" / "results" / "00000.jsonl"
     while process.poll() is None and not (results.exists() and len(results.read_bytes().splitlines()) == 8):

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from verify_fake import item
 
 from sapwood.errors import SapwoodError
 from sapwood.files import read_lines, write_lines
@@ -12,6 +11,7 @@ from sapwood.progress import console
 from sapwood.recipe.data import Source
 from sapwood.runs.manifest import Manifest, read_manifest
 from sapwood.synthesis.source import write_source
+from verify_fake import item
 
 
 def test_items_that_cannot_be_made_wrong_are_counted(tmp_path: Path) -> None:

@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from one_rank import a_recipe, loss_of, shard, tiny_llama, weights_of
-from small_models import EXPERTS, small_model
 from transformers import PreTrainedModel
 
+from one_rank import a_recipe, loss_of, shard, tiny_llama, weights_of
 from sapwood.errors import SapwoodError
 from sapwood.recipe.schema import Adapter
 from sapwood.training.adapters import MergedWeights, add_adapters, backbone_name, is_adapter
 from sapwood.training.optimizer import build_optimizer
 from sapwood.training.trainable import select
+from small_models import EXPERTS, small_model
 
 pytest.importorskip("peft", reason="needs PEFT")
 KINDS = pytest.mark.parametrize("kind", ["lora", "dora"])

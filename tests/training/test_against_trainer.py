@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_runs import prepare_and_train
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 
 import sapwood
 from sapwood.files import read_lines
+from small_runs import prepare_and_train
 
 STEPS, SEQUENCES = 50, 8
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_models import small_model
-from test_batch import packed
 from transformers import PreTrainedModel
 
+from packing import packed
 from sapwood.errors import SapwoodError
 from sapwood.mixture.stream import Sequence
 from sapwood.tokens.sequence import Span
@@ -15,6 +14,7 @@ from sapwood.training.attention import attend_by_document, isolation
 from sapwood.training.batch import Batch, make_batch
 from sapwood.training.isolation import way_of
 from sapwood.training.loss import LossHead, next_token_losses
+from small_models import small_model
 
 ROWS = [[10, 1, 14], [25], [1, 20, 4]]
 """Documents of three sequences: one of a single token first, in the middle, and whole sequences among packed ones."""

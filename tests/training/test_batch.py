@@ -2,25 +2,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from packing import packed
 from sapwood.backbone.load import load_model
 from sapwood.mixture.stream import Sequence
 from sapwood.tokens.sequence import Span
 from sapwood.training.batch import IGNORED, empty_batch, make_batch
 from sapwood.training.loss import next_token_losses
-
-
-def packed(lengths: list[int], seed: int = 0) -> Sequence:
-    """A sequence of documents with these lengths."""
-    tokens = np.random.default_rng(seed).integers(0, 300, size=sum(lengths))
-    offsets = np.cumsum([0, *lengths[:-1]]).tolist()
-    spans = tuple(Span(n, 0, length, offset) for n, (length, offset) in enumerate(zip(lengths, offsets, strict=True)))
-    return Sequence(0, "d", 0, tokens, spans)
 
 
 def test_positions_restart_and_first_tokens_are_not_predicted() -> None:

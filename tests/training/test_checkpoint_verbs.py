@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_runs import prepare_and_train
 from typer.testing import CliRunner
 
 from sapwood.cli.main import app
 from sapwood.errors import SapwoodError
+from small_runs import prepare_and_train
 
 TinyRecipe = Callable[..., Path]
 

@@ -4,10 +4,10 @@ import re
 
 import pytest
 import torch
-from one_rank import tiny_llama
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
+from one_rank import tiny_llama
 from sapwood.training.flops import flops_per_token, uncounted, utilisation
 from sapwood.training.layers import decoder_layers
 

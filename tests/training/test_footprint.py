@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from one_rank import a_recipe, tiny_llama
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, LlamaConfig
 
+from one_rank import a_recipe, tiny_llama
 from sapwood.backbone.small import small_config
 from sapwood.device.chips import find_chip
 from sapwood.device.ranks import Ranks

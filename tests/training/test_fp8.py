@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from one_rank import loss_of, shard, tiny_llama, weights_of
 from transformers import PreTrainedModel
 
+from one_rank import loss_of, shard, tiny_llama, weights_of
 from sapwood.errors import SapwoodError
 from sapwood.recipe.schema import Adapter
 from sapwood.training.adapters import add_adapters

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from one_rank import tiny_llama
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from one_rank import tiny_llama
 from sapwood.errors import SapwoodError
 from sapwood.training.layers import decoder_layers
 

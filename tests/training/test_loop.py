@@ -21,7 +21,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_runs import prepare_and_train, stream_of
 
 from sapwood.cli.common import open_run, plan_or_refuse
 from sapwood.cli.prepare import prepare_run
@@ -37,6 +36,7 @@ from sapwood.training.engine import Engine
 from sapwood.training.guard import Watch
 from sapwood.training.loader import StepInput
 from sapwood.training.watchdog import STALLED
+from small_runs import prepare_and_train, stream_of
 
 TinyRecipe = Callable[..., Path]
 

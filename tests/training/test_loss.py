@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_models import MAMBA, small_model
-from test_batch import packed
 from transformers import PreTrainedModel
 
+from packing import packed
 from sapwood.backbone.load import load_model
 from sapwood.training import loss as loss_module
 from sapwood.training.attention import attend_by_document
 from sapwood.training.batch import Batch, empty_batch, make_batch
 from sapwood.training.loss import LossHead, next_token_losses
+from small_models import MAMBA, small_model
 
 LENGTHS = [[9, 2, 14, 7], [32], [1, 30, 1]]
 

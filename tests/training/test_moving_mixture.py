@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from small_runs import prepare_and_train, stream_of
 
 from sapwood.cli.common import open_run
 from sapwood.cli.evaluate import evaluate_base
@@ -22,6 +21,7 @@ from sapwood.files import read_json, read_lines
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.stream import Stream
 from sapwood.runs.directory import RunDirectory
+from small_runs import prepare_and_train, stream_of
 
 TinyRecipe = Callable[..., Path]
 

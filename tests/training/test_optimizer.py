@@ -7,13 +7,13 @@ import pytest
 import torch
 import torch.distributed.checkpoint as dcp
 import torch.multiprocessing as mp
-from one_rank import a_recipe, loss_of, shard, tiny_llama, weights_of, whole
 from torch.distributed.checkpoint import HuggingFaceStorageReader, HuggingFaceStorageWriter
 from transformers import PreTrainedModel
-from two_ranks import SHAPES, STEPS, gradients, low_bit, second_half, tensors_of
 
+from one_rank import a_recipe, loss_of, shard, tiny_llama, weights_of, whole
 from sapwood.recipe import Recipe
 from sapwood.training.optimizer import build_optimizer, optimizer_tensors
+from two_ranks import SHAPES, STEPS, gradients, low_bit, second_half, tensors_of
 
 KINDS = [
     {"optimizer": {"kind": kind, "weight_decay": 0.1}, "weights": weights}

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_runs import prepare_and_train
 
 from sapwood.backbone.load import load_model
 from sapwood.cli.common import open_run
@@ -19,6 +18,7 @@ from sapwood.cli.prepare import prepare_run
 from sapwood.files import read_lines
 from sapwood.runs.directory import RunDirectory
 from sapwood.training.checkpoint import CheckpointTensors, checkpoints
+from small_runs import prepare_and_train
 
 TinyRecipe = Callable[..., Path]
 

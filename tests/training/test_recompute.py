@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from one_rank import loss_of, shard, tiny_llama, weights_of, whole
 from torch.distributed._tools.mem_tracker import MemTracker
 
+from one_rank import loss_of, shard, tiny_llama, weights_of, whole
 from sapwood.training.layers import decoder_layers
 from sapwood.training.recompute import checkpoint_activations
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from small_models import small_model
 
 from sapwood.device.ranks import Ranks
 from sapwood.training.batch import empty_batch
 from sapwood.training.engine import Engine
 from sapwood.training.isolation import keep_apart
 from sapwood.training.loader import MicroBatch
+from small_models import small_model
 
 
 def be_rank(rank: int, directory: str) -> None:

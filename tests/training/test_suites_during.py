@@ -14,18 +14,17 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_runs import prepare_and_train
 
 from sapwood.cli.common import open_run, plan_or_refuse
 from sapwood.cli.plan import plan
 from sapwood.cli.prepare import prepare_run
 from sapwood.cli.train import train_run
 from sapwood.errors import SapwoodError
-from sapwood.evaluation import suite
 from sapwood.evaluation.run_comparison import compare_run
 from sapwood.files import read_lines
 from sapwood.runs.directory import RunDirectory
 from sapwood.runs.metrics import read_metrics
+from sapwood.suites import suite
 from sapwood.suites.item_result import TaskResult, read_task_result
 from sapwood.training import log
 from sapwood.training.engine import Engine
@@ -33,6 +32,7 @@ from sapwood.training.guard import Watch
 from sapwood.training.loader import StepInput
 from sapwood.training.saving import Saver
 from sapwood.training.track import Trackers
+from small_runs import prepare_and_train
 
 TinyRecipe = Callable[..., Path]
 Written = Callable[..., Path]

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from one_rank import a_recipe, loss_of, shard, tiny_llama, weights_of
 from transformers import PreTrainedModel
 
+from one_rank import a_recipe, loss_of, shard, tiny_llama, weights_of
 from sapwood.errors import SapwoodError
 from sapwood.recipe import Recipe
 from sapwood.recipe.schema import Adapter
