@@ -7,7 +7,7 @@ in a curriculum (arXiv 2506.11300).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -159,7 +159,7 @@ def _sample(store: SourceStore) -> Iterator[list[str]]:
         yield [text[:SAMPLED_CHARACTERS] for text in texts.take(np.arange(0, len(texts), stride)).to_pylist()]
 
 
-@cache
+@lru_cache(maxsize=1)  # 40 MB each
 def encoder_of(path: Path) -> Encoder:
     """The encoder that was written to `path`, read once a process."""
     return Encoder.read(path)

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from fractions import Fraction
-from functools import cache
+from functools import lru_cache
 
 from sapwood.answers.letters import stated_letter
 from sapwood.answers.numbers import find_numbers
@@ -185,7 +185,7 @@ def _letters(text: str) -> int:
     return sum(map(str.isalpha, text))
 
 
-@cache
+@lru_cache(maxsize=1 << 12)
 def _wording(text: str, ngram: int) -> frozenset[int]:
     return frozenset(ngram_hashes(tokenise(text).hashes, ngram).tolist())
 

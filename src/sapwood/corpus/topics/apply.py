@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -64,6 +64,6 @@ def topics_step(classifier: Path, confidence: float, after: tuple[str, ...]) -> 
     )
 
 
-@cache
+@lru_cache(maxsize=1)
 def _load(classifier: Path) -> Classifier:
     return Classifier.load(classifier)
