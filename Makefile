@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP = .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install develop demo demo-synthesis test test-faults lint format docs models clean
+.PHONY: install develop demo demo-synthesis test test-fast test-gpu test-faults lint format docs models clean
 
 install: .venv/installed
 develop: .venv/developed
@@ -27,8 +27,20 @@ demo-synthesis: install
 	$(PIP) --editable '.[synthesis,llama]'
 	.venv/bin/python examples/synthesis/demo.py
 
+# A worker a core, of one thread each, as in training.
+PYTEST = OMP_NUM_THREADS=1 .venv/bin/pytest
+WORKERS = --numprocesses logical --maxprocesses 8 --dist worksteal
+
 test: develop lint
-	.venv/bin/pytest
+	$(PYTEST) $(WORKERS)
+
+# What needs no model and no process of its own: for the time between two edits.
+test-fast: develop
+	$(PYTEST) $(WORKERS) -m "not slow and not backbone"
+
+# What only a GPU can show. Skipped, with the reason, where there is none.
+test-gpu: develop
+	$(PYTEST) -m gpu
 
 # Every file of a run in every way: the better part of an hour. `make test` tries a part of it.
 test-faults: develop
