@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from sapwood.corpus.signatures import shingle_hashes
+from sapwood.corpus.store import store_of
 from sapwood.corpus.topics import label as label_module
 from sapwood.errors import SapwoodError
 from sapwood.generation.cache import Cache, Completion, Request
@@ -37,7 +38,7 @@ def edit(path: Path, **fields: Any) -> None:
 
 def splits(run: RunDirectory, source: str) -> dict[str, str | None]:
     columns = {"documents": ["text"], "selection": ["split"]}
-    rows = [row for batch in run.corpus(source).read_all(columns) for row in pa.table(batch).to_pylist()]
+    rows = [row for batch in store_of(run, source).read_all(columns) for row in pa.table(batch).to_pylist()]
     return {row["text"]: row["selection.split"] for row in rows}
 
 
@@ -72,7 +73,7 @@ def test_a_changed_setting_redoes_its_step_and_those_that_depend_on_it(tiny_reci
     recipe["sources"]["web-en"] = recipe["sources"].pop("web_en")
     path.write_text(json.dumps(recipe))
     sapwood("prepare", path, "--runs", tmp_path / "runs")
-    store = RunDirectory(tmp_path / "runs" / "tiny").corpus("web-en")
+    store = store_of(RunDirectory(tmp_path / "runs" / "tiny"), "web-en")
     steps = ("documents", "signals", "language", "quality", "signatures", "duplicates", "selection")
 
     def marks() -> dict[str, int]:
@@ -101,7 +102,7 @@ def test_a_parquet_file_of_another_schema_costs_itself_alone(tiny_recipe: TinyRe
     pq.write_table(pa.table({"text": [1, 2]}), tmp_path / "part-3.parquet")
     edit(path, sources={**json.loads(path.read_text())["sources"], "web-en": {"files": "part-*.parquet"}})
     sapwood("prepare", path, "--runs", tmp_path / "runs")
-    manifest = RunDirectory(tmp_path / "runs" / "tiny").corpus("web-en").manifest("documents")
+    manifest = store_of(RunDirectory(tmp_path / "runs" / "tiny"), "web-en").manifest("documents")
     assert manifest.counts["documents"] == 18
     assert manifest.reasons == {"no text column": 1, "text is not a string": 1}
 
@@ -173,11 +174,11 @@ def test_topics_from_label_to_apply(
     assert len(labels) == 60
     sapwood("topics", "train", path, "--runs", runs)
     sapwood("topics", "apply", path, "--runs", runs)
-    found = [v for b in run.corpus("web-en").read_all({"topics": ["topic"]}) for v in b["topics.topic"].to_pylist()]
+    found = [v for b in store_of(run, "web-en").read_all({"topics": ["topic"]}) for v in b["topics.topic"].to_pylist()]
     assert set(found) <= {"growth", "other"}
-    manifest = read_manifest(run.corpus("web-en").step("topics"))
+    manifest = read_manifest(store_of(run, "web-en").step("topics"))
     sapwood("prepare", path, "--runs", runs)
-    assert read_manifest(run.corpus("web-en").step("topics")) == manifest
+    assert read_manifest(store_of(run, "web-en").step("topics")) == manifest
     assert load_recipe(path).sources["web-en"].topics == str(tmp_path / "own.yaml")
 
 
@@ -186,7 +187,7 @@ def test_prepare_stops_before_scoring_if_asked(tiny_recipe: TinyRecipe, tmp_path
     edit(path, corpus__perplexity={"sources": ["book-zh"], "tokens": 16})
     runs = tmp_path / "runs"
     sapwood("prepare", path, "--unscored", "--runs", runs)
-    store = RunDirectory(runs / "tiny").corpus("book-zh")
+    store = store_of(RunDirectory(runs / "tiny"), "book-zh")
     assert store.has("duplicates")
     assert not store.has("perplexity")
     assert not store.has("selection")

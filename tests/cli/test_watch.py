@@ -21,6 +21,7 @@ from sapwood.cli.main import app
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.result import DocumentScore, DomainScore, Evaluation
 from sapwood.files import append_line, write_json
+from sapwood.mixture.adopt import adopt
 from sapwood.mixture.domains import Sizes
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.plan import make_plan
@@ -34,7 +35,7 @@ def run(tiny_recipe: Callable[..., Path], tmp_path: Path) -> RunDirectory:
     """A run whose first stage is half trained."""
     found = RunDirectory(tmp_path / "runs" / "tiny")
     recipe = load_recipe(tiny_recipe())
-    found.adopt(recipe)
+    adopt(found, recipe)
     plan = make_plan(recipe, Sizes({}, {}))
     write_json(found.plan, plan.to_json())
     ledger = Ledger(found.ledger)

@@ -15,7 +15,7 @@ from exams import write_rows, writing_task
 from sapwood.cli.common import open_run
 from sapwood.cli.prepare import prepare_run
 from sapwood.corpus.benchmark_index import BenchmarkIndex
-from sapwood.corpus.store import DOCUMENTS, SELECTION
+from sapwood.corpus.store import DOCUMENTS, SELECTION, store_of
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.overlap import find_overlap, read_overlap
 from sapwood.mixture.decided import DecidedRun
@@ -117,14 +117,14 @@ def planted_before(run: RunDirectory, stream: Stream, position: int, benchmarks:
     return {
         ids[f"{source} {origin.as_py().rpartition('#')[2]}"]
         for source in COUNTS
-        for batch in run.corpus(source).read_all({DOCUMENTS: ["id", "origin"]})
+        for batch in store_of(run, source).read_all({DOCUMENTS: ["id", "origin"]})
         for name, origin in zip(batch["id"], batch["origin"], strict=True)
         if (source, name.as_py()) in trained
     }
 
 
 def documents_to_train_on(run: RunDirectory, source: str) -> int:
-    batches = run.corpus(source).read_all({SELECTION: ["split"]})
+    batches = store_of(run, source).read_all({SELECTION: ["split"]})
     return [split for batch in batches for split in batch[f"{SELECTION}.split"].to_pylist()].count("train")
 
 
@@ -160,7 +160,7 @@ def test_what_was_found_can_be_looked_at(prepared: tuple[Recipe, RunDirectory], 
         assert (find.task, find.share) == ("sums", 1)
         assert find.source == item.answer.split()[0]
         assert find.excerpt in f"{item.question} {item.solution}"
-        origin = run.corpus(find.source).find([find.document])[find.document].origin
+        origin = store_of(run, find.source).find([find.document])[find.document].origin
         assert item.answer == origin.replace(".jsonl#", " ")
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sapwood.corpus.store import PERPLEXITY
+from sapwood.corpus.store import PERPLEXITY, store_of
 from sapwood.mixture.curriculum import PARTS, read_curricula
 from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.passes import Passes
@@ -33,7 +33,7 @@ def run(tmp_path: Path, make_store: MakeStore) -> RunDirectory:
     """400 documents of 5 tokens, the n-th with an nll of n / 100; every other row of the corpus is not trained on."""
     run = RunDirectory(tmp_path)
     make_store(run.tokens("a"), [[[7] * 4 + [0]] * 400])
-    corpus = run.corpus("a")
+    corpus = store_of(run, "a")
     for step, columns in (("documents", {"id": ["x"] * 800}), (PERPLEXITY, {"nll": np.arange(800) / 200})):
         corpus.step(step).mkdir(parents=True)
         pq.write_table(pa.table(columns), corpus.step(step) / "00000-00000.parquet")
@@ -58,7 +58,7 @@ def train(run: RunDirectory, order: Order, sequences: int) -> Ledger:
         )
     )
     store = TokenStore(run.tokens("a"), "train")
-    scores = partial(read_scores, run.corpus("a"), store)
+    scores = partial(read_scores, store_of(run, "a"), store)
     passes = Passes(run.passes("a"), store, None, store.tokens, scores, key="0", identity="")
     Stream(ledger, {"a": passes}).make_passes(ledger.rounds[0])
     return ledger
@@ -91,5 +91,5 @@ def test_a_second_pass_begins_anew(run: RunDirectory) -> None:
 
 def test_what_is_shuffled_or_gone_is_left_out(run: RunDirectory) -> None:
     ledger = train(run, Order(by="perplexity"), sequences=200)
-    (run.corpus("a").step(PERPLEXITY) / "manifest.json").unlink()
+    (store_of(run, "a").step(PERPLEXITY) / "manifest.json").unlink()
     assert read_curricula(run, ledger, 200) == []

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from recipes import edited
 from sapwood.cli.main import app
+from sapwood.corpus.store import store_of
 from sapwood.runs.directory import RunDirectory
 from sapwood.runs.manifest import read_manifest
 
@@ -51,7 +52,7 @@ def test_most_of_a_source_dropped_is_said_before_the_training(
     for words in wanted:
         assert words in told
     run = RunDirectory(runs / "tiny")
-    assert read_manifest(run.corpus("web-en").step("documents")) is not None, "what is prepared is kept"
+    assert read_manifest(store_of(run, "web-en").step("documents")) is not None, "what is prepared is kept"
     assert not run.checkpoints.exists()
     assert read_manifest(run.tokens("web-en")) is None
 

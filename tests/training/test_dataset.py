@@ -24,6 +24,7 @@ import sapwood
 from sapwood.cli.common import open_run, plan_or_refuse
 from sapwood.cli.prepare import prepare_run
 from sapwood.cli.train import train_run
+from sapwood.corpus.store import stores_of
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.between import losses as between
 from sapwood.evaluation.yardstick import Yardstick
@@ -401,7 +402,7 @@ def test_losses_may_be_measured_with_our_yardstick(moved: Path, tiny_backbone: P
     dataset = sapwood.stream(moved, runs=moved.parent / "runs")
     recipe, run = dataset.run.recipe, dataset.run.run
     model = AutoModelForCausalLM.from_pretrained(tiny_backbone)
-    yardstick = Yardstick.open(recipe, run.corpora(recipe), tiny_backbone, autocast=None)
+    yardstick = Yardstick.open(recipe, stores_of(run, recipe), tiny_backbone, autocast=None)
     base = last = None
     for round_ in range(2):
         now = yardstick.measure(model, label=f"round {round_}", model_fingerprint="", tokens=dataset.decided * 64)

@@ -25,6 +25,7 @@ from safetensors.torch import load_file
 from sapwood.cli.common import open_run, plan_or_refuse
 from sapwood.cli.prepare import prepare_run
 from sapwood.cli.train import train_run
+from sapwood.corpus.store import store_of
 from sapwood.errors import SapwoodError
 from sapwood.files import read_lines
 from sapwood.mixture.ledger import Ledger
@@ -81,7 +82,7 @@ def test_the_token_account_balances(finished: tuple[Path, RunDirectory]) -> None
     assert total == 7000 // 64
     for source in ("web-zh", "book-zh", "web-en", "news-en"):
         counts = json.loads((run.tokens(source) / "manifest.json").read_text())["counts"]
-        read, selected = (run.corpus(source).manifest(step).counts for step in ("documents", "selection"))
+        read, selected = (store_of(run, source).manifest(step).counts for step in ("documents", "selection"))
         assert read["documents_read"] == read["quarantined"] + read["documents"]
         assert read["documents"] == selected["dropped"] + counts["documents"]
         assert counts["documents"] == sum(counts[f"{part}_documents"] for part in ("train", "holdout", "dropped"))
@@ -93,7 +94,7 @@ def test_held_out_documents_are_never_trained_on(finished: tuple[Path, RunDirect
     _, run = finished
     held_out, texts = set(), {}
     for source in ("web-zh", "book-zh", "web-en", "news-en"):
-        for batch in run.corpus(source).read_all({"documents": ["id", "text"], "selection": ["split"]}):
+        for batch in store_of(run, source).read_all({"documents": ["id", "text"], "selection": ["split"]}):
             for row in pa.table(batch).to_pylist():
                 texts[row["id"]] = row["text"]
                 if row["selection.split"] == "holdout":

@@ -17,6 +17,7 @@ import pytest
 from sapwood.cli.common import open_run
 from sapwood.cli.evaluate import evaluate_base
 from sapwood.cli.prepare import prepare_run
+from sapwood.corpus.store import store_of
 from sapwood.files import read_json, read_lines
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.stream import Stream
@@ -103,9 +104,9 @@ def test_a_run_whose_topics_move(topical: TinyRecipe) -> None:
 def check_documents(run: RunDirectory, stream: Stream) -> None:
     """Documents are those of their topic, and Chinese ones come by perplexity."""
     topics, scores = {}, {}
-    for batch in run.corpus("web-en").read_all({"documents": ["id"], "topics": ["topic"]}):
+    for batch in store_of(run, "web-en").read_all({"documents": ["id"], "topics": ["topic"]}):
         topics |= {row["id"]: row["topics.topic"] for row in pa.table(batch).to_pylist()}
-    for batch in run.corpus("web-zh").read_all({"documents": ["id"], "perplexity": ["nll"]}):
+    for batch in store_of(run, "web-zh").read_all({"documents": ["id"], "perplexity": ["nll"]}):
         scores |= {row["id"]: row["perplexity.nll"] for row in pa.table(batch).to_pylist()}
     seen: dict[str, list[str]] = {}
     for position in range(stream.ledger.decided):

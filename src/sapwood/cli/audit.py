@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated
 
 import orjson
@@ -16,6 +17,7 @@ from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.cli.common import RunArgument, open_begun
 from sapwood.cli.output import Output
 from sapwood.cli.tokenizer import open_encoder
+from sapwood.corpus.store import store_of
 from sapwood.errors import SapwoodError
 from sapwood.mixture.audit import Spike, Use, documents_of, look_up, positions_of, spikes, uses_of
 from sapwood.mixture.stream import Stream
@@ -71,7 +73,7 @@ def audit(
 def _print_uses(run: RunDirectory, stream: Stream, uses: list[Use], *, lines: bool) -> None:
     recipe = load_recipe(run.recipe)
     encoder = open_encoder(recipe, resolve(recipe.model, default_cache()))
-    known = look_up(run.corpus, stream, uses, encoder)
+    known = look_up(partial(store_of, run), stream, uses, encoder)
     rows = [(use, known[source_of(use.domain), use.document]) for use in uses]
     if lines:
         _print_lines({**asdict(use), **asdict(about)} for use, about in rows)

@@ -13,6 +13,7 @@ from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOpti
 from sapwood.cli.comparison import print_comparison
 from sapwood.cli.output import Output
 from sapwood.cli.tokenizer import open_encoder
+from sapwood.corpus.store import stores_of
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.gate import judge
 from sapwood.evaluation.result import BASE, GROWN, Evaluation, read_evaluation
@@ -125,7 +126,7 @@ def measure_model(
         suites = RunSuites.open(recipe, run)
         evaluated = EvaluatedModel.of(model(), open_encoder(recipe, directory), autocast)
         suites.measure(evaluated, label=label, weights=identity)
-    yardstick = Yardstick.open(recipe, run.corpora(recipe), directory, autocast)
+    yardstick = Yardstick.open(recipe, stores_of(run, recipe), directory, autocast)
     path = run.evaluation / f"{label}.json"
     if path.exists():
         done = read_evaluation(path)

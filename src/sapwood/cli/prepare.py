@@ -15,8 +15,10 @@ from sapwood.cli.output import Output
 from sapwood.cli.plan import print_remarks
 from sapwood.cli.tokenizer import open_encoder, print_delimiters
 from sapwood.cli.topics import trained_classifiers
+from sapwood.corpus.store import store_of, stores_of
 from sapwood.errors import SapwoodError
 from sapwood.files import remove_leftovers, write_json
+from sapwood.mixture.adopt import adopt, refuse_other_inputs
 from sapwood.mixture.domains import divide
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.open import source_identity
@@ -85,16 +87,16 @@ def _prepare(recipe: Recipe, run: RunDirectory, *, unscored: bool, yes: bool) ->
     from sapwood.report.data import write_data_report
     from sapwood.tokens.shard import encode_source, held_out_hashes
 
-    run.adopt(recipe)
+    adopt(run, recipe)
     remove_leftovers(run.root)  # of pages and plans that a killed process was writing
-    model, stores = resolve(recipe.model, default_cache()), run.corpora(recipe)
+    model, stores = resolve(recipe.model, default_cache()), stores_of(run, recipe)
     encoder = open_encoder(recipe, model)
     made = with_items(recipe, run)
     ledger = Ledger(run.ledger)
     if ledger.rounds:
         ledger.check(ledger.identity | {"model": fingerprint_model(model)})
         refuse_change(made, run)
-        run.refuse_other_inputs(recipe)
+        refuse_other_inputs(run, recipe)
     if not ledger.rounds or not _is_prepared(made, run):
         prepare_documents(made, stores, encoder, trained_classifiers(recipe, run))
         if not yes:
@@ -148,7 +150,7 @@ def refuse_change(recipe: Recipe, run: RunDirectory) -> None:
     from sapwood.corpus.ingest import ingested
     from sapwood.corpus.store import DOCUMENTS
 
-    for name, store in run.corpora(recipe).items():
+    for name, store in stores_of(run, recipe).items():
         if store.has(DOCUMENTS) and not ingested(store, recipe.sources[name], recipe.corpus.normalise):
             raise SapwoodError(_changed(name, run))
 
@@ -157,7 +159,7 @@ def _is_prepared(recipe: Recipe, run: RunDirectory) -> bool:
     """Whether every step of every source is there; damaged ones may have been removed."""
     from sapwood.corpus.prepare import steps_of
 
-    return all(store.has(step) for name, store in run.corpora(recipe).items() for step in steps_of(recipe, name))
+    return all(store.has(step) for name, store in stores_of(run, recipe).items() for step in steps_of(recipe, name))
 
 
 def _changed(name: str, run: RunDirectory) -> str:
@@ -173,7 +175,8 @@ def _print_account(run: RunDirectory, tokens: dict[str, Manifest]) -> None:
     for title in ("read", "unreadable", "set aside", "held out", "dropped", "to train on", "tokens"):
         table.add_column(title, justify="right")
     for name, manifest in tokens.items():
-        read, selected = run.corpus(name).manifest("documents").counts, run.corpus(name).manifest("selection").counts
+        store = store_of(run, name)
+        read, selected = store.manifest("documents").counts, store.manifest("selection").counts
         row = (
             read["documents_read"],
             read["quarantined"],

@@ -7,6 +7,7 @@ import os
 from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run
 from sapwood.cli.prepare import scoring_model
+from sapwood.corpus.store import store_of
 from sapwood.errors import SapwoodError
 from sapwood.progress import console
 from sapwood.runs.lock import hold
@@ -31,6 +32,6 @@ def score(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: Run
     scorer = Scorer(*scoring_model(loaded, resolve(loaded.model, default_cache())), perplexity.tokens)
     with hold(run.root, rank=rank), full_disk_explained(run.root):
         for name in scored(loaded):
-            score_part(run.corpus(name), scorer, verdicts(loaded, name, before=TRIM), rank, ranks)
+            score_part(store_of(run, name), scorer, verdicts(loaded, name, before=TRIM), rank, ranks)
     if rank == 0:
         console.print("`sapwood prepare` goes on from here, when all processes are done.")

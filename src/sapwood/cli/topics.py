@@ -11,6 +11,7 @@ from rich.table import Table
 from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, writing
 from sapwood.cli.output import Output, with_json
+from sapwood.corpus.store import store_of
 from sapwood.errors import SapwoodError
 from sapwood.mixture.ledger import Ledger
 from sapwood.progress import console
@@ -42,7 +43,7 @@ def label(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: Run
     labeller = loaded.corpus.topics.labeller
     assert labeller is not None  # or it was refused
     for reference, sources in named.items():
-        stores = {name: run.corpus(name) for name in sources}
+        stores = {name: store_of(run, name) for name in sources}
         after = {name: verdicts(loaded, name, before=TRIM) for name in sources}
         documents = sample(stores, after, labeller.sample)
         with writing(run.root), full_disk_explained(run.root):
@@ -89,7 +90,7 @@ def apply(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: Run
             classifier = run.topics(reference) / CLASSIFIER
             step = topics_step(classifier, loaded.corpus.topics.confidence, verdicts(loaded, name, before=TRIM))
             with writing(run.root):
-                annotate(run.corpus(name), step, loaded.engine)
+                annotate(store_of(run, name), step, loaded.engine)
     print_topics(loaded, run)
 
 
@@ -183,7 +184,7 @@ def print_topics(recipe: Recipe, run: RunDirectory) -> None:
     for reference, sources in taxonomies(recipe).items():
         counts = {name: Counter[str]() for name in sources}
         for name in sources:
-            for batch in run.corpus(name).read_all({TOPICS: ["topic"]}):
+            for batch in store_of(run, name).read_all({TOPICS: ["topic"]}):
                 counts[name].update(topic for topic in batch[f"{TOPICS}.topic"].to_pylist() if topic is not None)
         table = Table(box=None, pad_edge=False, header_style="bold", title=reference, title_justify="left")
         table.add_column("topic")

@@ -10,7 +10,9 @@ from functools import cache
 
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, writing
 from sapwood.cli.tokenizer import open_encoder, refuse_other_tokens
+from sapwood.corpus.store import stores_of
 from sapwood.files import remove_directory, remove_leftovers, write_json
+from sapwood.mixture.adopt import adopt
 from sapwood.mixture.plan import Plan
 from sapwood.progress import console
 from sapwood.recipe import Recipe
@@ -77,7 +79,7 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
         if recipe.training.checkpoints.mirror is not None:
             Mirror(recipe.training.checkpoints.mirror, run).fetch()
         Ledger(run.ledger).check(identity)  # before the recipe is written down as that of the run
-        run.adopt(recipe)
+        adopt(run, recipe)
         write_json(run.plan, plan.to_json(), sealed=True)
         write_json(run.environment, describe_environment(ranks.device, ranks.size), sealed=True)
         orders = [run.passes(part.domain.name) for part in plan.domains]
@@ -96,7 +98,7 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> None:
 
     @cache  # the held-out texts are read once, and not between all rounds
     def yardstick() -> Yardstick:
-        return Yardstick.open(recipe, run.corpora(recipe), model_directory, autocast)
+        return Yardstick.open(recipe, stores_of(run, recipe), model_directory, autocast)
 
     def measure(model: PreTrainedModel, state: State, last_tokens: int | None) -> Losses:
         return measure_between(

@@ -26,6 +26,8 @@ import pyarrow.parquet as pq
 from sapwood.corpus.document import excerpt
 from sapwood.errors import SapwoodError
 from sapwood.files import read_line, reading, sealed_line, write_atomic
+from sapwood.recipe import Recipe
+from sapwood.runs.directory import RunDirectory
 from sapwood.runs.manifest import Manifest, read_manifest, remake
 
 DOCUMENTS = "documents"
@@ -189,3 +191,13 @@ def read_group(file: pq.ParquetFile, path: Path, group: int, columns: Sequence[s
             raise ValueError(f"its row group {group} lacks {', '.join(sorted(missing)) or 'rows'}")
         table.validate(full=True)
         return table
+
+
+def store_of(run: RunDirectory, source: str) -> SourceStore:
+    """The documents of a source of a run."""
+    return SourceStore(run.documents(source))
+
+
+def stores_of(run: RunDirectory, recipe: Recipe) -> dict[str, SourceStore]:
+    """The documents of every source of a recipe, by its name."""
+    return {source: store_of(run, source) for source in recipe.sources}

@@ -21,6 +21,7 @@ from sapwood import __version__
 from sapwood.corpus.benchmark_index import BenchmarkIndex
 from sapwood.corpus.characters import WORDS_VERSION
 from sapwood.corpus.contamination import item_of
+from sapwood.corpus.store import stores_of
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.overlap_search import OUTPUTS, SearchShards
 from sapwood.files import fingerprint, read_json, reading, write_json
@@ -102,7 +103,7 @@ def find_overlap(recipe: Recipe, run: RunDirectory, suite: Suite, items: Path | 
     if finished(directory, planned) is None:
         index = _index(loaded, rule, normalising)
         begin(directory, planned, [*OUTPUTS, OVERLAP])
-        block = SearchShards(run.corpora(recipe), directory, index, rule.overlap, planned.fingerprint)
+        block = SearchShards(stores_of(run, recipe), directory, index, rule.overlap, planned.fingerprint)
         lines = block.search(trained, recipe.engine)
         overlap = Overlap(
             position=position,

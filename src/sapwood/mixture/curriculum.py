@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from sapwood.corpus.store import store_of
 from sapwood.errors import SapwoodError
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.order import Scores
@@ -50,7 +51,7 @@ def read_curricula(run: RunDirectory, ledger: Ledger, position: int) -> list[Cur
     found = []
     for stage, source, score, stretches in _ordered(ledger, position):
         try:
-            scores = read_scores(run.corpus(source), TokenStore(run.tokens(source), "train"), score)
+            scores = read_scores(store_of(run, source), TokenStore(run.tokens(source), "train"), score)
             sums = [_Sums(run.passes(domain), scores) for domain in stretches]
             parts = sum(part.parts(stretch) for part, stretch in zip(sums, stretches.values(), strict=True))
         except SapwoodError:

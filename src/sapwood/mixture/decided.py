@@ -16,6 +16,7 @@ from typing import Any
 
 from sapwood.errors import SapwoodError
 from sapwood.files import fingerprint, write_json
+from sapwood.mixture.adopt import adopt
 from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.measured import Change, Losses, Measured
 from sapwood.mixture.open import open_stream, read_sizes, source_identities
@@ -80,7 +81,7 @@ class DecidedRun:
             ledger.check(ledger.identity | identity)
             changed = changes or not path.is_dir()
             if changed:
-                run.adopt(recipe)
+                adopt(run, recipe)
             ledger.begin(ledger.identity | identity)  # the model is looked at by those who train it with us
             if changed or not ledger.rounds:
                 ledger.adopt(recipe)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
+from sapwood.corpus.store import store_of
 from sapwood.errors import SapwoodError
 from sapwood.files import fingerprint
 from sapwood.mixture.domains import Domain, Sizes, held_out_by_topic, topic_members, topic_sizes
@@ -49,7 +50,7 @@ def source_identity(recipe: Recipe, run: RunDirectory, source: str) -> str:
         if divided is None:
             raise SapwoodError(f"The source '{source}' is not divided by topic yet: `sapwood prepare` does that.")
         parts.append(divided.fingerprint)
-    corpus = run.corpus(source)
+    corpus = store_of(run, source)
     for score in sorted({order_of(stage, recipe, source).by for stage in recipe.stages} - {"shuffle"}):
         parts.append(corpus.manifest(find_score(corpus, score)[0]).fingerprint)
     return fingerprint(parts) if len(parts) > 1 else parts[0]
@@ -79,7 +80,7 @@ def open_stream(recipe: Recipe, run: RunDirectory, ledger: Ledger, domains: Iter
             stores[source],
             topic_members(run.divided(source), domain.name.removeprefix(f"{source}/")) if divided else None,
             domain.tokens,
-            partial(read_scores, run.corpus(source), stores[source]),
+            partial(read_scores, store_of(run, source), stores[source]),
             key=f"{recipe.seed}/{domain.name}",
             identity=identities[source],
         )

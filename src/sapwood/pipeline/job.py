@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from sapwood.corpus.engine import check_engine
-from sapwood.corpus.store import DOCUMENTS
+from sapwood.corpus.store import DOCUMENTS, store_of
 from sapwood.corpus.topics.taxonomy import load_taxonomy
 from sapwood.corpus.topics.train import check_words
 from sapwood.errors import SapwoodError
@@ -56,7 +56,7 @@ def check_labelling(recipe: Recipe, run: RunDirectory) -> Iterator[Problem]:
     """What keeps the documents of a run from being labelled with topics by a language model."""
     yield from check_topics(recipe)
     for name, source in recipe.sources.items():
-        if source.topics is not None and not run.corpus(name).has(DOCUMENTS):
+        if source.topics is not None and not store_of(run, name).has(DOCUMENTS):
             message = "has no documents yet to be labelled: `sapwood prepare --unscored` makes them"
             yield Problem(("sources", name), message)
     labeller = recipe.corpus.topics.labeller

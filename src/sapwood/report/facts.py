@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sapwood.corpus.quarantine import QUARANTINE
-from sapwood.corpus.store import DOCUMENTS, SELECTION
+from sapwood.corpus.store import DOCUMENTS, SELECTION, stores_of
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.comparison import Comparison
 from sapwood.evaluation.result import BASE, GROWN, Evaluation, read_evaluation
@@ -174,7 +174,7 @@ def read_facts(recipe: Recipe, run: Path) -> Facts:
     Raises SapwoodError when its ledger was changed by hand.
     """
     directory = RunDirectory(run)
-    stores = directory.corpora(recipe)
+    stores = stores_of(directory, recipe)
     suites, comparisons, unread = _benchmarks(recipe, directory)
     between = sorted(
         (read_evaluation(path) for path in directory.evaluation.glob("step-*.json")), key=lambda item: item.tokens

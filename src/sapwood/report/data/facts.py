@@ -26,6 +26,7 @@ from sapwood.corpus.store import (
     TOPICS,
     Found,
     SourceStore,
+    stores_of,
 )
 from sapwood.files import read_json
 from sapwood.recipe.schema import Recipe
@@ -143,9 +144,8 @@ class DataFacts:
 def read_data_facts(recipe: Recipe, run: Path) -> DataFacts:
     """Goes through the columns of every source that is prepared."""
     directory = RunDirectory(run)
-    sources = [
-        _read_source(recipe, name, store) for name, store in directory.corpora(recipe).items() if store.has(SELECTION)
-    ]
+    stores = stores_of(directory, recipe).items()
+    sources = [_read_source(recipe, name, store) for name, store in stores if store.has(SELECTION)]
     taxonomies = dict.fromkeys(source.topics for source in recipe.sources.values() if source.topics is not None)
     reports = {name: directory.topics(name) / "classifier" / "report.json" for name in taxonomies}
     classifiers = {

@@ -11,11 +11,12 @@ import pytest
 from sapwood.backbone.resolve import fingerprint_model
 from sapwood.cli.prepare import prepare_run
 from sapwood.corpus.contamination import benchmark_fingerprint
-from sapwood.corpus.store import CONTAMINATION, PERPLEXITY, TOPICS
+from sapwood.corpus.store import CONTAMINATION, PERPLEXITY, TOPICS, store_of
 from sapwood.corpus.topics.label import read_labels
 from sapwood.corpus.topics.taxonomy import load_taxonomy
 from sapwood.corpus.topics.train import training_fingerprint
 from sapwood.errors import SapwoodError
+from sapwood.mixture.adopt import adopt, refuse_other_inputs
 from sapwood.mixture.decided import DecidedRun
 from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.weights import Mixture
@@ -32,32 +33,32 @@ def test_a_begun_run_takes_files_of_other_names_only_if_they_are_the_same(
     recipe, run = load_recipe(path), RunDirectory(tmp_path / "run")
     prepare_run(recipe, run)
     moved = load_recipe(path, [f"sources.web-zh.files={tmp_path}/elsewhere/web-zh.jsonl"])
-    run.adopt(recipe)
+    adopt(run, recipe)
     DecidedRun.open(run.root)
     before = run.recipe.read_bytes()
 
     (tmp_path / "elsewhere").mkdir()
     shutil.copy(tmp_path / "book-zh.jsonl", tmp_path / "elsewhere" / "web-zh.jsonl")
-    for attempt in (lambda: run.adopt(moved), lambda: prepare_run(moved, run)):
+    for attempt in (lambda: adopt(run, moved), lambda: prepare_run(moved, run)):
         with pytest.raises(SapwoodError, match=r"begun with other texts:\n  sources\.web-zh\.files: .* -> .*elsewhere"):
             attempt()
     (tmp_path / "elsewhere" / "web-zh.jsonl").unlink()
     with pytest.raises(SapwoodError, match="cannot open"):
-        run.adopt(moved)
+        adopt(run, moved)
     others = load_recipe(path, [f"corpus.decontamination.benchmarks={tmp_path}/elsewhere/items.jsonl"])
     (tmp_path / "elsewhere" / "items.jsonl").write_text('{"question": "another"}\n')
     with pytest.raises(
         SapwoodError, match=r"begun with other inputs:\n  corpus\.decontamination\.benchmarks: .* -> .*elsewhere"
     ):
-        run.adopt(others)
+        adopt(run, others)
     made = load_recipe(path, ["sources.web-zh={synthesis: job.yaml}"])
     with pytest.raises(SapwoodError, match=r"sources\.web-zh"):
-        run.adopt(made)
+        adopt(run, made)
     assert run.recipe.read_bytes() == before, "what was refused is not written down"
 
     shutil.copy(tmp_path / "web-zh.jsonl", tmp_path / "elsewhere")
     shutil.copy(tmp_path / "items.jsonl", tmp_path / "elsewhere")
-    run.adopt(moved)
+    adopt(run, moved)
     assert b"elsewhere/web-zh.jsonl" in run.recipe.read_bytes()
 
 
@@ -77,7 +78,7 @@ ROUND = Round(
 def begin(run: RunDirectory, path: Path) -> None:
     """Makes a run that has begun with a recipe, of the ledger alone."""
     recipe = load_recipe(path)
-    run.adopt(recipe)
+    adopt(run, recipe)
     ledger = Ledger(run.ledger)
     ledger.adopt(recipe)
     ledger.append(ROUND)
@@ -110,10 +111,10 @@ def test_every_input_of_a_begun_run_may_move_and_may_not_change(
         PERPLEXITY: {"model": fingerprint_model(tiny_backbone)},
     }
     for step, settings in made.items():
-        directory = run.corpus("web-en").step(step)
+        directory = store_of(run, "web-en").step(step)
         directory.mkdir(parents=True)
         Manifest(step=step, inputs={}, settings=settings).write(directory)
-    run.refuse_other_inputs(load_recipe(path))
+    refuse_other_inputs(run, load_recipe(path))
 
     shutil.copytree(tiny_backbone, tmp_path / "other-judge")
     with (tmp_path / "other-judge" / "config.json").open("a") as file:
@@ -133,13 +134,13 @@ def test_every_input_of_a_begun_run_may_move_and_may_not_change(
                 moved.write_text(line.replace("it", "that").replace("tree", "wood") if kind == "other" else line)
             recipe = load_recipe(path, [f"{field}={moved}"])
             if kind == "same":
-                run.adopt(recipe)
-                run.refuse_other_inputs(recipe)
+                adopt(run, recipe)
+                refuse_other_inputs(run, recipe)
                 continue
             with pytest.raises(SapwoodError, match=rf"other inputs:\n  {field}: .*{name} -> .*other"):
-                run.adopt(recipe)
+                adopt(run, recipe)
             with pytest.raises(SapwoodError, match=r"other inputs:\n  corpus\..* ha(s|ve) changed"):
-                run.refuse_other_inputs(recipe)
+                refuse_other_inputs(run, recipe)
 
 
 def test_a_begun_run_knows_its_recipe_when_the_file_is_gone(tmp_path: Path, tiny_recipe: Callable[..., Path]) -> None:
@@ -148,15 +149,15 @@ def test_a_begun_run_knows_its_recipe_when_the_file_is_gone(tmp_path: Path, tiny
     before = run.recipe.read_bytes()
     run.recipe.unlink()
     with pytest.raises(SapwoodError, match=r"begun with another recipe:\n  seed: 0 -> 1\nPut these back"):
-        run.adopt(load_recipe(path, ["seed=1"]))
-    run.adopt(load_recipe(path))
+        adopt(run, load_recipe(path, ["seed=1"]))
+    adopt(run, load_recipe(path))
     assert run.recipe.read_bytes() == before
 
     run.ledger.unlink()  # of a run that an earlier version began, which wrote no recipe down there
     Ledger(run.ledger).append(ROUND)
     run.recipe.unlink()
     with pytest.raises(SapwoodError, match=r"recipe\.yaml is missing, and the run has begun: .* Restore it"):
-        run.adopt(load_recipe(path))
+        adopt(run, load_recipe(path))
 
 
 def test_what_is_measured_may_change_only_where_no_stage_looks_at_it(
@@ -164,11 +165,11 @@ def test_what_is_measured_may_change_only_where_no_stage_looks_at_it(
 ) -> None:
     path = tiny_recipe()
     begin(RunDirectory(tmp_path / "static"), path)
-    RunDirectory(tmp_path / "static").adopt(load_recipe(path, ["evaluation.bytes=1KiB"]))
+    adopt(RunDirectory(tmp_path / "static"), load_recipe(path, ["evaluation.bytes=1KiB"]))
     written = json.loads(path.read_text())
     written["stages"][0]["controller"] = {"kind": "perplexity-change", "over": "groups", "every": 1024}
     path.write_text(json.dumps(written))
     begin(RunDirectory(tmp_path / "moved"), path)
     for field, value in (("bytes", "1048576 -> 1024"), ("document_bytes", "None -> 1024")):
         with pytest.raises(SapwoodError, match=rf"evaluation\.{field}: {value}"):
-            RunDirectory(tmp_path / "moved").adopt(load_recipe(path, [f"evaluation.{field}=1KiB"]))
+            adopt(RunDirectory(tmp_path / "moved"), load_recipe(path, [f"evaluation.{field}=1KiB"]))
