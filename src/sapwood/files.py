@@ -5,8 +5,10 @@ A JSON file or line that is `sealed` carries the checksum of its content as its 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
@@ -21,6 +23,18 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from sapwood.errors import SapwoodError
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+# numpy says how much of an array it has written, safetensors raises an error of its own; neither gives an errno.
+_SAID_OF_DISK = re.compile(r"\d+ requested and \d+ written|\(os error (28|122)\)")
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error means that a disk, or a quota, is full."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in DISK_FULL
+    return _SAID_OF_DISK.search(str(error)) is not None
 
 
 def locate(address: str) -> tuple[AbstractFileSystem, str]:
@@ -229,9 +243,13 @@ def _named(path: Path) -> Iterator[None]:
     """Names the file in errors of the system, which says of a full disk only that it is full."""
     try:
         yield
-    except OSError as error:
-        if error.errno is not None and (error.filename is None or str(error.filename).endswith(".tmp")):
-            error.filename = str(path)
+    except Exception as error:
+        if is_disk_full(error):  # of a copy the system names the file that is read
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        if isinstance(error, OSError) and error.errno is not None:
+            parts = Path(os.fsdecode(error.filename)).parts if isinstance(error.filename, str | bytes) else (".tmp",)
+            if any(part.endswith(".tmp") for part in parts):
+                error.filename = str(path)
         raise
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from safetensors import SafetensorError
 
-from sapwood.corpus.disk import full_disk_explained, is_disk_full
+from sapwood.corpus.disk import full_disk_explained
 from sapwood.errors import SapwoodError
+from sapwood.files import is_disk_full
 
 FULL = Path("/dev/full")
 

@@ -4,12 +4,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from fake_server import Answer, Fake, ask, echo, embedded
 from sapwood.files import read_lines
 from sapwood.generation.asker import AWAITED, Asker
 from sapwood.generation.cache import Completion
+from sapwood.generation.embed import Embedded
 from sapwood.recipe.server import ModelServer
 
 Serve = Callable[[Answer], Fake]
@@ -60,5 +59,5 @@ def test_what_others_answered_is_taken_in(tmp_path: Path) -> None:
     asker = Asker(tmp_path, lambda _: False)
     assert asker.read_batch([results]) == {"answered": 3}
     assert asker(server, [ask("a")]) == [Completion("A", "stop", 7, 2)]
-    assert isinstance(asker.embed(server, ["b", "a"]), np.ndarray)
+    assert isinstance(asker.embed(server, ["b", "a"]), Embedded)
     assert asker.write_awaited(tmp_path / "requests") == []

@@ -173,6 +173,24 @@ def test_what_a_batch_service_never_answers_is_given_up(tmp_path: Path) -> None:
     assert busy == AWAITED
 
 
+@pytest.mark.parametrize(("code", "given_up"), [("server_error", True), ("batch_expired", False)])
+def test_an_error_without_a_response_counts_where_a_model_was_asked(tmp_path: Path, code: str, given_up: bool) -> None:
+    server = ModelServer(model="m")
+    for number in range(RUNS):
+        asker = Asker(tmp_path, lambda _: False)
+        asker(server, [ask("bad")])
+        (path,) = asker.write_awaited(tmp_path / "requests")
+        # Once it has failed, a question that every model can answer goes with it.
+        assert path.read_text().count("\n") == 1 + (given_up and number > 0)
+        file = batch(tmp_path, f"{number}.jsonl", (f"another {number}", 200, said("A")))
+        row = {"id": str(number), "custom_id": ask("bad").key(server), "response": None, "error": {"code": code}}
+        file.write_text(f"{file.read_text()}\n{json.dumps(row)}")
+        asker.read_batch([file])
+    (found,) = asker(server, [ask("bad")])
+    assert isinstance(found, Failure)
+    assert (found.final == GIVEN_UP) == given_up
+
+
 def test_a_batch_without_any_answer_gives_nothing_up(tmp_path: Path) -> None:
     asker = Asker(tmp_path, lambda _: False)
     for number in range(2 * RUNS):

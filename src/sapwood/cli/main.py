@@ -37,6 +37,7 @@ from sapwood.cli import (
 )
 from sapwood.cli.output import with_json
 from sapwood.errors import SapwoodError
+from sapwood.files import is_disk_full
 from sapwood.progress import console
 
 app = typer.Typer(
@@ -111,8 +112,10 @@ def main() -> None:
     except SapwoodError as error:
         console.print(str(error), style="red")
         sys.exit(1)
-    except OSError as error:
+    except Exception as error:
         from sapwood.corpus.disk import explain
 
+        if not isinstance(error, OSError) and not is_disk_full(error):
+            raise
         console.print(explain(error), style="red")
         sys.exit(1)

@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sapwood.errors import SapwoodError
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-
-# numpy says how much of an array it has written, safetensors raises an error of its own; neither gives an errno.
-_SAID = re.compile(r"\d+ requested and \d+ written|\(os error (28|122)\)")
+from sapwood.files import is_disk_full
 
 
-def is_disk_full(error: BaseException) -> bool:
-    """Whether an error means that a disk, or a quota, is full."""
-    if isinstance(error, OSError) and error.errno is not None:
-        return error.errno in DISK_FULL
-    return _SAID.search(str(error)) is not None
-
-
-def explain(error: OSError) -> str:
-    """What an error of the system is about, and what to do."""
-    name = None if error.filename is None else os.fsencode(error.filename).decode("utf-8", "backslashreplace")
-    said = error.strerror or str(error) or type(error).__name__
-    return f"{f'{name}: ' if name else ''}{said}. {_remedy(error)}".rstrip()
-
-
-def _remedy(error: OSError) -> str:
+def explain(error: Exception) -> str:
+    """What an error of the system, or that of a full disk, is about, and what to do."""
+    name = _file_of(error)
+    said = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
     if is_disk_full(error):
-        return "Free some space and run the same command again: it continues, and no file is half written."
-    return _REMEDIES.get(error.errno or 0, "")
+        remedy = "Free some space and run the same command again: it continues, and no file is half written."
+    else:
+        remedy = _REMEDIES.get((isinstance(error, OSError) and error.errno) or 0, "")
+    return f"{f'{name}: ' if name else ''}{said}. {remedy}".rstrip()
+
+
+def _file_of(error: Exception) -> str | None:
+    if not isinstance(error, OSError) or error.filename is None:
+        return None
+    return os.fsencode(error.filename).decode("utf-8", "backslashreplace")
 
 
 _REMEDIES = {
@@ -54,7 +46,9 @@ _REMEDIES = {
 
 @contextmanager
 def full_disk_explained(directory: Path, title: str = "") -> Iterator[None]:
-    """Raises SapwoodError where the work inside meets a full disk; `directory` is where it writes."""
+    """Raises SapwoodError where the work inside meets a full disk; `directory` is where it writes.
+
+    The file is named where the error names it."""
     try:
         yield
     except SapwoodError:
@@ -62,7 +56,8 @@ def full_disk_explained(directory: Path, title: str = "") -> Iterator[None]:
     except Exception as error:
         if not is_disk_full(error):
             raise
+        place = _file_of(error) or directory
         raise SapwoodError(
-            f"{title}{': ' if title else ''}no space left on the device of {directory}. Free some and run the same "
-            f"command again: it continues, and no file is half written."
+            f"{title}{': ' if title else ''}no space left on the device of {place}. Free some and run the same command "
+            "again: it continues, and no file is half written."
         ) from error

@@ -7,13 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from sapwood.generation.batch import read_batch, write_batch
 from sapwood.generation.cache import Cache, Completion, Request
 from sapwood.generation.client import Failure, complete, given_up
-from sapwood.generation.embed import embed, gather
+from sapwood.generation.connection import QUESTION
+from sapwood.generation.embed import Embedded, embed, gather
 from sapwood.generation.secret import Secret
 from sapwood.generation.vectors import Text, Vectors
 from sapwood.progress import track
@@ -22,6 +20,8 @@ from sapwood.recipe.server import ModelServer
 ANSWERS, EMBEDDINGS = "answers.jsonl", "embeddings.jsonl"
 AWAITED = Failure("waits for an answer")
 """What a request gets that is not sent."""
+EVERY = Request(({"role": "user", "content": QUESTION},), max_tokens=16)
+"""What every model can answer."""
 
 
 class Asker:
@@ -52,27 +52,37 @@ class Asker:
                 return complete(server, requests, self._cache, advance)
         keys = [request.key(server) for request in requests]
         found = [self._cache.get(key) or given_up(self._cache, key) for key in keys]
-        self._await(server.label, server, [r for r, answer in zip(requests, found, strict=True) if answer is None])
+        asked = list(zip(requests, found, strict=True))
+        known = next((request for request, answer in asked if isinstance(answer, Completion)), EVERY)
+        self._await(server.label, server, [request for request, answer in asked if answer is None], known)
         return [answer or AWAITED for answer in found]
 
-    def embed(self, server: ModelServer, texts: Sequence[str]) -> npt.NDArray[np.float32] | Failure:
-        """The vectors of the texts, `[texts, dimensions]`, each of length 1; a failure where one of them has none.
+    def embed(self, server: ModelServer, texts: Sequence[str]) -> Embedded | Failure:
+        """The vectors of the texts; a failure where one of them has none this time.
 
         Raises SapwoodError where the server cannot be used.
         """
         wanted = [Text(text) for text in texts]
         if self._asks(server):
             with track("embeddings", len(texts)) as advance:
-                failure = embed(server, wanted, self._vectors, advance)
+                failures = embed(server, wanted, self._vectors, self._cache, advance)
         else:
             missing = [text for text in wanted if self._vectors.get(text.key(server)) is None]
-            self._await(f"{server.label}-embeddings", server, missing)
-            failure = AWAITED if missing else None
-        return failure or gather(server, wanted, self._vectors)
+            failures = {key: given_up(self._cache, key) or AWAITED for text in missing if (key := text.key(server))}
+            known = next((text for text in wanted if text.key(server) not in failures), Text("yes"))
+            awaited = [text for text in missing if failures[text.key(server)] == AWAITED]
+            self._await(f"{server.label}-embeddings", server, awaited, known)
+        by_number = {
+            number: failures[key] for number, text in enumerate(wanted) if (key := text.key(server)) in failures
+        }
+        unsettled = next((failure for failure in by_number.values() if not failure.final), None)
+        return unsettled or Embedded(gather(server, wanted, self._vectors), by_number)
 
-    def _await(self, name: str, server: ModelServer, requests: Sequence[Request | Text]) -> None:
+    def _await(self, name: str, server: ModelServer, requests: Sequence[Request | Text], known: Request | Text) -> None:
+        """Collects requests; and, where one had no answer before, what is `known` to have one: is it the server?"""
         if requests:
-            self._awaited.setdefault(name, (server, []))[1].extend(requests)
+            failed = any(self._cache.failures(request.key(server)) for request in requests)
+            self._awaited.setdefault(name, (server, []))[1].extend([*requests, *([known] if failed else [])])
 
     def read_batch(self, files: Sequence[Path]) -> Counter[str]:
         """Takes in the result files of a batch service: how many lines were `answered`, and why others were not."""

@@ -21,6 +21,8 @@ LINES = 50_000
 """Requests in a file at most: OpenAI's limit."""
 BYTES = 190 * 10**6
 """Of a file at most; OpenAI's limit is 200 MB."""
+_NOT_ASKED = ("batch_cancelled", "batch_expired")
+"""What OpenAI's service says of requests that no model was asked."""
 
 
 def write_batch(directory: Path, name: str, server: ModelServer, requests: Iterable[Request | Text]) -> list[Path]:
@@ -75,8 +77,12 @@ def _take(
             if status not in BUSY:
                 failed.append((str(key), xxhash.xxh3_64_hexdigest(line.strip()), f"status {status}"))
             return f"status {status}"
-        if result.get("error") is not None or response is None:
-            return f"failed: {str(result.get('error'))[:100]}"
+        error = result.get("error")
+        if error is not None or response is None:
+            reason = f"failed: {str(error)[:100]}"
+            if not (isinstance(error, dict) and error.get("code") in _NOT_ASKED):
+                failed.append((str(key), xxhash.xxh3_64_hexdigest(line.strip()), reason))
+            return reason
         body = response["body"]
         if "data" in body:
             (vector,) = vectors_of(body, 1)

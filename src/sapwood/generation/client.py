@@ -73,7 +73,8 @@ def complete(
         together = [item for item in pending.items() if item[0] not in suspects]
         alone = [item for item in pending.items() if item[0] in suspects]
         answers = len(missing) < len(everything)
-        known = next((request.body(server) for key, request in everything.items() if key not in missing), None)
+        answered = (request for key, request in everything.items() if key not in missing)
+        known = next(((Request.path, request.body(server)) for request in answered), None)
         asyncio.run(for_each(server, together, settle, len(pending), answers=answers, known=known, alone=alone))
     if len(failures) == len(everything) > 2 and all(failure.final == REFUSED for failure in failures.values()):
         reason = next(iter(failures.values())).reason

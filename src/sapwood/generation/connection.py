@@ -59,10 +59,10 @@ class Connection:
         requests: int = 1,
         *,
         answers: bool = False,
-        known: Mapping[str, Any] | None = None,
+        known: tuple[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        """`requests` are going to be sent. `answers` says that the server has answered others before, such as the
-        prompt whose body is `known`."""
+        """`requests` are going to be sent. `answers` says that the server has answered others before. `known` is the
+        path and the body of one that it has answered, or can."""
         self.server = server
         self._most_refusals = min(REFUSALS, requests)
         self._refusals = 0
@@ -80,7 +80,8 @@ class Connection:
         self._silent: float | None = None
         self._questions = asyncio.Lock()
         asked = [{"role": "user", "content": QUESTION}]
-        self._question = "chat/completions", known or {"model": server.model, "messages": asked, "max_tokens": 16}
+        every = "chat/completions", {"model": server.model, "messages": asked, "max_tokens": 16}
+        self._question: tuple[str, Mapping[str, Any]] = known or every
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -250,7 +251,7 @@ async def for_each(
     requests: int,
     *,
     answers: bool = False,
-    known: Mapping[str, Any] | None = None,
+    known: tuple[str, Mapping[str, Any]] | None = None,
     alone: Iterable[_T] = (),
 ) -> None:
     """Settles all items over one connection, as many at once as the server allows. Raises the first error of any.

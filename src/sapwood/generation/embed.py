@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from sapwood.errors import SapwoodError
-from sapwood.generation.client import Failure
+from sapwood.generation.cache import RUNS, Cache
+from sapwood.generation.client import REFUSED, Failure, given_up
 from sapwood.generation.connection import Connection, for_each
 from sapwood.generation.response import UnansweredError
 from sapwood.generation.vectors import Text, Vectors, vectors_of
@@ -20,37 +23,77 @@ BATCH = 64
 """Texts in a request."""
 
 
-def embed(server: ModelServer, texts: Sequence[Text], vectors: Vectors, advance: Advance) -> Failure | None:
-    """Has the texts embedded that are not among the `vectors`, and gives the first failure, if there is one.
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """What came of texts that were to be embedded."""
+
+    vectors: npt.NDArray[np.float32]
+    """Of those that have one, in their order, `[texts, dimensions]`, each of length 1."""
+    failures: Mapping[int, Failure]
+    """Why others have none, and will have none, by their numbers."""
+
+
+def embed(
+    server: ModelServer, texts: Sequence[Text], vectors: Vectors, cache: Cache, advance: Advance
+) -> dict[str, Failure]:
+    """Has the texts embedded that are not among the `vectors`, and gives the failures of others, by key.
+
+    What has no vector while the server answers others is remembered in the `cache`, and given up, as in `complete`.
+    Texts go in batches; those of a batch that fails, and those that failed before, go by themselves.
 
     `advance` is told of every text that is settled. Raises SapwoodError where the server cannot be used. What was
     answered until then is kept.
     """
     keys = {text.key(server): text.text for text in texts}
-    pending = [(key, text) for key, text in keys.items() if vectors.get(key) is None]
-    failures: list[Failure] = []
+    missing = {key: text for key, text in keys.items() if vectors.get(key) is None}
+    failures = {key: failure for key in missing if (failure := given_up(cache, key)) is not None}
+    pending = {key: text for key, text in missing.items() if key not in failures}
+    suspects = {key for key in pending if cache.failures(key) == RUNS - 1}
+    run = f"{time.time_ns():x}"
+
+    def fail(batch: Mapping[str, str], reason: str, final: str, *, others: bool) -> None:
+        for key in batch:
+            failures[key] = Failure(reason, final=final)
+            if others:
+                cache.fail(key, run, reason)
+                failures[key] = given_up(cache, key) or failures[key]
+        advance(len(batch))
 
     async def settle(connection: Connection, batch: Mapping[str, str]) -> None:
+        body = {"model": server.model, "input": list(batch.values())}
         try:
-            body = await connection.post(Text.path, {"model": server.model, "input": list(batch.values())})
-            for key, vector in zip(batch, vectors_of(body, len(batch)), strict=True):
+            answer = await connection.post(Text.path, body, alone=not suspects.isdisjoint(batch))
+            for key, vector in zip(batch, vectors_of(answer, len(batch)), strict=True):
                 vectors.put(key, vector)
+            advance(len(batch))
         except (UnansweredError, ValueError) as error:
-            failures.append(Failure(str(error)))
-        advance(len(batch))
+            refused = not isinstance(error, UnansweredError) or error.status is not None
+            others = isinstance(error, UnansweredError) and error.others
+            if len(batch) > 1 and (refused or others):
+                for key, text in batch.items():
+                    await settle(connection, {key: text})
+            else:
+                fail(batch, str(error), REFUSED if refused else "", others=others)
 
     advance(len(texts) - len(pending))
     if pending:
-        batches = (dict(pending[start : start + BATCH]) for start in range(0, len(pending), BATCH))
-        asyncio.run(for_each(server, batches, settle, -(-len(pending) // BATCH), answers=len(pending) < len(keys)))
-    return failures[0] if failures else None
+        fresh = [item for item in pending.items() if not cache.failures(item[0])]
+        batches = [dict(fresh[start : start + BATCH]) for start in range(0, len(fresh), BATCH)]
+        batches += [{key: text} for key, text in pending.items() if cache.failures(key) and key not in suspects]
+        alone = [{key: pending[key]} for key in pending if key in suspects]
+        answered = next((text for key, text in keys.items() if key not in missing), "yes")
+        known = Text.path, Text(answered).body(server)
+        answers = len(missing) < len(keys)
+        requests = len(batches) + len(alone)
+        asyncio.run(for_each(server, batches, settle, requests, answers=answers, known=known, alone=alone))
+    return failures
 
 
 def gather(server: ModelServer, texts: Sequence[Text], vectors: Vectors) -> npt.NDArray[np.float32]:
-    """The vectors of texts that are all embedded, `[texts, dimensions]`, each of length 1."""
-    found = [vectors.get(text.key(server)) for text in texts]
+    """The vectors of the texts that have one, `[texts, dimensions]`, each of length 1."""
+    found = [vector for text in texts if (vector := vectors.get(text.key(server))) is not None]
     try:
-        return np.stack([vector for vector in found if vector is not None]) if texts else np.empty((0, 0), np.float32)
+        return np.stack(found) if found else np.empty((0, 0), np.float32)
     except ValueError:
         raise SapwoodError(
             f"'{server.label}' gave vectors of several lengths: it is not one model. Give it a `revision`."

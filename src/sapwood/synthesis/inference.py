@@ -7,6 +7,7 @@ cannot write, and remember answers in a database; here each answer is a line of 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,8 @@ def _config(server: ModelServer, fleet: Fleet, logs: Path) -> InferenceConfig:
 def _result(key: str, said: InferenceResult | None, reason: str = "") -> dict[str, Any]:
     """A line of a batch service's results."""
     if said is None:
-        return {"custom_id": key, "response": None, "error": {"message": reason}}
+        # Each try is another line, or all of them would count as one.
+        return {"id": f"{time.time_ns():x}", "custom_id": key, "response": None, "error": {"message": reason}}
     message = {"message": {"role": "assistant", "content": said.text}, "finish_reason": said.finish_reason}
     body = {"choices": [message], "usage": said.usage}
     return {"custom_id": key, "response": {"status_code": 200, "body": body}, "error": None}

@@ -15,6 +15,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 from torch.distributed.checkpoint.state_dict_saver import save
 
+from sapwood.corpus.disk import explain
 from sapwood.device.ranks import Ranks
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.result import read_evaluation
@@ -117,9 +118,9 @@ class Saver:
         try:
             answer = part()
         except CheckpointException as error:
-            fault = "; ".join(sorted({str(failure[0]) for failure in error.failures.values()}))
+            fault = "; ".join(sorted({_told(failure[0]) for failure in error.failures.values()}))
         except (OSError, SapwoodError) as error:
-            fault = str(error)
+            fault = _told(error)
         answers: list[tuple[T, str]] = [(answer, fault)] * self._ranks.size  # type: ignore[list-item]
         if self._ranks.size > 1:
             dist.all_gather_object(answers, (answer, fault), group=self._group)
@@ -156,6 +157,11 @@ def _landmarks(saved: Sequence[Path], every: Interval, batch_tokens: int) -> set
             found.add(path)
             last = reached
     return found
+
+
+def _told(error: BaseException) -> str:
+    """What is said of an error, with what to do where the system raised it."""
+    return explain(error) if isinstance(error, OSError) else str(error)
 
 
 def _prepare(directory: Path) -> None:

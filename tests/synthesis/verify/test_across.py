@@ -11,12 +11,12 @@ import pytest
 
 from sapwood.corpus.benchmark_index import Item as BenchmarkItem
 from sapwood.generation.client import Failure
+from sapwood.generation.embed import Embedded
 from sapwood.recipe.server import ModelServer
 from sapwood.recipe.synthesis import AcrossLanguages
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.stage import Verdict
 from sapwood.synthesis.verify.across import AcrossStage
-from sapwood.synthesis.verify.embedding import Vectors
 from verify_fake import asking, item, judged, never, sections, serving
 
 PAIRS = [
@@ -65,13 +65,13 @@ def expert(prompt: str, _: int) -> str:
     return f"[理由]\n因为。\n[结论]\n{'是' if same else '否'}"
 
 
-def embed(server: ModelServer, texts: Sequence[str]) -> Vectors:
+def embed(server: ModelServer, texts: Sequence[str]) -> Embedded:
     assert server == EMBEDDING
     rows = np.zeros((len(texts), len(SUBJECT) + 1), np.float32)
     for row, text in enumerate(texts):
         rows[row, SUBJECT.get(text, len(SUBJECT))] = 1
         rows[row, -1] += 0.5
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return Embedded(rows / np.linalg.norm(rows, axis=1, keepdims=True), {})
 
 
 def check(

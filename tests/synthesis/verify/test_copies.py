@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
+from sapwood.generation.embed import Embedded
 from sapwood.recipe.server import ModelServer
 from sapwood.recipe.synthesis import NearCopies
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.stage import Verdict
 from sapwood.synthesis.verify.copies import CopiesStage
-from sapwood.synthesis.verify.embedding import Neighbours, Vectors
+from sapwood.synthesis.verify.embedding import Neighbours
 from verify_fake import item, never
 
 CHANCE = random.Random(0)
@@ -45,11 +46,11 @@ def passed(verdicts: Sequence[Verdict]) -> list[bool]:
     return [verdict.passed for verdict in verdicts]
 
 
-def vectors_of(meanings: dict[str, Sequence[float]]) -> Callable[[ModelServer, Sequence[str]], Vectors]:
-    def embed(server: ModelServer, texts: Sequence[str]) -> Vectors:
+def vectors_of(meanings: dict[str, Sequence[float]]) -> Callable[[ModelServer, Sequence[str]], Embedded]:
+    def embed(server: ModelServer, texts: Sequence[str]) -> Embedded:
         assert server == SERVER
         rows = np.array([meanings[text] for text in texts], np.float32)
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return Embedded(rows / np.linalg.norm(rows, axis=1, keepdims=True), {})
 
     return embed
 

@@ -4,7 +4,7 @@ original is left. The nearest ones are found first, and a model then says whethe
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,13 @@ from sapwood.corpus.benchmark_index import Item as BenchmarkItem
 from sapwood.corpus.contamination import reason_of
 from sapwood.corpus.ngrams import tokenise
 from sapwood.generation.client import Failure
+from sapwood.generation.embed import Embedded
+from sapwood.progress import console
 from sapwood.recipe.synthesis import AcrossLanguages
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.stage import Ask, Stage, Verdict
 from sapwood.synthesis.verify.copies import asked
-from sapwood.synthesis.verify.embedding import Embed, Neighbours, Vectors
+from sapwood.synthesis.verify.embedding import Embed, Neighbours
 from sapwood.synthesis.verify.judgement import word_of
 from sapwood.synthesis.verify.replies import Asker, Question, Replies
 
@@ -116,10 +118,11 @@ class _ByMeaning:
     """Candidates by embeddings."""
 
     def __init__(
-        self, count: int, benchmarks: Sequence[BenchmarkItem], embed: Callable[[Sequence[str]], Vectors | Failure]
+        self, count: int, benchmarks: Sequence[BenchmarkItem], embed: Callable[[Sequence[str]], Embedded | Failure]
     ) -> None:
         self._count = count
         self._embed = embed
+        self._items = benchmarks
         self._texts = [
             (number, text[:_SHOWN_CHARACTERS])
             for number, item in enumerate(benchmarks)
@@ -129,22 +132,36 @@ class _ByMeaning:
         self._neighbours = Neighbours()
 
     def nearest(self, items: Sequence[Item], ask: Ask) -> list[_Candidates | Failure]:
-        vectors = self._embed([asked(item) for item in items])
+        embedded = self._embed([asked(item) for item in items])
         if len(self._neighbours) < len(self._texts):
             benchmarks = self._embed([text for _, text in self._texts])
             if isinstance(benchmarks, Failure):
                 return [benchmarks] * len(items)
-            self._neighbours.add(benchmarks)
-        if isinstance(vectors, Failure):
-            return [vectors] * len(items)
-        rows, cosines = self._neighbours.nearest(vectors, self._count * _TEXTS_PER_ITEM)
-        found: list[_Candidates | Failure] = []
-        for texts, values in zip(rows.tolist(), cosines.tolist(), strict=True):
-            best: dict[int, float] = {}
-            for text, cosine in zip(texts, values, strict=True):
-                best.setdefault(self._texts[text][0], cosine)
-            found.append(_Candidates(list(best)[: self._count], list(best.values())[: self._count]))
-        return found
+            self._leave_out(benchmarks.failures)
+            self._neighbours.add(benchmarks.vectors)
+        if isinstance(embedded, Failure):
+            return [embedded] * len(items)
+        found: dict[int, _Candidates | Failure] = dict(embedded.failures)
+        left = [number for number in range(len(items)) if number not in found]
+        if left:
+            rows, cosines = self._neighbours.nearest(embedded.vectors, self._count * _TEXTS_PER_ITEM)
+            for number, texts, values in zip(left, rows.tolist(), cosines.tolist(), strict=True):
+                best: dict[int, float] = {}
+                for text, cosine in zip(texts, values, strict=True):
+                    best.setdefault(self._texts[text][0], cosine)
+                found[number] = _Candidates(list(best)[: self._count], list(best.values())[: self._count])
+        return [found[number] for number in range(len(items))]
+
+    def _leave_out(self, failures: Mapping[int, Failure]) -> None:
+        """Compares nothing with benchmark texts that have no vector, and says so."""
+        for number, failure in failures.items():
+            benchmark = self._items[self._texts[number][0]]
+            console.print(
+                f"Nothing is compared by meaning with item {benchmark.number} of {benchmark.benchmark}: "
+                f"{failure.reason}",
+                style="yellow",
+            )
+        self._texts = [text for number, text in enumerate(self._texts) if number not in failures]
 
 
 class _ByWords:

@@ -14,6 +14,7 @@ from sapwood.corpus.copies import CopyIndex
 from sapwood.corpus.ngrams import tokenise_with_signs
 from sapwood.corpus.signatures import Signatures, sign
 from sapwood.generation.client import Failure
+from sapwood.generation.embed import Embedded
 from sapwood.recipe.synthesis import NearCopies
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.stage import Ask, Stage, Verdict
@@ -41,15 +42,21 @@ class CopiesStage(Stage):
 
     def check(self, items: Sequence[Item], ask: Ask) -> list[Verdict | Failure | None]:
         words = _words(items)
-        verdicts = self._by_words([item.id for item in items], words)
+        verdicts: list[Verdict | Failure] = [*self._by_words([item.id for item in items], words)]
         rows = _passed(verdicts)
-        vectors = self._lacking or self._vectors([items[row] for row in rows])
-        if isinstance(vectors, Failure):
-            return [vectors if verdict.passed else verdict for verdict in verdicts]
-        if vectors is not None:
-            for row, verdict in zip(rows, self._by_meaning([items[row].id for row in rows], vectors), strict=True):
-                verdicts[row] = verdict
-            vectors = vectors[[verdicts[row].passed for row in rows]]
+        embedded = self._lacking or self._embedded([items[row] for row in rows])
+        if isinstance(embedded, Failure):
+            return [embedded if row in rows else verdict for row, verdict in enumerate(verdicts)]
+        vectors = None
+        if embedded is not None:
+            for number, failure in embedded.failures.items():
+                verdicts[rows[number]] = failure
+            rows = _passed(verdicts)
+            if rows:
+                compared = self._by_meaning([items[row].id for row in rows], embedded.vectors)
+                for row, verdict in zip(rows, compared, strict=True):
+                    verdicts[row] = verdict
+                vectors = embedded.vectors[[verdict.passed for verdict in compared]]
         rows = _passed(verdicts)
         self._take([items[row].id for row in rows], _Words(words.hashes[rows], words.signatures[rows]), vectors)
         return list(verdicts)
@@ -58,10 +65,13 @@ class CopiesStage(Stage):
         """Takes in items that passed this stage before the work was stopped."""
         left = iter(items)
         while chunk := list(itertools.islice(left, _CHUNK)):
-            vectors = self._vectors(chunk)
-            if isinstance(vectors, Failure):
-                self._lacking = vectors
+            embedded = self._embedded(chunk)
+            if isinstance(embedded, Failure):
+                self._lacking = embedded
+            elif embedded is not None and embedded.failures:
+                self._lacking = Failure(next(iter(embedded.failures.values())).reason)
             else:
+                vectors = None if embedded is None else embedded.vectors
                 self._take([item.id for item in chunk], _words(chunk), vectors)
 
     def _take(self, ids: Sequence[str], words: _Words, vectors: Vectors | None) -> None:
@@ -70,7 +80,7 @@ class CopiesStage(Stage):
         if vectors is not None:
             self._neighbours.add(vectors)
 
-    def _vectors(self, items: Sequence[Item]) -> Vectors | Failure | None:
+    def _embedded(self, items: Sequence[Item]) -> Embedded | Failure | None:
         server = self.settings.embedding
         return None if server is None or not items else self.embed(server, [asked(item) for item in items])
 
@@ -120,8 +130,8 @@ def _words(items: Sequence[Item]) -> _Words:
     return _Words(np.array(hashes, np.uint64), sign(texts))
 
 
-def _passed(verdicts: Sequence[Verdict]) -> list[int]:
-    return [row for row, verdict in enumerate(verdicts) if verdict.passed]
+def _passed(verdicts: Sequence[Verdict | Failure]) -> list[int]:
+    return [row for row, verdict in enumerate(verdicts) if isinstance(verdict, Verdict) and verdict.passed]
 
 
 def _copy(reason: str, similarity: float, twin: str) -> Verdict:

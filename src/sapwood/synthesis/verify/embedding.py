@@ -8,14 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from sapwood.generation.client import Failure
+from sapwood.generation.embed import Embedded
 from sapwood.recipe.server import ModelServer
 
 Vectors = npt.NDArray[np.float32]
 """`[texts, dimensions]`, each of length 1."""
 
-Embed = Callable[[ModelServer, Sequence[str]], Vectors | Failure]
-"""Asks a server of embeddings about many texts; a failure where one of them has no answer. What was asked before costs
-nothing."""
+Embed = Callable[[ModelServer, Sequence[str]], Embedded | Failure]
+"""Asks a server of embeddings about many texts; a failure where one of them has no answer this time. What was asked
+before costs nothing."""
 
 _BLOCK = 1 << 14
 """Vectors that are compared at once."""
