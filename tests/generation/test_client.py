@@ -88,7 +88,8 @@ def test_a_server_that_goes_away_takes_nothing_with_it(
     requests = [ask(str(number)) for number in range(100)]
     with pytest.raises(SapwoodError, match=r"takes no requests .*status 429.*the same command continues"):
         complete(server, requests, Cache(tmp_path / "a.jsonl"))
-    assert len(Cache(tmp_path / "a.jsonl")) == 30
+    cache = Cache(tmp_path / "a.jsonl")  # its lines are more where a failure came while others were answered
+    assert sum(request.key(server) in cache for request in requests) == 30
     fake.answer = echo
     complete(server, requests, Cache(tmp_path / "a.jsonl"))
     assert fake.asked["0"] == 1
