@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 
 from sapwood.errors import SapwoodError
 from sapwood.files import (
     SEAL,
     append_line,
+    atomic_directory,
+    atomic_file,
     read_json,
     read_line,
     read_lines,
@@ -98,3 +103,20 @@ def test_a_changed_text_is_refused_unless_its_first_line_goes(tmp_path: Path) ->
             refuse_changed(path)
     path.write_text("name: tiny\nseed: 2\n")
     refuse_changed(path)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SafetensorError("I/O error: No space left on device (os error 28)"),
+        OSError("4096 requested and 1024 written"),
+        OSError(errno.ENOSPC, "No space left on device", "/elsewhere/config.json"),
+    ],
+    ids=["safetensors", "numpy", "a copy, by what is read"],
+)
+@pytest.mark.parametrize("write", [atomic_file, atomic_directory])
+def test_a_full_disk_names_what_is_written(tmp_path: Path, write: Any, error: Exception) -> None:
+    with pytest.raises(OSError, match="No space left") as raised, write(tmp_path / "new"):
+        raise error
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(tmp_path / "new"))
+    assert not list(tmp_path.iterdir())

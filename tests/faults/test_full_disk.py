@@ -49,6 +49,54 @@ def test_a_full_disk_at_every_step(
     assert len(set(met)) > 3
 
 
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("merge", "RUN", "--last", "2", "--output", "OUT"),
+        ("export", "RUN"),
+        ("export", "RUN", "--format", "megatron", "--output", "OUT"),
+        ("checkpoint", "export", "RUN", "step-00000012", "--output", "OUT"),
+        ("expand", "MODEL", "--blocks", "1", "--output", "OUT"),
+        ("report", "RUN"),
+    ],
+    ids=["merge", "export", "megatron", "checkpoint", "expand", "report"],
+)
+def test_a_full_disk_in_every_verb_that_writes(
+    finished: Path,
+    tiny_backbone: Path,
+    tmp_path: Path,
+    sapwood: Callable[..., Outcome],
+    monkeypatch: pytest.MonkeyPatch,
+    verb: tuple[str, ...],
+) -> None:
+    """The first file, and one in the middle, cannot be written; what is there afterwards is whole, or is not there."""
+    paths = {"RUN": finished, "OUT": tmp_path / "out", "MODEL": tiny_backbone}
+    whole, done, allowed = os.fsync, 0, 10**6
+
+    def fsync(handle: int) -> None:
+        nonlocal done
+        done += 1
+        if done > allowed:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        whole(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for allowed in (0, 3, 10**6):
+        done = 0
+        found = sapwood(*(paths.get(word, word) for word in verb))
+        leftovers = [path for path in tmp_path.rglob(".*") if path.name.endswith((".tmp", ".old"))]
+        assert not leftovers
+        if done <= allowed:
+            assert found.status == 0
+            continue
+        assert found.is_refusal
+        assert f"{tmp_path}/" in found.said
+        assert "No space left on device. Free some space and run the same command again" in found.said
+        if verb[0] != "export":
+            assert not paths["OUT"].exists()
+    assert found.status == 0
+
+
 def test_a_place_that_cannot_be_written_is_named(
     finished: Path, sapwood: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
