@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -18,8 +15,8 @@ from sapwood.mixture.domains import domains_of
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.open import open_stream, read_sizes
 from sapwood.mixture.stream import Stream
+from sapwood.pipeline.locking import writing
 from sapwood.runs.directory import RunDirectory
-from sapwood.runs.lock import hold
 
 __all__ = [
     "RUNS",
@@ -56,31 +53,6 @@ def open_begun(path: Path) -> tuple[RunDirectory, Stream]:
     recipe, run = open_run(path, (), path.parent)
     domains = domains_of(recipe, read_sizes(recipe, run))
     return run, open_stream(recipe, run, Ledger(run.ledger, writable=False), domains)
-
-
-@contextmanager
-def writing(directory: Path, *, replaced: bool = False, timeout: timedelta | None = None) -> Iterator[None]:
-    """Holds a directory that a command writes into (`lock.hold`). Of several ranks the first does, and tells others.
-
-    `timeout` is how long these ranks wait for each other from then on (`Ranks.join`). Raises SapwoodError, on all
-    ranks, where another command writes there.
-    """
-    with ExitStack() as stack:
-        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-            stack.enter_context(hold(directory, replaced=replaced))
-        else:
-            from sapwood.device.ranks import Ranks
-
-            ranks, refusal = Ranks.join(timeout), None
-            if ranks.first:
-                try:
-                    stack.enter_context(hold(directory, replaced=replaced))
-                except SapwoodError as error:
-                    refusal = str(error)
-            refusal = ranks.tell(refusal)
-            if refusal is not None:
-                raise SapwoodError(refusal)
-        yield
 
 
 def labels(paths: Sequence[str]) -> dict[str, str]:
