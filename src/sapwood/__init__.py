@@ -1,30 +1,67 @@
-"""Sapwood: continual pre-training that proves what was gained and what was kept."""
+"""Sapwood: continual pre-training that proves what was gained and what was kept.
+
+    import sapwood
+
+    recipe = sapwood.load_recipe("recipe.yaml", {"training.learning_rate.peak": 2e-5})
+    print(sapwood.plan(recipe))
+    run = sapwood.run(recipe)       # prepares, trains, evaluates, reports; called again, it continues
+    for change in run.changes:
+        print(change.name, change.change.value, change.interval, change.verdict)
+
+What each name does stands in docs/python.md. Nothing is imported before it is asked for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sapwood.training.dataset import StreamDataset
+    from sapwood.errors import SapwoodError as SapwoodError
+    from sapwood.pipeline.evaluate import evaluate as evaluate
+    from sapwood.pipeline.handle import Run as Run
+    from sapwood.pipeline.handle import load_recipe as load_recipe
+    from sapwood.pipeline.handle import open_run as open_run
+    from sapwood.pipeline.plan import plan as plan
+    from sapwood.pipeline.prepare import prepare as prepare
+    from sapwood.pipeline.report import compare_runs as compare_runs
+    from sapwood.pipeline.report import write_report as write_report
+    from sapwood.pipeline.run import run as run
+    from sapwood.pipeline.stream import stream as stream
+    from sapwood.pipeline.topics import apply_topics as apply_topics
+    from sapwood.pipeline.topics import label_topics as label_topics
+    from sapwood.pipeline.topics import train_topics as train_topics
+    from sapwood.pipeline.train import train as train
 
 __version__ = "0.1.0"
 
+PUBLIC = {
+    "SapwoodError": "errors",
+    "Run": "pipeline.handle",
+    "load_recipe": "pipeline.handle",
+    "open_run": "pipeline.handle",
+    "plan": "pipeline.plan",
+    "prepare": "pipeline.prepare",
+    "train": "pipeline.train",
+    "evaluate": "pipeline.evaluate",
+    "write_report": "pipeline.report",
+    "compare_runs": "pipeline.report",
+    "run": "pipeline.run",
+    "stream": "pipeline.stream",
+    "label_topics": "pipeline.topics",
+    "train_topics": "pipeline.topics",
+    "apply_topics": "pipeline.topics",
+}
+"""Every public name, and the module that it is in."""
 
-def stream(
-    run_or_recipe: str | Path,
-    rank: int = 0,
-    world_size: int = 1,
-    *,
-    batch_size: int = 1,
-    overrides: Iterable[str] = (),
-    runs: str | Path = "runs",
-) -> StreamDataset:
-    """The decided stream of a run, or of a recipe, as a dataset of torch (`StreamDataset`), for any trainer.
 
-    `rank` and `world_size` say which part of the stream this process gets; `batch_size` is that of the DataLoader.
-    """
-    from sapwood.training.dataset import StreamDataset  # torch takes seconds to load
+def __getattr__(name: str) -> Any:
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'sapwood' has no attribute '{name}'")
+    value = getattr(import_module(f"sapwood.{PUBLIC[name]}"), name)
+    globals()[name] = value
+    return value
 
-    return StreamDataset(run_or_recipe, rank, world_size, batch_size=batch_size, overrides=overrides, runs=runs)
+
+def __dir__() -> list[str]:
+    return [*PUBLIC, "__version__"]

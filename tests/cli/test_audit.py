@@ -11,12 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from sapwood.arrays import save_array
-from sapwood.cli.common import open_begun, open_run, plan_or_refuse
 from sapwood.cli.main import app
-from sapwood.cli.prepare import prepare_run
-from sapwood.cli.train import train_run
 from sapwood.errors import SapwoodError
 from sapwood.mixture.audit import documents_of, positions_of, spikes, uses_of
+from sapwood.mixture.decided import open_run, plan_or_refuse
+from sapwood.pipeline.handle import open_begun
+from sapwood.pipeline.prepare import prepare_run
+from sapwood.pipeline.train import train_run
 from sapwood.runs.directory import RunDirectory
 from sapwood.runs.metrics import StepMetrics, read_metrics
 

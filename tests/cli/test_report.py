@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sapwood.cli.common import labels
 from sapwood.cli.main import app
 from sapwood.errors import SapwoodError
+from sapwood.pipeline.handle import labels
 from sapwood.recipe import dump_recipe, load_recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"

@@ -12,16 +12,15 @@ from typing import Any
 import pytest
 
 from exams import write_rows, writing_task
-from sapwood.cli.common import open_run
-from sapwood.cli.prepare import prepare_run
 from sapwood.corpus.benchmark_index import BenchmarkIndex
 from sapwood.corpus.store import DOCUMENTS, SELECTION, store_of
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.overlap import find_overlap, read_overlap
-from sapwood.mixture.decided import DecidedRun
+from sapwood.mixture.decided import DecidedRun, open_run
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.stream import Stream
 from sapwood.mixture.weights import source_of
+from sapwood.pipeline.prepare import prepare_run
 from sapwood.recipe import Recipe
 from sapwood.recipe.suite import Suite
 from sapwood.runs.directory import RunDirectory

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from sapwood.backbone.resolve import fingerprint_model
-from sapwood.cli.prepare import prepare_run
 from sapwood.corpus.contamination import benchmark_fingerprint
 from sapwood.corpus.store import CONTAMINATION, PERPLEXITY, TOPICS, store_of
 from sapwood.corpus.topics.label import read_labels
@@ -20,6 +19,7 @@ from sapwood.mixture.adopt import adopt, refuse_other_inputs
 from sapwood.mixture.decided import DecidedRun
 from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.weights import Mixture
+from sapwood.pipeline.prepare import prepare_run
 from sapwood.recipe import load_recipe
 from sapwood.runs.directory import RunDirectory
 from sapwood.runs.manifest import Manifest

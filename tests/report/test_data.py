@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sapwood.cli.prepare import prepare_run
 from sapwood.files import read_json
+from sapwood.pipeline.prepare import prepare_run
 from sapwood.recipe import Recipe, load_recipe
 from sapwood.report.data import sections, write_data_report
 from sapwood.report.data.facts import Smallest, read_data_facts

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import torch
 
-from sapwood.cli.common import open_begun, open_run, plan_or_refuse
-from sapwood.cli.prepare import prepare_run
-from sapwood.cli.train import train_run
+from sapwood.mixture.decided import open_run, plan_or_refuse
 from sapwood.mixture.stream import Stream
+from sapwood.pipeline.handle import open_begun
+from sapwood.pipeline.prepare import prepare_run
+from sapwood.pipeline.train import train_run
 from sapwood.runs.directory import RunDirectory
 
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from sapwood.cli.common import open_run
 from sapwood.device.ranks import Ranks
 from sapwood.errors import SapwoodError
 from sapwood.files import remove_leftovers
+from sapwood.mixture.decided import open_run
 from sapwood.recipe import Recipe
 from sapwood.runs.directory import RunDirectory
 from sapwood.training import saving

@@ -21,15 +21,15 @@ from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM, Trainer, TrainerState, TrainingArguments
 
 import sapwood
-from sapwood.cli.common import open_run, plan_or_refuse
-from sapwood.cli.prepare import prepare_run
-from sapwood.cli.train import train_run
 from sapwood.corpus.store import stores_of
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.between import losses as between
 from sapwood.evaluation.yardstick import Yardstick
+from sapwood.mixture.decided import open_run, plan_or_refuse
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.measured import Measured
+from sapwood.pipeline.prepare import prepare_run
+from sapwood.pipeline.train import train_run
 from sapwood.runs.directory import RunDirectory
 from sapwood.training.batch import make_batch
 from sapwood.training.dataset import StreamDataset

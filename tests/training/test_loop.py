@@ -22,13 +22,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sapwood.cli.common import open_run, plan_or_refuse
-from sapwood.cli.prepare import prepare_run
-from sapwood.cli.train import train_run
 from sapwood.corpus.store import store_of
 from sapwood.errors import SapwoodError
 from sapwood.files import read_lines
+from sapwood.mixture.decided import open_run, plan_or_refuse
 from sapwood.mixture.ledger import Ledger
+from sapwood.pipeline.prepare import prepare_run
+from sapwood.pipeline.train import train_run
 from sapwood.runs.directory import RunDirectory
 from sapwood.runs.metrics import StepMetrics
 from sapwood.training import log
@@ -138,7 +138,7 @@ def test_ranks_do_not_change_the_run(tiny_recipe: TinyRecipe) -> None:
 def start(path: Path, ranks: int, port: int) -> list[multiprocessing.process.BaseProcess]:
     """Begins to prepare and train the run of a recipe on some ranks, in fresh processes."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sapwood.training.loop", "sapwood.evaluation.yardstick", "sapwood.cli.train"])
+    context.set_forkserver_preload(["sapwood.training.loop", "sapwood.evaluation.yardstick", "sapwood.pipeline.train"])
     children = [context.Process(target=be_rank, args=(path, rank, ranks, port)) for rank in range(ranks)]
     for child in children:
         child.start()

@@ -14,13 +14,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from sapwood.cli.common import open_run
-from sapwood.cli.evaluate import evaluate_base
-from sapwood.cli.prepare import prepare_run
 from sapwood.corpus.store import store_of
 from sapwood.files import read_json, read_lines
+from sapwood.mixture.decided import open_run
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.stream import Stream
+from sapwood.pipeline.evaluate import evaluate_base
+from sapwood.pipeline.prepare import prepare_run
 from sapwood.runs.directory import RunDirectory
 from small_runs import prepare_and_train, stream_of
 

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file
 
 from sapwood.backbone.load import load_model
-from sapwood.cli.common import open_run
-from sapwood.cli.prepare import prepare_run
 from sapwood.files import read_lines
+from sapwood.mixture.decided import open_run
+from sapwood.pipeline.prepare import prepare_run
 from sapwood.runs.directory import RunDirectory
 from sapwood.training.checkpoint import CheckpointTensors, checkpoints
 from small_runs import prepare_and_train

@@ -15,13 +15,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sapwood.cli.common import open_run, plan_or_refuse
 from sapwood.cli.plan import plan
-from sapwood.cli.prepare import prepare_run
-from sapwood.cli.train import train_run
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.run_comparison import compare_run
 from sapwood.files import read_lines
+from sapwood.mixture.decided import open_run, plan_or_refuse
+from sapwood.pipeline.prepare import prepare_run
+from sapwood.pipeline.train import train_run
 from sapwood.runs.directory import RunDirectory
 from sapwood.runs.metrics import read_metrics
 from sapwood.suites import suite
@@ -143,7 +143,7 @@ def test_training_is_the_same_to_the_bit(examined: Written) -> None:
 
 def test_the_live_model_is_the_one_that_is_asked(examined: Written) -> None:
     """Every state answers as it does when it is loaded from its checkpoint, and otherwise than the one before."""
-    from sapwood.cli.evaluate import evaluate_checkpoint
+    from sapwood.pipeline.evaluate import evaluate_checkpoint
 
     path = examined("4 steps", training={"batch_tokens": 512, "precision": "fp32", "learning_rate": 3e-3})
     run = prepare_and_train(path, ("training.checkpoints.keep=9",))
@@ -156,7 +156,7 @@ def test_the_live_model_is_the_one_that_is_asked(examined: Written) -> None:
 
 
 def test_results_are_compared_and_logged(examined: Written, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sapwood.cli.evaluate import evaluate_base
+    from sapwood.pipeline.evaluate import evaluate_base
 
     logged: dict[int, dict[str, float]] = {}
     monkeypatch.setattr(Trackers, "log", lambda _, step, values: logged.setdefault(step, {}).update(values))

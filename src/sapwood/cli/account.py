@@ -11,10 +11,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sapwood.cli.common import RUNS, RecipeArgument, RunsOption, open_run
+from sapwood.cli.common import RUNS, RecipeArgument, RunsOption
 from sapwood.cli.output import Output
 from sapwood.errors import SapwoodError, closest
 from sapwood.mixture.account import Account, Line, StageAccount, Stock, read_account
+from sapwood.mixture.decided import open_run
 
 StageOption = Annotated[str | None, typer.Option("--stage", metavar="NAME", help="Show this stage alone.")]
 

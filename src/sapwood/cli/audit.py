@@ -14,14 +14,15 @@ from rich.table import Table
 from rich.text import Text
 
 from sapwood.backbone.resolve import default_cache, resolve
-from sapwood.cli.common import RunArgument, open_begun
+from sapwood.cli.common import RunArgument
 from sapwood.cli.output import Output
-from sapwood.cli.tokenizer import open_encoder
 from sapwood.corpus.store import store_of
 from sapwood.errors import SapwoodError
 from sapwood.mixture.audit import Spike, Use, documents_of, look_up, positions_of, spikes, uses_of
 from sapwood.mixture.stream import Stream
 from sapwood.mixture.weights import source_of
+from sapwood.pipeline.encoder import open_encoder
+from sapwood.pipeline.handle import open_begun
 from sapwood.progress import console
 from sapwood.recipe import load_recipe
 from sapwood.runs.directory import RunDirectory

@@ -8,9 +8,11 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
-from sapwood.cli.common import RUNS, RecipeArgument, RunsOption, open_run, writing
+from sapwood.cli.common import RUNS, RecipeArgument, RunsOption
 from sapwood.cli.output import Output, with_json
 from sapwood.errors import SapwoodError
+from sapwood.mixture.decided import open_run
+from sapwood.pipeline.locking import writing
 from sapwood.progress import console
 
 checkpoint = typer.Typer(help="The saved states of a run: which there are, whether they are whole, and their models.")

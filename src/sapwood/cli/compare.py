@@ -10,13 +10,14 @@ from typing import Annotated, Literal
 import orjson
 import typer
 
-from sapwood.cli.common import labels, writing
 from sapwood.cli.comparison import print_comparison, print_levels
 from sapwood.cli.output import Output
 from sapwood.errors import SapwoodError, closest
 from sapwood.evaluation.comparison import Results
 from sapwood.evaluation.comparison import compare as compare_results
 from sapwood.evaluation.run_comparison import read_results
+from sapwood.pipeline.handle import labels
+from sapwood.pipeline.locking import writing
 from sapwood.progress import console as progress
 from sapwood.recipe import load_recipe
 from sapwood.recipe.schema import TokenizerSettings

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from sapwood.backbone.resolve import default_cache, resolve
-from sapwood.cli.common import ModelArgument, writing
+from sapwood.cli.common import ModelArgument
+from sapwood.pipeline.locking import writing
 from sapwood.progress import console
 
 

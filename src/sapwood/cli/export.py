@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, writing
+from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption
 from sapwood.errors import SapwoodError, closest
-from sapwood.mixture.decided import DecidedRun
+from sapwood.mixture.decided import DecidedRun, open_run
+from sapwood.pipeline.locking import writing
 from sapwood.progress import console
 from sapwood.recipe.units import parse_tokens
 

@@ -12,9 +12,10 @@ import orjson
 import typer
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse
+from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption
 from sapwood.errors import SapwoodError, closest
 from sapwood.files import write_atomic
+from sapwood.mixture.decided import open_run, plan_or_refuse, recipe_file
 from sapwood.mixture.plan import Plan
 from sapwood.progress import console
 
@@ -53,7 +54,7 @@ def launch(
 ) -> None:
     """Print the script or manifest that trains a run: with torchrun, Slurm, Kubernetes or SkyPilot."""
     loaded, run = open_run(recipe, overrides, runs)
-    plan = plan_or_refuse(loaded, run, recipe)
+    plan = plan_or_refuse(loaded, run, recipe_file(recipe))
     settings = _settings(on, wishes or [], loaded.name, nodes, gpus)
     here = on in HERE
     if here:

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
-from sapwood.cli.common import RunArgument, open_run, writing
-from sapwood.cli.evaluate import evaluate_base, measure_model
+from sapwood.cli.common import RunArgument
 from sapwood.cli.output import Output
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.gate import Finding, mean_change
 from sapwood.evaluation.merged import Point, label_of, read_points
 from sapwood.files import fingerprint
+from sapwood.mixture.decided import open_run
 from sapwood.mixture.ledger import Ledger
+from sapwood.pipeline.evaluate import evaluate_base, measure_model
+from sapwood.pipeline.locking import writing
 from sapwood.progress import console
 from sapwood.recipe import Recipe
 from sapwood.recipe.schema import DecayShape

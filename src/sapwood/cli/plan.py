@@ -39,10 +39,11 @@ def plan(
 
     Costs nothing and changes nothing. What is missing on this machine is listed, all at once, after the plan.
     """
-    from sapwood.pipeline.preflight import plan_problems, preflight, recipe_file  # it imports what looks into models
+    from sapwood.pipeline.preflight import plan_problems, preflight  # it imports what looks into models
 
-    loaded, run = open_run(recipe, overrides, runs)
-    hardware, file = cost.Hardware(gpu, memory, gpus, gpus_per_node, mfu), recipe_file(recipe)
+    opened = open_run(recipe, overrides, runs)
+    loaded, run, file = opened.recipe, opened.directory, opened.file
+    hardware = cost.Hardware(gpu, memory, gpus, gpus_per_node, mfu)
     planned = make_plan(loaded, read_sizes(loaded, run))
     found = list(preflight(loaded, run, "plan", elsewhere=hardware.is_named))
     problems = [*plan_problems(planned), *(problem for problem in found if not problem.waits)]
@@ -54,7 +55,7 @@ def plan(
     if all(problem.waits for problem in of_model):
         directory = at_hand(loaded.model, default_cache())
         if directory is not None and not of_model:
-            print_delimiters(loaded, directory, recipe)
+            print_delimiters(loaded, directory, file)
             print_traits(loaded, directory)
         fits = cost.print_cost(loaded, planned, hardware)
     print_problems("Worth a look:", listed((problem for problem in found if problem.noted), file))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sapwood.cli.common import RunArgument, open_begun
+from sapwood.cli.common import RunArgument
 from sapwood.mixture.audit import replay as replay_steps
+from sapwood.pipeline.handle import open_begun
 from sapwood.progress import console, track
 from sapwood.runs.metrics import read_metrics
 

@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
-from sapwood.backbone.resolve import default_cache, resolve
-from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run, plan_or_refuse, writing
-from sapwood.cli.evaluate import evaluate_base, evaluate_grown, print_verdict
+import sys
+
+from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run
+from sapwood.cli.evaluate import print_verdict
 from sapwood.cli.model import print_traits
 from sapwood.cli.plan import print_plan
-from sapwood.cli.prepare import YesOption, prepare_run
-from sapwood.cli.report import write_reports
+from sapwood.cli.prepare import YesOption, print_prepared
+from sapwood.cli.report import print_report
 from sapwood.cli.tokenizer import print_delimiters
-from sapwood.cli.train import train_run
+from sapwood.cli.train import STOPPED, print_trained
+from sapwood.mixture.plan import Plan
 
 
 def run(
     recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS, yes: YesOption = False
 ) -> None:
     """Prepare, train, evaluate and report. Run again, it continues where it stopped."""
-    from sapwood.pipeline.preflight import checked_plan  # it imports what looks into models
+    from sapwood.pipeline.evaluate import Evaluated
+    from sapwood.pipeline.prepare import Prepared
+    from sapwood.pipeline.report import Reported
+    from sapwood.pipeline.run import Checked, Phase
+    from sapwood.pipeline.run import run as run_all
+    from sapwood.training.loop import Trained
 
-    loaded, directory = open_run(recipe, overrides, runs)
-    checked_plan(loaded, directory, recipe, "run")
-    model = resolve(loaded.model, default_cache())
-    print_delimiters(loaded, model, recipe)
-    print_traits(loaded, model)
-    with writing(directory.root):
-        prepare_run(loaded, directory, yes=yes)
-        plan = plan_or_refuse(loaded, directory, recipe)
-        print_plan(loaded, plan)
-        base = evaluate_base(loaded, directory)
-        train_run(loaded, plan, directory)
-        print_verdict(loaded, directory, base, evaluate_grown(loaded, directory))
-        write_reports(loaded, directory)
+    opened = open_run(recipe, overrides, runs)
+    stopped = False
+
+    def show(phase: Phase) -> None:
+        nonlocal stopped
+        match phase:
+            case Checked(run=checked, model=model):
+                print_delimiters(checked.recipe, model, checked.file)
+                print_traits(checked.recipe, model)
+            case Prepared():
+                print_prepared(phase)
+            case Plan():
+                print_plan(opened.recipe, phase)
+            case Trained():
+                print_trained(phase, opened.directory)
+                stopped = not phase.finished
+            case Evaluated():
+                print_verdict(opened.recipe, phase)
+            case Reported():
+                print_report(phase)
+
+    run_all(opened, accept_losses=yes, reporter=show)
+    if stopped:
+        sys.exit(STOPPED)

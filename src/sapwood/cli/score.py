@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 
 from sapwood.backbone.resolve import default_cache, resolve
-from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run
-from sapwood.cli.prepare import scoring_model
+from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption
 from sapwood.corpus.store import store_of
 from sapwood.errors import SapwoodError
+from sapwood.mixture.decided import open_run
+from sapwood.pipeline.encoder import scoring_model
 from sapwood.progress import console
 from sapwood.runs.lock import hold
 

@@ -12,10 +12,11 @@ import typer
 from rich.table import Table
 
 from sapwood.backbone.resolve import default_cache, resolve
-from sapwood.cli.common import ModelArgument, writing
+from sapwood.cli.common import ModelArgument
 from sapwood.cli.output import Output, with_json
 from sapwood.errors import SapwoodError
 from sapwood.files import write_json
+from sapwood.pipeline.locking import writing
 from sapwood.progress import console
 from sapwood.recipe import load_recipe
 from sapwood.recipe.data import Normalise, Source

@@ -42,11 +42,15 @@ def open_run(path: Path, overrides: Iterable[str] | None, runs: Path) -> tuple[R
     return recipe, RunDirectory(runs / recipe.name)
 
 
-def plan_or_refuse(recipe: Recipe, run: RunDirectory, path: Path) -> Plan:
-    """The plan of the recipe read from `path`. Raises SapwoodError, with lines, when it cannot work."""
+def recipe_file(path: Path) -> Path:
+    """The file of a recipe that was named by itself, or by the directory of its run."""
+    return path / "recipe.yaml" if path.is_dir() else path
+
+
+def plan_or_refuse(recipe: Recipe, run: RunDirectory, file: Path | None) -> Plan:
+    """The plan of the recipe read from `file`. Raises SapwoodError, with lines, when it cannot work."""
     plan = make_plan(recipe, read_sizes(recipe, run))
     if plan.refusals:
-        file = path / "recipe.yaml" if path.is_dir() else path
         raise SapwoodError("\n".join(f"{line_of(file, place)}: {message}" for place, message in plan.refusals))
     return plan
 
@@ -72,7 +76,7 @@ class DecidedRun:
         """
         changes = list(overrides)
         recipe, run = open_run(path, changes, runs)
-        plan = plan_or_refuse(recipe, run, path)
+        plan = plan_or_refuse(recipe, run, recipe_file(path))
         domains = [part.domain for part in plan.domains]
         refuse_held(run.root)
         identity = source_identities(recipe, run, domains)

@@ -99,6 +99,35 @@ class Plan:
         """Optimizer steps in the whole run, to within one a round."""
         return sum(-(-stage.sequences // stage.batch_sequences) for stage in self.stages)
 
+    def __str__(self) -> str:
+        """The tree of groups, sources and topics, with tokens in every stage and in all, shares and epochs."""
+        titles = ["", *(stage.name for stage in self.stages), "tokens", "share", "available", "epochs"]
+        rows = [titles]
+        groups: dict[str, dict[str, list[DomainPlan]]] = {}
+        for part in self.domains:
+            groups.setdefault(part.domain.group, {}).setdefault(part.domain.source, []).append(part)
+        for group, sources in groups.items():
+            rows.append(self._row(group, [part for parts in sources.values() for part in parts]))
+            for source, parts in sources.items():
+                rows.append(self._row(f"  {source}", parts))
+                for part in parts if len(parts) > 1 else ():
+                    rows.append(self._row(f"    {part.domain.name.removeprefix(f'{source}/')}", [part]))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
+        head = f"{show_tokens(self.tokens)} tokens in {self.sequences:,} sequences, about {self.steps:,} steps"
+        return "\n".join([head, *lines, *(f"Note: {remark}" for remark in self.remarks)])
+
+    def _row(self, name: str, parts: Sequence[DomainPlan]) -> list[str]:
+        shares = [sum(tokens, Fraction(0)) for tokens in zip(*(part.shares for part in parts), strict=True)]
+        whole, known = sum(shares, Fraction(0)), [part.domain.tokens for part in parts]
+        available = None if None in known else sum(tokens or 0 for tokens in known)
+        epochs = f"{float(whole) / available:.2f}" if available else "?"
+        of_all = float(100 * whole / sum(stage.tokens for stage in self.stages))
+        return [
+            *(name, *map(show_tokens, shares), show_tokens(whole), f"{of_all:.4g}%"),
+            *("?" if available is None else show_tokens(available), epochs),
+        ]
+
     def stage(self, name: str) -> StagePlan:
         """A stage by name."""
         return next(stage for stage in self.stages if stage.name == name)

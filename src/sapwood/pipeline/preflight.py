@@ -41,22 +41,17 @@ def preflight(recipe: Recipe, run: RunDirectory, verb: Verb, *, elsewhere: bool 
         yield from check_disk(recipe, run, with_model=not model)
 
 
-def checked_plan(recipe: Recipe, run: RunDirectory, path: Path, verb: Verb) -> Plan:
-    """The plan of the recipe read from `path`, once nothing is found that would stop the verb.
+def checked_plan(recipe: Recipe, run: RunDirectory, file: Path | None, verb: Verb) -> Plan:
+    """The plan of the recipe read from `file`, once nothing is found that would stop the verb.
 
     Raises SapwoodError, which lists everything that would with its line: contradictions of the plan, and what is
     missing or does not work on this machine.
     """
     plan = make_plan(recipe, read_sizes(recipe, run))
-    refuse([*plan_problems(plan), *preflight(recipe, run, verb)], recipe_file(path))
+    refuse([*plan_problems(plan), *preflight(recipe, run, verb)], file)
     return plan
 
 
 def plan_problems(plan: Plan) -> list[Problem]:
     """What the plan refuses."""
     return [Problem(place, message) for place, message in plan.refusals]
-
-
-def recipe_file(path: Path) -> Path:
-    """The file of a recipe that was named by itself, or by the directory of its run."""
-    return path / "recipe.yaml" if path.is_dir() else path

@@ -25,18 +25,20 @@ class Problem:
     """Whether it should be known, and stops nothing."""
 
 
-def refuse(problems: Sequence[Problem], file: Path) -> None:
+def refuse(problems: Sequence[Problem], file: Path | None) -> None:
     """Raises SapwoodError that lists all problems in the order of the recipe in `file`, if any of them stops a run."""
     stopping = [problem for problem in problems if not problem.noted]
     if stopping:
         raise SapwoodError("\n".join(listed(stopping, file)))
 
 
-def listed(problems: Iterable[Problem], file: Path) -> list[str]:
+def listed(problems: Iterable[Problem], file: Path | None) -> list[str]:
     """The problems as `file:line: field: message`, in the order of the recipe, each once."""
     lines = {f"{line_of(file, problem.place)}: {problem.message}" for problem in problems}
     return sorted(lines, key=lambda line: (_number(line, file), line))
 
 
-def _number(line: str, file: Path) -> int:
+def _number(line: str, file: Path | None) -> int:
+    if file is None:
+        return 0
     return int(line.removeprefix(f"{file}:").partition(":")[0])

@@ -45,8 +45,13 @@ def read_document(
     return read
 
 
-def line_of(path: Path, location: Sequence[str]) -> str:
-    """Where a field stands, as `file:line: dotted.path`, for errors found after the document was read."""
+def line_of(path: Path | None, location: Sequence[str]) -> str:
+    """Where a field stands, as `file:line: dotted.path`, for errors found after the document was read.
+
+    Of a document that was read from no file, only its path is known.
+    """
+    if path is None:
+        return ".".join(location)
     document = _parse(read_text(path), path)
     typed = tuple(int(part) if part.isdigit() else part for part in location)
     return f"{path}:{_line(document, typed) or 1}: {'.'.join(location)}"
