@@ -91,6 +91,11 @@ def atomic_file(path: Path) -> Iterator[Path]:
         sync_directory(path.parent)
 
 
+def is_there(path: Path) -> bool:
+    """Whether something has this name. A link that leads nowhere has, and is damage, and not a file that is missing."""
+    return path.exists() or path.is_symlink()
+
+
 @contextmanager
 def reading(path: Path, remedy: str) -> Iterator[None]:
     """Raises SapwoodError where a file of ours cannot be read, or is not what we write; `remedy` says what to do."""
@@ -188,7 +193,7 @@ def read_lines(path: Path, remedy: str = RESTORE) -> list[dict[str, Any]]:
     A last line cut short by a crash is left out. Raises SapwoodError where another one is damaged; `remedy` says what
     to do then.
     """
-    if not path.exists():
+    if not is_there(path):
         return []
     with reading(path, remedy):
         content = path.read_bytes()

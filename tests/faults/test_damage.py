@@ -99,3 +99,33 @@ def test_damage_is_told_or_does_nothing(finished_run: Path, tmp_path: Path, sapw
             if found.status and not named:
                 wrong.append(f"{damage.__name__} {name}: {call[0]}: {found}")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    "verb", [("replay",), ("audit", "--step", "9"), ("account",)], ids=["replay", "audit", "account"]
+)
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda run: cut_ledger(run), "ledger.jsonl ends at sequence 16, and metrics.jsonl has steps up to 48"),
+        (lambda run: make_unreadable(run / "metrics.jsonl", random.Random(0)), "metrics.jsonl cannot be read"),
+        (
+            lambda run: make_unreadable(run / "tokens/web/manifest.json", random.Random(0)),
+            "manifest.json cannot be read",
+        ),
+    ],
+    ids=["a ledger without its last rounds", "a log that is a link to itself", "a manifest that is one"],
+)
+def test_what_is_lost_is_not_taken_for_what_never_was(
+    finished: Path, sapwood: Sapwood, verb: tuple[str, ...], damage: Callable[[Path], None], says: str
+) -> None:
+    damage(finished)
+    refused = sapwood(verb[0], finished, *verb[1:])
+    assert refused.is_refusal
+    assert says in refused.said
+
+
+def cut_ledger(run: Path) -> None:
+    lines = (run / "ledger.jsonl").read_bytes().splitlines(keepends=True)
+    second = next(number for number, line in enumerate(lines) if b'"round":1' in line)
+    (run / "ledger.jsonl").write_bytes(b"".join(lines[:second]))

@@ -163,7 +163,7 @@ def test_a_full_disk_costs_a_checkpoint_and_no_more(
     assert "No space left on device" in capsys.readouterr().err
     monkeypatch.setattr(saving, "save", full)
     saver.save(at(4), {"weight": torch.ones(2)})
-    with pytest.raises(SapwoodError, match=r"step 4 was not saved.*No space left"):
+    with pytest.raises(SapwoodError, match=r"step 4 was not saved in .*step-00000004: .*No space left"):
         saver.finish()
     assert names(run) == ["step-00000001", "step-00000003"]
     assert not list(run.checkpoints.glob(".*"))

@@ -16,6 +16,8 @@ from sapwood.cli.output import Output
 from sapwood.errors import SapwoodError, closest
 from sapwood.mixture.account import Account, Line, StageAccount, Stock, read_account
 from sapwood.mixture.decided import open_run
+from sapwood.mixture.ledger import Ledger
+from sapwood.runs.metrics import reached
 
 StageOption = Annotated[str | None, typer.Option("--stage", metavar="NAME", help="Show this stage alone.")]
 
@@ -25,6 +27,7 @@ def account(recipe: RecipeArgument, stage: StageOption = None, runs: RunsOption 
     loaded, run = open_run(recipe, None, runs)
     if not run.root.is_dir():
         raise SapwoodError(f"There is no run in {run.root}. `sapwood run` or `sapwood prepare` begins one.")
+    Ledger(run.ledger, writable=False).require(reached(run.metrics), run.metrics)
     found = read_account(loaded, run)
     stages = [part for part in found.stages if stage is None or part.name == stage]
     if stage is not None and not stages:

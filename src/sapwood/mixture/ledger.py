@@ -243,6 +243,14 @@ class Ledger:
             self.recipe = recipe
             self._write({"event": "recipe", "recipe": recipe.model_dump(mode="json")})
 
+    def require(self, position: int, log: Path) -> None:
+        """Raises SapwoodError where rounds before `position`, up to which the `log` has steps, are missing."""
+        if position > self.decided:
+            raise SapwoodError(
+                f"{self.path} ends at sequence {self.decided:,}, and {log.name} has steps up to {position:,}: rounds "
+                f"are missing. {restore(self.path)}"
+            )
+
     def observe(self, traits: ModelTraits) -> None:
         """Writes what was observed of the model, where that is new."""
         if traits != self.traits:

@@ -19,7 +19,7 @@ from sapwood.mixture.stream import Stream
 from sapwood.recipe import Recipe
 from sapwood.recipe import load_recipe as read_recipe
 from sapwood.runs.directory import RunDirectory
-from sapwood.runs.metrics import read_metrics
+from sapwood.runs.metrics import reached, read_metrics
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -108,8 +108,10 @@ def open_begun(path: Path) -> tuple[RunDirectory, Stream]:
     if not (path / "ledger.jsonl").exists():
         raise SapwoodError(f"{path} is not the directory of a run that has begun: it has no ledger.jsonl.")
     run = open_run(path)
+    ledger, log = run.ledger, run.directory.metrics
+    ledger.require(reached(log), log)
     domains = domains_of(run.recipe, read_sizes(run.recipe, run.directory))
-    return run.directory, open_stream(run.recipe, run.directory, run.ledger, domains)
+    return run.directory, open_stream(run.recipe, run.directory, ledger, domains)
 
 
 def load_recipe(path: str | Path, overrides: Mapping[str, Any] | Iterable[str] = ()) -> Recipe:

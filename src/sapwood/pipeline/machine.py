@@ -13,6 +13,7 @@ from sapwood.errors import SapwoodError
 from sapwood.pipeline.problem import Problem
 from sapwood.recipe import Recipe
 from sapwood.recipe.schema import Tracker
+from sapwood.report.wording import size
 from sapwood.runs.directory import RunDirectory
 
 TRACKERS: dict[Tracker, str] = {
@@ -70,10 +71,10 @@ def check_disk(recipe: Recipe, run: RunDirectory, *, with_model: bool) -> Iterat
     if total > room:  # only then is it worth to count what is there
         room += sum(file.stat().st_size for file in run.root.rglob("*") if file.is_file())
     if total > room:
-        parts = ", ".join(f"{what} {size / 2**30:,.1f}" for what, size in needed.items())
+        parts = ", ".join(f"{what} {size(amount)}" for what, amount in needed.items())
         message = (
-            f"the run will take about {total / 2**30:,.1f} GiB ({parts}), and {place} has {room / 2**30:,.1f}. Free "
-            "some, name another disk with --runs, or keep fewer checkpoints (training.checkpoints.keep)"
+            f"the run will take about {size(total)} ({parts}), and {place} has {size(room)} for it. "
+            "Free some, name another disk with --runs, or keep fewer checkpoints (training.checkpoints.keep)"
         )
         yield Problem(("name",), message)
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sapwood.files import fingerprint, read_json, reading, remove_leftovers, write_json
+from sapwood.files import fingerprint, is_there, read_json, reading, remove_leftovers, write_json
 
 NAME = "manifest.json"
 ATTEMPT = "attempt.json"
@@ -57,7 +57,7 @@ def read_manifest(directory: Path, remedy: str | None = None) -> Manifest | None
     to do then, if it is not to remove the directory.
     """
     path, remedy = directory / NAME, remedy or remake(directory)
-    if not path.exists():
+    if not is_there(path):
         return None
     record = read_json(path, remedy)
     with reading(path, remedy):

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sapwood.files import append_line, read_line, read_lines, reading, write_atomic
+from sapwood.files import append_line, is_there, read_line, read_lines, reading, write_atomic
 
 NUMBERS = ("loss", "gradient_norm")
 """What can be infinite or no number."""
@@ -61,6 +61,12 @@ def read_metrics(path: Path) -> list[StepMetrics]:
     return steps
 
 
+def reached(path: Path) -> int:
+    """The position up to which steps are logged."""
+    steps = read_metrics(path)
+    return steps[-1].position if steps else 0
+
+
 def again(path: Path) -> str:
     """What to do where the log of a run is damaged."""
     return (
@@ -77,7 +83,7 @@ def _step(line: dict[str, Any]) -> StepMetrics:
 
 def undamaged(path: Path) -> Iterator[tuple[bytes, StepMetrics]]:
     """The lines of a log, and what they say, up to the first that is damaged or cut short."""
-    if not path.exists():
+    if not is_there(path):
         return
     with reading(path, again(path)):
         content = path.read_bytes()

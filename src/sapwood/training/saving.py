@@ -98,7 +98,7 @@ class Saver:
         except SapwoodError as error:
             if self._ranks.first:
                 shutil.rmtree(temporary, ignore_errors=True)
-            raise SapwoodError(f"The state after step {state.step:,} was not saved: {error}") from error
+            raise SapwoodError(f"The state after step {state.step:,} was not saved in {path}: {error}") from error
 
     def _complete(self, temporary: Path, path: Path, whole: dict[str, Any]) -> None:
         write_json(temporary / STATE, whole, sealed=True)
