@@ -57,6 +57,7 @@ format: develop
 
 docs: install
 	.venv/bin/python docs/build_recipe_reference.py
+	.venv/bin/python docs/build_python_reference.py
 
 # Every kind of model of transformers, tried: the better part of half an hour.
 models: develop

@@ -13,14 +13,15 @@ from sapwood.recipe import load_recipe
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_recipe_reference_is_up_to_date() -> None:
-    path = ROOT / "docs" / "build_recipe_reference.py"
-    spec = importlib.util.spec_from_file_location("build_recipe_reference", path)
+@pytest.mark.parametrize("page", ["recipe", "python"])
+def test_a_reference_is_up_to_date(page: str) -> None:
+    path = ROOT / "docs" / f"build_{page}_reference.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8") == module.render(), "run `make docs`"
+    assert (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8") == module.render(), "run `make docs`"
 
 
 def test_the_recipe_in_the_readme_is_valid(tmp_path: Path) -> None:
