@@ -11,24 +11,19 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sapwood.cli.common import RUNS, RecipeArgument, RunsOption
+from sapwood.cli.common import RUNS, RecipeArgument, RunsOption, open_run
 from sapwood.cli.output import Output
 from sapwood.errors import SapwoodError, closest
-from sapwood.mixture.account import Account, Line, StageAccount, Stock, read_account
-from sapwood.mixture.decided import open_run
-from sapwood.mixture.ledger import Ledger
-from sapwood.runs.metrics import reached
+from sapwood.mixture.account import Account, Line, StageAccount, Stock
+from sapwood.pipeline.ledger import account as read_account
 
 StageOption = Annotated[str | None, typer.Option("--stage", metavar="NAME", help="Show this stage alone.")]
 
 
 def account(recipe: RecipeArgument, stage: StageOption = None, runs: RunsOption = RUNS) -> None:
     """Show where every token of a run came from and went to. The exit status is 1 when it does not balance."""
-    loaded, run = open_run(recipe, None, runs)
-    if not run.root.is_dir():
-        raise SapwoodError(f"There is no run in {run.root}. `sapwood run` or `sapwood prepare` begins one.")
-    Ledger(run.ledger, writable=False).require(reached(run.metrics), run.metrics)
-    found = read_account(loaded, run)
+    run = open_run(recipe, None, runs)
+    found = read_account(run)
     stages = [part for part in found.stages if stage is None or part.name == stage]
     if stage is not None and not stages:
         raise SapwoodError(f"There is no stage '{stage}'. {closest(stage, [part.name for part in found.stages])}")
@@ -42,7 +37,7 @@ def account(recipe: RecipeArgument, stage: StageOption = None, runs: RunsOption 
     if found.left_out:
         console.print(
             f"{found.left_out:,} of the tokens trained were read and not learnt from (training.guard): the ledger "
-            f"names the steps, and {run.left_out.name} the documents."
+            f"names the steps, and {run.directory.left_out.name} the documents."
         )
     console.print(found.verdict, style="bold red" if found.off else "bold", soft_wrap=True)
     if found.off:

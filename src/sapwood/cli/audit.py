@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import Annotated
 
 import orjson
@@ -13,24 +12,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.cli.common import RunArgument
 from sapwood.cli.output import Output
-from sapwood.corpus.store import store_of
-from sapwood.errors import SapwoodError
-from sapwood.mixture.audit import Spike, Use, documents_of, look_up, positions_of, spikes, uses_of
-from sapwood.mixture.stream import Stream
-from sapwood.mixture.weights import source_of
-from sapwood.pipeline.encoder import open_encoder
-from sapwood.pipeline.handle import open_begun
+from sapwood.mixture.audit import Known, Spike, Use
+from sapwood.pipeline.ledger import SHOWN_DIGITS
+from sapwood.pipeline.ledger import audit as look_up
 from sapwood.progress import console
-from sapwood.recipe import load_recipe
-from sapwood.runs.directory import RunDirectory
-from sapwood.runs.metrics import read_metrics
 
-SHOWN_DIGITS = 12
-"""So much of an id is shown, and enough to look it up: two of a million documents share it once in 560 corpora."""
-LEAST_DIGITS = 4
 BEGINNING_CHARACTERS = 48
 
 
@@ -46,36 +34,15 @@ def audit(
     lines: Annotated[bool, typer.Option("--jsonl", help="Print JSON lines in place of tables.")] = False,
 ) -> None:
     """Look up which documents a step trained on, which steps trained on a document, or which steps stood out."""
-    if sum(option is not None for option in (step, document, spike)) != 1:
-        raise SapwoodError("Say what to look up: --step N, --document ID, or --spike N.")
-    directory, stream = open_begun(run)
-    steps = read_metrics(directory.metrics)
-    if document is not None:
-        if not LEAST_DIGITS <= len(document) <= 32 or set(document) - set("0123456789abcdef"):
-            raise SapwoodError(
-                f"'{document}' is no document id: ids are 32 hexadecimal digits, of which `--step` lists the first "
-                f"{SHOWN_DIGITS}; {LEAST_DIGITS} are enough where no other id begins with them."
-            )
-        found = uses_of(stream, steps, document)
-        if not found:
-            console.print("This document is waiting: no step has trained on it.")
-        _print_uses(directory, stream, found, lines=lines)
-        return
+    found = look_up(run, step=step, document=document, spike=spike)
+    if document is not None and not found.documents:
+        console.print("This document is waiting: no step has trained on it.")
     if spike is not None:
-        worst = spikes(steps, spike)
-        if not worst:
-            raise SapwoodError("Too few steps were logged to tell which stand out.")
-        _print_spikes(worst, lines=lines)
-        step = worst[0].step
-    if step is not None:
-        _print_uses(directory, stream, list(documents_of(stream, step, positions_of(steps, step))), lines=lines)
+        _print_spikes(found.spikes, lines=lines)
+    _print_documents(found.documents, lines=lines)
 
 
-def _print_uses(run: RunDirectory, stream: Stream, uses: list[Use], *, lines: bool) -> None:
-    recipe = load_recipe(run.recipe)
-    encoder = open_encoder(recipe, resolve(recipe.model, default_cache()))
-    known = look_up(partial(store_of, run), stream, uses, encoder)
-    rows = [(use, known[source_of(use.domain), use.document]) for use in uses]
+def _print_documents(rows: Sequence[tuple[Use, Known]], *, lines: bool) -> None:
     if lines:
         _print_lines({**asdict(use), **asdict(about)} for use, about in rows)
         return
@@ -95,7 +62,7 @@ def _print_uses(run: RunDirectory, stream: Stream, uses: list[Use], *, lines: bo
     Output().print(table)
 
 
-def _print_spikes(worst: list[Spike], *, lines: bool) -> None:
+def _print_spikes(worst: Sequence[Spike], *, lines: bool) -> None:
     if lines:
         _print_lines(asdict(spike) for spike in worst)
         return

@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.cli.common import ModelArgument
-from sapwood.pipeline.locking import writing
 from sapwood.progress import console
 
 
@@ -19,16 +17,13 @@ def expand(
     output: Annotated[Path, typer.Option(metavar="DIR", help="The directory to write the new model into.")],
 ) -> None:
     """Insert copies of blocks that change nothing until they are trained, so that the old ones can stay as they are."""
-    from sapwood.backbone.expand import expand as expand_model
+    from sapwood.pipeline.base_model import expand as expand_model
 
-    with writing(output, replaced=True):
-        manifest, names = expand_model(resolve(model, default_cache()), output, blocks)
-    counts = manifest.counts
-    patterns = ", ".join(f"{name}.*" for name in names)
+    expanded = expand_model(model, blocks, output)
     console.print(
-        f"Blocks: {counts['blocks_before']:,} before, {counts['blocks']:,} now. Parameters: "
-        f"{counts['parameters_before']:,} before, {counts['parameters']:,} now. In {manifest.seconds:,.0f} s.\n"
+        f"Blocks: {expanded.blocks_before:,} before, {expanded.blocks:,} now. Parameters: "
+        f"{expanded.parameters_before:,} before, {expanded.parameters:,} now. In {expanded.seconds:,.0f} s.\n"
         f"The model is in {output}. In the recipe, train the new blocks alone:\n"
         f"  model: {output.resolve()}\n"
-        f"  training: {{trainable: [{patterns}]}}"
+        f"  training: {{trainable: [{', '.join(expanded.trainable)}]}}"
     )

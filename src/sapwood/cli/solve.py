@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from sapwood.cli.output import Output, print_note
-from sapwood.errors import SapwoodError, closest
+from sapwood.errors import SapwoodError
 from sapwood.files import write_json
-from sapwood.progress import track
-from sapwood.recipe.units import parse_share, parse_tokens, show_tokens
+from sapwood.recipe.units import show_tokens
 
 if TYPE_CHECKING:
-    from sapwood.mixture.solution import Goal, Solution
-    from sapwood.mixture.swarm import Swarm
-
-Value = TypeVar("Value")
+    from sapwood.pipeline.solve import SolvedMixture
 
 
 def solve(
@@ -59,152 +53,39 @@ def solve(
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the laws and the result as JSON.")] = None,
 ) -> None:
     """Find the best mixture from a table of small runs: fit a law to every loss, then solve under caps."""
-    from sapwood.mixture.solve import solve as solve_mixture
-    from sapwood.mixture.solve import work
-    from sapwood.mixture.swarm import make_swarm
+    from sapwood.pipeline.solve import solve as solve_table
 
-    swarm = make_swarm(read_table(table), str(table))
-    sizes = _named("--tokens", "DOMAIN=TOKENS", tokens, swarm.domains, parse_tokens)
-    goal, origin = _goal(swarm, weight, sizes, budget, max_epochs, prior, pull)
-    with track("Fitting", work(swarm)) as advance:
-        solution = solve_mixture(swarm, goal, seed=seed, advance=advance)
-    _print_solution(solution, origin, sizes, None if budget is None else parse_tokens(budget))
+    solved = solve_table(
+        table,
+        weight=_named("--weight", "METRIC=NUMBER", weight),
+        tokens=_named("--tokens", "DOMAIN=TOKENS", tokens),
+        budget=budget,
+        max_epochs=max_epochs,
+        prior=_named("--prior", "DOMAIN=SHARE", prior),
+        pull=pull,
+        seed=seed,
+    )
+    _print_solution(solved)
     if output is not None:
-        write_json(output, {"table": str(table), **solution.to_json(seed)})
+        write_json(output, solved.to_json())
         Output().print(f"\nWritten to {output}", soft_wrap=True)
 
 
-def read_table(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """The rows of a CSV or JSONL file, each with its place. Objects in JSON are read as `share.DOMAIN`.
-
-    Raises SapwoodError where the file cannot be read as what its name says.
-    """
-    if path.suffix not in (".csv", ".jsonl"):
-        raise SapwoodError(f"{path}: write a table as .csv or .jsonl")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise SapwoodError(f"{path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SapwoodError(f"{path}: cannot be read as UTF-8 text: {error}") from None
-    return _csv_rows(path, text) if path.suffix == ".csv" else _jsonl_rows(path, text)
-
-
-def _csv_rows(path: Path, text: str) -> list[tuple[str, dict[str, Any]]]:
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
-    try:
-        first, *records = [(reader.line_num, row) for row in reader] or [(1, [])]
-    except csv.Error as error:  # of a quote that is never closed, too
-        raise SapwoodError(f"{path}:{reader.line_num}: not a row of CSV: {error}") from None
-    header = [name.strip() for name in first[1]]
-    twice = [name for name in dict.fromkeys(header) if header.count(name) > 1]
-    if twice:
-        raise SapwoodError(f"{path}:1: the column '{twice[0]}' is there twice; leave one of them out")
-    rows = []
-    for line, row in records:
-        place = f"{path}:{line}"
-        if not row:
-            continue
-        if len(row) != len(header):
-            raise SapwoodError(f"{place}: found {len(row)} fields, and the header has {len(header)}")
-        rows.append((place, dict(zip(header, row, strict=True))))
-    return rows
-
-
-def _jsonl_rows(path: Path, text: str) -> list[tuple[str, dict[str, Any]]]:
-    rows = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            raise SapwoodError(f"{path}:{number}: not a line of JSON: {error}") from None
-        if not isinstance(record, dict):
-            raise SapwoodError(f"{path}:{number}: found {line.strip()[:40]}; write an object, one a line")
-        flat: dict[str, Any] = {}
-        for key, value in record.items():
-            nested = isinstance(value, dict)
-            flat.update({f"{key}.{inner}": item for inner, item in value.items()} if nested else {key: value})
-        rows.append((f"{path}:{number}", flat))
-    return rows
-
-
-def _goal(
-    swarm: Swarm,
-    weight: list[str] | None,
-    sizes: dict[str, int],
-    budget: str | None,
-    max_epochs: float,
-    prior: list[str] | None,
-    pull: float,
-) -> tuple[Goal, str]:
-    """The goal that the flags describe, and where its prior is from."""
-    import numpy as np
-
-    from sapwood.mixture.solution import Goal
-    from sapwood.mixture.solve import repetition_caps
-
-    if not 0 <= pull < float("inf"):
-        raise SapwoodError(f"--pull {pull}: write a number from 0 up, such as 0.05")
-    if not 0 < max_epochs < float("inf"):
-        raise SapwoodError(f"--max-epochs {max_epochs}: write a number above 0, such as 4")
-    weights = dict.fromkeys(swarm.metrics, 1.0)
-    weights |= _named("--weight", "METRIC=NUMBER", weight, swarm.metrics, lambda text: float(parse_share(text)))
-    if not any(weights.values()):
-        raise SapwoodError("--weight: every metric has 0, and so nothing counts. Give at least one a positive weight.")
-    counted = np.array(list(weights.values()))
-    caps = np.ones(len(swarm.domains))
-    if budget is not None:
-        total = _parse("--budget", budget, parse_tokens)
-        if not sizes or total <= 0:
-            raise SapwoodError(
-                f"--budget {budget} limits nothing without --tokens: write --tokens {swarm.domains[0]}=20M or the like"
-                if total > 0
-                else f"--budget {budget}: write a number of tokens above 0"
-            )
-        caps = repetition_caps(sizes, total, swarm.domains, max_epochs)
-    given = _named("--prior", "DOMAIN=SHARE", prior, swarm.domains, parse_share)
-    if given:
-        missing = " ".join(f"--prior {name}=SHARE" for name in swarm.domains if name not in given)
-        if missing or not any(given.values()):
-            raise SapwoodError(
-                f"--prior names {len(given)} of {len(swarm.domains)} domains. Give the others too: {missing}"
-                if missing
-                else "--prior gives every domain 0. Write a positive share for at least one."
-            )
-        shares, origin = [float(given[name]) for name in swarm.domains], "as given"
-    elif len(sizes) == len(swarm.domains) and any(sizes.values()):
-        shares, origin = [float(sizes[name]) for name in swarm.domains], "in proportion to the tokens"
-    else:
-        shares, origin = swarm.mixtures.mean(axis=0).tolist(), "the mean of the table's mixtures"
-    return Goal(counted / counted.sum(), np.array(shares) / sum(shares), pull, caps), origin
-
-
-def _named(
-    flag: str, form: str, given: Iterable[str] | None, names: tuple[str, ...], parse: Callable[[object], Value]
-) -> dict[str, Value]:
-    found: dict[str, Value] = {}
+def _named(flag: str, form: str, given: Iterable[str] | None) -> dict[str, str]:
+    """What was given by name: each once."""
+    found: dict[str, str] = {}
     for item in given or ():
         name, equals, text = item.rpartition("=")
         if not equals:
             raise SapwoodError(f"{flag} {item}: write {flag} {form}")
-        if name not in names:
-            raise SapwoodError(f"{flag} {item}: the table has no '{name}'. {closest(name, names)}")
         if name in found:
             raise SapwoodError(f"{flag} {item}: '{name}' is given twice; leave one of them out")
-        found[name] = _parse(f"{flag} {name}=", text, parse)
+        found[name] = text
     return found
 
 
-def _parse(flag: str, text: str, parse: Callable[[object], Value]) -> Value:
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise SapwoodError(f"{flag}: found '{text}': {error}") from None
-
-
-def _print_solution(solution: Solution, origin: str, sizes: dict[str, int], budget: int | None) -> None:
+def _print_solution(solved: SolvedMixture) -> None:
+    solution, budget, sizes = solved.solution, solved.budget, solved.sizes
     swarm, goal = solution.swarm, solution.goal
     console = Output()
     console.print(
@@ -248,7 +129,7 @@ def _print_solution(solution: Solution, origin: str, sizes: dict[str, int], budg
         )
     console.print(table)
     console.print(
-        f"The prior is {origin}; the pull to it {goal.pull:g}. "
+        f"The prior is {solved.prior}; the pull to it {goal.pull:g}. "
         f"The best row is {swarm.places[solution.best_row]}."
         + (f" A budget of {show_tokens(budget)} tokens." if budget else ""),
         soft_wrap=True,

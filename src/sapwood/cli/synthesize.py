@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,16 +12,10 @@ from typer.core import TyperGroup
 
 from sapwood.cli.common import OverridesArgument
 from sapwood.cli.output import Output, with_json
-from sapwood.errors import SapwoodError
-from sapwood.files import read_json
 from sapwood.progress import console
-from sapwood.recipe import Synthesis
-from sapwood.runs.lock import hold
 
 if TYPE_CHECKING:
-    from sapwood.generation.asker import Asker
-    from sapwood.runs.manifest import Manifest
-    from sapwood.synthesis.directory import JobDirectory
+    from sapwood.pipeline.synthesize import SynthesisEstimate, SynthesizedItems
 
 
 class _RunUnlessNamed(TyperGroup):
@@ -62,48 +56,24 @@ def run(
 
     What would stop it, such as a missing file or key, is listed first, all at once.
     """
-    from sapwood.corpus.disk import full_disk_explained
-    from sapwood.generation.asker import Asker
-    from sapwood.pipeline.job import check_job
-    from sapwood.pipeline.problem import refuse
-    from sapwood.synthesis.estimate import estimate
-    from sapwood.synthesis.job import again, find_work, open_job
-    from sapwood.synthesis.run import write_items
+    from sapwood.pipeline.synthesize import estimate_synthesis
+    from sapwood.pipeline.synthesize import synthesize as write_items
 
-    loaded, directory = open_job(job, overrides or ())
-    refuse(list(check_job(loaded, asks=not (batch or dry_run))), job)
-    with hold(directory.root), full_disk_explained(directory.root):
-        asker = Asker(
-            directory.root, lambda server: not batch and server.model not in loaded.fleet, servers=loaded.servers
-        )
-        work, planned = find_work(loaded, directory, asker.embed)
-        account = read_json(directory.account, directory.remedy) if directory.account.exists() else None
-        if dry_run:
-            _print_estimate(estimate(loaded, work, account), account)
-            return
-        if answers:
-            _take_answers(asker, answers)
-        outcome = write_items(loaded, work, planned, directory, asker)
-        while asker.awaits and not batch:
-            from sapwood.synthesis.fleet import answer_awaited  # takes a second to import
-
-            answer_awaited(loaded, asker, directory)
-            outcome = write_items(loaded, again(loaded, work, asker.embed), planned, directory, asker)
-        if outcome.manifest is None:
-            _explain_failures(outcome.failures, asker.write_awaited(directory.requests) if batch else [], job)
-        else:
-            finish(loaded, directory, outcome.manifest)
-
-
-def finish(job: Synthesis, directory: JobDirectory, manifest: Manifest) -> None:
-    """Prints what became of the items of a finished job, and writes the page about it."""
-    from sapwood.report.synthesis import write_synthesis_report
-
-    _print_yield(read_json(directory.account, directory.remedy))
-    counts = manifest.counts
+    if dry_run:
+        _print_estimate(estimate_synthesis(job, overrides or ()))
+        return
+    reached = write_items(job, overrides or (), answers=answers or (), batch=batch)
+    if reached.answers:
+        console.print(f"Answers: {', '.join(f'{count:,} {reason}' for reason, count in reached.answers.items())}")
+    if reached.items is not None:
+        _print_items(reached.items)
+        return
+    console.print("These requests wait for answers:")
+    for path in reached.requests:
+        console.print(f"  {path}")
     console.print(
-        f"{counts['accepted']:,} of {counts['attempts']:,} accepted: {directory.accepted}\n"
-        f"What became of them: {write_synthesis_report(job, directory)}"
+        f"Have them answered, such as by `vllm run-batch -i FILE -o RESULTS --model MODEL`, then\n"
+        f"  sapwood synthesize {job} --batch --answers RESULTS"
     )
 
 
@@ -115,13 +85,9 @@ def sample(
     overrides: OverridesArgument = None,
 ) -> None:
     """Write items of a finished job to label: set `correct` in each line to true or false."""
-    from sapwood.synthesis.job import open_job
-    from sapwood.synthesis.labelled import write_sample
+    from sapwood.pipeline.synthesize import sample_items
 
-    _, directory = open_job(job, overrides or ())
-    if file.exists():
-        raise SapwoodError(f"{file} is there already; labels in it are not overwritten. Name another file.")
-    written = write_sample(directory, file, count)
+    written = sample_items(job, file, count=count, overrides=overrides or ())
     console.print(f"{written:,} items in {file}. Set `correct` in each line, then `sapwood synthesize calibrate`.")
 
 
@@ -136,76 +102,40 @@ def calibrate(
     overrides: OverridesArgument = None,
 ) -> None:
     """Measure on labelled items what each threshold lets through, and which one is strict enough."""
-    from sapwood.files import write_json
-    from sapwood.generation.asker import Asker
-    from sapwood.runs.manifest import read_manifest
-    from sapwood.synthesis.job import open_job
-    from sapwood.synthesis.labelled import calibrate_stages, read_labelled
-    from sapwood.synthesis.stages import build_stages
+    from sapwood.pipeline.synthesize import calibrate_synthesis
 
-    loaded, directory = open_job(job, overrides or ())
-    own = None if loaded.prompts is None else Path(loaded.prompts)
-    asker = Asker(directory.root)
-    with hold(directory.root):
-        found = calibrate_stages(read_labelled(file), build_stages(loaded, own, asker.embed), asker, target)
-        write_json(directory.calibration, found, sealed=True)
-        _print_calibration(found)
-        manifest = read_manifest(directory.root, directory.remedy)
-        if manifest is not None:
-            finish(loaded, directory, manifest)
+    calibrated = calibrate_synthesis(job, file, target=target, overrides=overrides or ())
+    _print_calibration(calibrated.curves)
+    if calibrated.items is not None:
+        _print_items(calibrated.items)
 
 
-def _take_answers(asker: Asker, files: list[Path]) -> None:
-    found = asker.read_batch(files)
-    listed = ", ".join(f"{count:,} {reason}" for reason, count in found.items()) or "nothing"
-    if not found["answered"]:
-        raise SapwoodError(f"No answers are in {files[0]} (found: {listed}). It must be what a batch service wrote.")
-    console.print(f"Answers: {listed}")
+def _print_items(items: SynthesizedItems) -> None:
+    """What became of the items of a finished job."""
+    table = _table("stage", "looked at", "rejected", "share", "tokens")
+    for stage in items.stages:
+        share = stage.rejected / stage.seen if stage.seen else 0.0
+        table.add_row(stage.stage, f"{stage.seen:,}", f"{stage.rejected:,}", f"{share:.0%}", f"{stage.tokens:,}")
+    Output(stderr=True).print(table)
+    console.print(f"{items.accepted:,} of {items.attempts:,} accepted: {items.file}\nWhat became of them: {items.page}")
 
 
-def _explain_failures(failures: Mapping[str, int], batches: list[Path], job: Path) -> None:
-    """Says what waits for an answer, and what to do."""
-    if batches:
-        console.print("These requests wait for answers:")
-        for path in batches:
-            console.print(f"  {path}")
-        console.print(
-            f"Have them answered, such as by `vllm run-batch -i FILE -o RESULTS --model MODEL`, then\n"
-            f"  sapwood synthesize {job} --batch --answers RESULTS"
-        )
-        return
-    listed = "\n".join(f"  {count:,}: {reason}" for reason, count in failures.items())
-    raise SapwoodError(f"Some requests got no answer; the same command asks for them again.\n{listed}")
-
-
-def _print_estimate(found: Iterable[Any], account: Mapping[str, Any] | None) -> None:
+def _print_estimate(found: SynthesisEstimate) -> None:
     table = _table("stage", "model", "requests", "tokens read", "tokens written", "price")
-    total: dict[str, float] = {}
-    for line in found:
-        price = line.price
-        shown = "–" if price is None else f"{price:,.2f} {line.server.price.currency}"
-        if price is not None:
-            total[line.server.price.currency] = total.get(line.server.price.currency, 0.0) + price
+    for line in found.stages:
+        price = line.server.price
+        shown = "–" if line.price is None or price is None else f"{line.price:,.2f} {price.currency}"
         numbers = (line.requests, line.prompt_tokens, line.completion_tokens)
         table.add_row(line.stage, line.server.model, *(f"{number:,}" for number in numbers), shown)
     Output(stderr=True).print(table)
-    for currency, price in total.items():
-        console.print(f"Together {price:,.2f} {currency}.")
+    for currency, total in found.prices.items():
+        console.print(f"Together {total:,.2f} {currency}.")
     console.print(
-        f"As measured on {account['attempts']:,} attempts of this job."
-        if account is not None
+        f"As measured on {found.measured_on:,} attempts of this job."
+        if found.measured_on is not None
         else "At most: as if every item reached every stage. Answers and checks are assumed to be as long as in "
         "docs/synthesis.md; a run of a few hundred items measures them."
     )
-
-
-def _print_yield(account: Mapping[str, Any]) -> None:
-    table = _table("stage", "looked at", "rejected", "share", "tokens")
-    for stage, counts in account["stages"].items():
-        share = counts["rejected"] / counts["seen"] if counts["seen"] else 0.0
-        tokens = counts["prompt_tokens"] + counts["completion_tokens"]
-        table.add_row(stage, f"{counts['seen']:,}", f"{counts['rejected']:,}", f"{share:.0%}", f"{tokens:,}")
-    Output(stderr=True).print(table)
 
 
 def _print_calibration(found: Mapping[str, Any]) -> None:
