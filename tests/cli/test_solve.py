@@ -87,26 +87,6 @@ def test_flags_that_make_no_sense_are_refused(flags: list[str], message: str) ->
     assert message in refused(EXAMPLE, *flags)
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        ("t.txt", "", "t.txt: write a table as .csv or .jsonl"),
-        ("t.csv", "", "t.csv: there are no rows"),
-        ("t.csv", "share.a,share.a\n1,2\n", "t.csv:1: the column 'share.a' is there twice"),
-        ("t.csv", 'share.a,loss.b\n1,"2\n3,4\n', "t.csv:3: not a row of CSV: unexpected end of data"),
-        ("t.csv", "share.a,loss.b\n1\n", "t.csv:2: found 1 fields, and the header has 2"),
-        ("t.csv", "share.a,share.b,loss.m\n0.5,0.6,1\n", "t.csv:2: the shares sum to 1.1"),
-        ("t.jsonl", "{]\n", "t.jsonl:1: not a line of JSON"),
-        ("t.jsonl", "\n[1]\n", "t.jsonl:2: found [1]; write an object"),
-        ("t.csv", "\xff", "cannot be read as UTF-8"),
-    ],
-)
-def test_tables_are_refused_with_their_place(tmp_path: Path, name: str, text: str, message: str) -> None:
-    (tmp_path / name).write_text(text, encoding="latin-1")
-    assert message in refused(tmp_path / name)
-    assert "there is no such file" in refused(tmp_path / "other.csv")
-
-
 def test_without_the_solver_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cvxpy", None)
     assert refused(EXAMPLE) == "Solving needs cvxpy, which is not installed: pip install 'sapwood[solve]'"

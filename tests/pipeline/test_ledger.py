@@ -1,10 +1,11 @@
-"""Looking things up in a small run, and replaying it."""
+"""Looking things up in a small run, and replaying it: the functions, and what the verbs print of them."""
 
 from __future__ import annotations
 
 import json
-import re
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from sapwood.errors import SapwoodError
 from sapwood.mixture.audit import documents_of, positions_of, spikes, uses_of
 from sapwood.mixture.decided import open_run, plan_or_refuse
 from sapwood.pipeline.handle import open_begun
+from sapwood.pipeline.handle import open_run as open_handle
+from sapwood.pipeline.ledger import Replayed, account, audit, replay
 from sapwood.pipeline.prepare import prepare_run
 from sapwood.pipeline.train import train_run
 from sapwood.runs.directory import RunDirectory
@@ -61,16 +64,18 @@ def called(*arguments: str) -> str:
 
 
 def test_a_step_names_its_documents(run: RunDirectory) -> None:
-    lines = [json.loads(line) for line in called("audit", str(run.root), "--step", "2", "--jsonl").splitlines()]
-    assert sum(line["tokens"] for line in lines) == 512
-    assert {line["step"] for line in lines} == {2}
-    for line in lines:
-        file, row = line["origin"].split("#")
-        assert file == f"{line['domain']}.jsonl"
+    found = audit(run.root, step=2)
+    assert found.spikes == ()
+    assert sum(use.tokens for use, _ in found.documents) == 512
+    assert {use.step for use, _ in found.documents} == {2}
+    for use, about in found.documents:
+        file, row = about.origin.split("#")
+        assert file == f"{use.domain}.jsonl"
         text = json.loads((run.root.parents[1] / file).read_text().splitlines()[int(row)])["text"]
-        assert text.startswith(line["beginning"][:60])
-    table = called("audit", str(run.root), "--step", "2")
-    assert lines[0]["id"][:8] in table
+        assert text.startswith(about.beginning[:60])
+    assert found.documents[0][1].id[:8] in called("audit", str(run.root), "--step", "2")
+    lines = [json.loads(line) for line in called("audit", str(run.root), "--step", "2", "--jsonl").splitlines()]
+    assert lines == [{**asdict(use), **asdict(about)} for use, about in found.documents]
 
 
 def test_a_document_names_its_steps_in_every_pass_and_stage(run: RunDirectory) -> None:
@@ -110,9 +115,15 @@ def test_every_document_comes_once_a_pass_whatever_the_stages_do(run: RunDirecto
 
 
 def test_a_run_replays(run: RunDirectory) -> None:
-    assert "Equal: 2 rounds, 10 steps, 78 sequences, 4,992 tokens." in re.sub(
-        r"\s+", " ", called("replay", str(run.root))
-    )
+    assert replay(run.root) == Replayed(rounds=2, steps=10, sequences=78, tokens=4992)
+    assert "Equal: 2 rounds, 10 steps, 78 sequences, 4,992 tokens." in " ".join(called("replay", str(run.root)).split())
+
+
+def test_a_run_that_was_opened_is_looked_up_as_its_directory_is(run: RunDirectory) -> None:
+    opened = open_handle(run.root)
+    assert audit(opened, step=1) == audit(str(run.root), step=1)
+    assert account(opened).trained == 4992
+    assert not account(opened).off
 
 
 def test_a_run_that_was_changed_does_not_replay(run: RunDirectory) -> None:
@@ -122,10 +133,10 @@ def test_a_run_that_was_changed_does_not_replay(run: RunDirectory) -> None:
     ids = np.load(tokens)
     save_array(tokens, np.where(ids == ids[0], ids[0] + 1, ids))
     with pytest.raises(SapwoodError, match=r"Step 1 \(sequences 0 to 7\) is not what was trained on"):
-        called("replay", str(run.root))
+        replay(run.root)
     for file, content in zip(files, original, strict=True):
         file.write_bytes(content)
-    called("replay", str(run.root))
+    replay(run.root)
 
 
 def test_spikes_are_found(run: RunDirectory) -> None:
@@ -144,21 +155,21 @@ def _fields(line: StepMetrics) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
+    ("asked", "expected"),
     [
-        ((), "Say what to look up"),
-        (("--step", "1", "--spike", "1"), "Say what to look up"),
-        (("--step", "99"), "There is no step 99 in the log: the last one is 10"),
-        (("--document", "xyz"), "'xyz' is no document id"),
-        (("--document", "123"), "'123' is no document id"),
-        (("--document", "0" * 32), "No source trains on a document with the id"),
+        ({}, "Say what to look up"),
+        ({"step": 1, "spike": 1}, "Say what to look up"),
+        ({"step": 99}, "There is no step 99 in the log: the last one is 10"),
+        ({"document": "xyz"}, "'xyz' is no document id"),
+        ({"document": "123"}, "'123' is no document id"),
+        ({"document": "0" * 32}, "No source trains on a document with the id"),
     ],
 )
-def test_what_cannot_be_looked_up_is_said(run: RunDirectory, arguments: tuple[str, ...], expected: str) -> None:
+def test_what_cannot_be_looked_up_is_said(run: RunDirectory, asked: dict[str, Any], expected: str) -> None:
     with pytest.raises(SapwoodError, match=expected):
-        called("audit", str(run.root), *arguments)
+        audit(run.root, **asked)
 
 
 def test_a_directory_without_a_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(SapwoodError, match="is not the directory of a run that has begun"):
-        called("replay", str(tmp_path))
+        replay(tmp_path)
