@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 
+import sapwood
 from sapwood.recipe import load_recipe
 
 ROOT = Path(__file__).parents[1]
+PACKAGES = sorted(path.parent.name for path in (ROOT / "src" / "sapwood").glob("*/__init__.py"))
 
 
 @pytest.mark.parametrize("page", ["recipe", "python"])
@@ -41,3 +44,60 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
         if not re.match(r"[a-z]+:", target):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+MANUAL = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", MANUAL, ids=lambda path: path.name)
+def test_files_and_modules_that_a_page_names_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = {ROOT / found for found in re.findall(r"(?<![\w/.-])(?:src|tests)/[a-z0-9_/-]+(?:\.\w+)*", text)}
+    inside = "|".join(PACKAGES)
+    named |= {
+        ROOT / "src" / "sapwood" / found
+        for found in re.findall(rf"(?<![\w/.-])(?:sapwood/)?((?:{inside})/[\w/]+\.py)", text)
+    }
+    assert not [str(path) for path in named if not path.exists()]
+    dotted = re.findall(r"(?<![\w/.-])sapwood((?:\.(?!json\b|jsonl\b|yaml\b)\w+)+)", text)
+    assert not [f"sapwood{name}" for name in dotted if not _is_known(name.strip(".").split("."))]
+
+
+def _is_known(parts: list[str]) -> bool:
+    """Whether a dotted name is a public one, a module, or something that a module defines."""
+    if parts[0] in sapwood.PUBLIC or parts[0].startswith("__"):
+        return True
+    place = ROOT / "src" / "sapwood"
+    for number, part in enumerate(parts):
+        if (place / f"{part}.py").exists():
+            rest, source = parts[number + 1 :], (place / f"{part}.py").read_text(encoding="utf-8")
+            return not rest or bool(re.search(rf"^(?:def |class )?{rest[0]}\b", source, re.MULTILINE))
+        place /= part
+    return place.is_dir()
+
+
+def test_the_table_of_floors_is_that_of_the_architecture_test() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    found: list[set[str]] = []
+    for floor, module in re.findall(r"^\| (\d+) \| `(\w+)` \|", text, re.MULTILINE):
+        while len(found) < int(floor):
+            found.append(set())
+        found[int(floor) - 1].add(module)
+    architecture = (ROOT / "tests" / "test_architecture.py").read_text(encoding="utf-8")
+    block = re.search(r"^FLOORS: list\[set\[str\]\] = (\[.*?^\])", architecture, re.MULTILINE | re.DOTALL)
+    assert block is not None
+    assert found == ast.literal_eval(block.group(1))
+
+
+def test_functions_that_the_architecture_names_are_in_their_files() -> None:
+    rows = re.findall(
+        r"^\| \d+ \| \[.*$", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert len(rows) > 20
+    for row in rows:
+        _, files, names, _ = row.strip("| ").split(" | ")
+        source = "".join(
+            (ROOT / "docs" / target).read_text(encoding="utf-8") for target in re.findall(r"\]\(([^)]+)\)", files)
+        )
+        for name in re.findall(r"`(\w+)`", names):
+            assert re.search(rf"^ *(?:def|class) {name}\b", source, re.MULTILINE), f"{files} has no {name}"
