@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import importlib.util
 import re
 from pathlib import Path
@@ -101,3 +102,21 @@ def test_functions_that_the_architecture_names_are_in_their_files() -> None:
         )
         for name in re.findall(r"`(\w+)`", names):
             assert re.search(rf"^ *(?:def|class) {name}\b", source, re.MULTILINE), f"{files} has no {name}"
+
+
+@pytest.mark.parametrize("package", [package for package in PACKAGES if package != "cli"])
+def test_the_example_of_a_package_is_true(package: str) -> None:
+    found = doctest.testmod(importlib.import_module(f"sapwood.{package}"))
+    assert found.attempted
+    assert not found.failed
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_nouns_of_a_package_are_in_it(package: str) -> None:
+    place = ROOT / "src" / "sapwood" / package
+    files = list(place.rglob("*.py"))
+    source = "".join(path.read_text(encoding="utf-8") for path in files)
+    known = {path.stem for path in files} | {path.name for path in place.rglob("*") if path.is_dir()} | set(PACKAGES)
+    introduction, _, _ = (importlib.import_module(f"sapwood.{package}").__doc__ or "").partition(">>>")
+    named = set(re.findall(r"`(\w+)/?`", introduction)) - known
+    assert not {name for name in named if not re.search(rf"^ *(?:def|class) {name}\b", source, re.MULTILINE)}

@@ -1,9 +1,18 @@
-"""Documents in, annotated documents out.
+"""Files in, annotated documents out.
 
-The path of a document, in the order to read the files in:
+    files ── ingest ──> documents/ ── annotate ──> language/ quality/ duplicates/ … ── select ──> selection/
+               └──> quarantine.jsonl       (columns beside the documents, row by row)     train, holdout, dropped
 
-`inputs` lists a source's files and fingerprints them; `rows` takes single rows out of them; `read` makes documents of
-the rows; `holdout` and the other blocks that `prepare` lists annotate documents or set them aside; `write` puts the
-documents into Parquet shards and what was set aside beside them, exactly once; `engine` runs such a list of blocks on
-the cores at hand; `prepare` does all of it for one source and leaves a manifest.
+- `prepare`: all steps in order; begin here. `store`: `SourceStore`, a source's documents and the columns of every
+  step.
+- `block`: `Annotator`, a step that looks at one document at a time. `annotate` runs it; `quarantine`: `set_aside`,
+  reasons.
+- Reading: `inputs`, `formats/`, `read`, `write`, `ingest`. Steps: `language`, `quality`, `signals`, `contamination`,
+  `duplicates` (with `signatures`, `copies`), `topics/`, `perplexity`, `trim`, `selection`. Where they run:
+  `engines/`.
+
+>>> from sapwood.corpus.normalise import normalise
+>>> from sapwood.corpus.quality import judge
+>>> judge(normalise("Buy now!\\r\\n" * 30), ["gopher-repetition"])
+'gopher-repetition: repeated lines'
 """

@@ -1,1 +1,14 @@
-"""What the verbs of the command line share above all packages: today, what is checked before anything costs money."""
+"""What the verbs do, as functions: they take and return records, and print nothing. `import sapwood` offers them.
+
+    plan ──> prepare ──> train ──> evaluate ──> write_report          run: all of them, in order
+
+- `run`: begin here. The other verbs: `plan`, `prepare`, `train`, `evaluate`, `report`; `compare`, `merge`, `export`,
+  `stream`, `ledger` (account, audit, replay), `checkpoints`, `synthesize`, `topics`, `solve`, `score`, `base_model`.
+- `Run` (`handle`): a run as an object. `writing` (`locking`): one writer.
+- `preflight`: everything that will stop a run, as a list of `Problem`s (`problem`), before anything is spent; its
+  parts are `sources`, `corpus`, `model`, `suites`, `machine`, `job`.
+
+>>> from sapwood.pipeline.problem import Problem, listed
+>>> print(*listed([Problem(("stages", "0", "mixture"), "there is no group 'fr'")], None))
+stages.0.mixture: there is no group 'fr'
+"""

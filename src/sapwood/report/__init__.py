@@ -1,6 +1,15 @@
-"""Pages that people look at: the report of a run, and the card of the model that it grew.
+"""Pages that people look at: the report of a run, its data, several runs; the model card; a run while it trains.
 
-The path of a number, in the order to read the files in: `facts` reads the run directory; `wording` puts numbers into
-words; `plots` and `multiples` make figures; `sections` and `mixture` make ready what a section shows; `page` and `card`
-put it all together.
+    run directory ── read_facts ──> Facts ── sections ──> template ── page ──> report.html
+                                      └── card/ ──> model/README.md
+
+- `facts` reads the run directory, and nothing else does. `wording` puts numbers into words.
+- `sections`, `mixture`, `benchmarks`, `heat`, `cost`: what a section shows. `plots`, `multiples`, `plane`, `axes`:
+  figures.
+- `page`, `html`: the run's page. `data/`, `synthesis/`, `comparison/`, `merge`: other pages. `card/`: the model card.
+- `follow`, `standing`, `terminal`: a run while it trains.
+
+>>> from sapwood.report.wording import short, signed
+>>> short(92_500_000_000), signed(0.0102)
+('92.5B', '+0.010')
 """
