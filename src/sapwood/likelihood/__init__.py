@@ -8,7 +8,7 @@
   come.
 - `spelt_bytes` (`spelling`): bytes per token, for bits per byte.
 
-Windows of two tokens; the number says how many tokens at the beginning of each are context alone, and not scored:
+Three tokens after the prefix 0, in windows of two inputs; so many ids at each window's beginning are not scored:
 
 >>> import numpy as np
 >>> from sapwood.likelihood.score import rolling_windows

@@ -4,7 +4,8 @@
                                        └── between rounds: losses ──> next_round
 
 - `loop`: one run from its first token to its last; begin here. `engine`: one step. `model`, `parallel`: FSDP2.
-- `loss`, `attention`, `isolation`: documents in a sequence apart. `batch`, `loader`: tensors, read ahead.
+- `loss`: cross-entropy in chunks. `attention`, `isolation`: packed documents do not see each other. `batch`,
+  `loader`: tensors, read ahead.
 - `schedule`: learning rates. `optimizer`, `lowbit`, `adapters`, `trainable`: what is trained, and how.
 - `checkpoint`, `saving`, `resume`, `mirror`: states. `guard`, `trouble`, `watchdog`: skipped steps, hangs.
   `trackers/`.
