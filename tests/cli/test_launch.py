@@ -55,7 +55,7 @@ def test_on_one_machine(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "runs" / "tiny")
     script = tmp_path / "train.sh"
     launched(tiny_recipe(), "--gpus-per-node", 2, "--runs", tmp_path / "runs", "--output", script)
-    assert start(script).wait(240) == 0
+    assert start(script).wait(900) == 0
     assert read_json(run.environment)["ranks"] == 2
     assert (run.model / "model.safetensors").exists()
 
@@ -66,7 +66,7 @@ def test_on_two_machines(tiny_recipe: TinyRecipe, tmp_path: Path, monkeypatch: p
     script = tmp_path / "train.sh"
     launched(tiny_recipe(), "--nodes", 2, "--runs", tmp_path / "runs", "--output", script)
     machines = [start(script, HEAD="localhost", NODE=str(number)) for number in (1, 0)]
-    assert [machine.wait(240) for machine in machines] == [0, 0]
+    assert [machine.wait(900) for machine in machines] == [0, 0]
     assert read_json(run.environment)["ranks"] == 2
     assert (run.model / "model.safetensors").exists()
 
@@ -116,11 +116,11 @@ def test_a_slurm_job_goes_back_into_the_queue_until_the_run_is_finished(
     job = start(script)
     wait_for_steps(run, job)
     job.terminate()  # Slurm tells the script, and nobody else, that the time is nearly up
-    assert job.wait(120) == 0
+    assert job.wait(900) == 0
     assert (slurm / "requeued").read_text() == "7\n"
     stopped = steps(run)[-1]
     assert [path.name for path in run.checkpoints.iterdir()] == [f"step-{stopped:08d}"]
-    assert start(script).wait(240) == 0
+    assert start(script).wait(900) == 0
     assert (slurm / "requeued").read_text() == "7\n", "a finished run is not trained again"
     assert steps(run) == [*range(1, -(-60_000 // 512) + 1)]
     log = (run.root / "logs" / "7-node.log").read_text()

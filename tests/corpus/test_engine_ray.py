@@ -49,7 +49,8 @@ def test_the_files_are_those_of_the_local_engine(
     assert len(stores[0]) == 6
     said = capfd.readouterr()
     assert said.out == ""
-    assert len(said.err.splitlines()) <= 2, said.err  # the two lines of progress
+    ended = [line for line in said.err.splitlines() if line.endswith(", 0 s left")]  # a slow machine says more
+    assert len(ended) <= 2, said.err
 
 
 def test_relative_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,7 +119,6 @@ def test_a_forked_child_holds_nothing(tmp_path: Path) -> None:
         os.waitpid(child, 0)
 
 
-LABELLED = "sources.web.topics=syne-en", "corpus.topics.labeller={url: http://localhost:1/v1, model: m}"
 WRITERS = [
     ("prepare",),
     ("score", "corpus.perplexity={}"),
@@ -128,7 +127,6 @@ WRITERS = [
     ("evaluate",),
     ("merge", "--last", "2"),
     ("export",),
-    ("topics", "label", *LABELLED),
 ]
 READERS = [
     ("plan",),
@@ -139,7 +137,7 @@ READERS = [
     ("replay",),
     ("checkpoint", "list"),
 ]
-GROUPS = ("topics", "checkpoint")
+GROUPS = ("checkpoint",)
 
 
 def on(run: Path, verb: tuple[str, ...]) -> list[object]:

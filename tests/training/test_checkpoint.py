@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from rank_processes import save_steps
 from sapwood.device.ranks import Ranks
 from sapwood.errors import SapwoodError
 from sapwood.files import remove_leftovers
@@ -212,39 +211,13 @@ def test_a_mirror_that_fails_stops_nothing(
     assert "is not complete" in capsys.readouterr().err
 
 
-SCRIPT = """
-import sys, torch
-from pathlib import Path
-from sapwood.runs.directory import RunDirectory
-from sapwood.recipe import load_recipe
-from sapwood.training.checkpoint import State
-from sapwood.training.engine import Engine
-from sapwood.device.ranks import Ranks
-from sapwood.training.saving import Saver
-
-recipe, run = load_recipe(Path(sys.argv[1])), RunDirectory(Path(sys.argv[2]))
-ranks = Ranks.join()
-engine = Engine(recipe, Path(recipe.model), ["web-zh"], ranks)
-state = engine.load_latest(run.checkpoints) or State()
-for parameter in engine.model.parameters():
-    parameter.grad = torch.zeros_like(parameter) + 0.01
-engine._optimizer.param_groups[0]["lr"] = 1e-2
-engine._optimizer.step()
-saver = Saver(recipe, run, ranks)
-saver.save(State(state.step + 1, 0, 0, 0.0, 0.0), engine.tensors())
-saver.finish()
-"""
-
-
 def test_any_number_of_ranks_reads_what_any_number_has_written(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
     path = tiny_recipe()
-    (tmp_path / "script.py").write_text(SCRIPT)
     found = {}
     for sequence in ((1, 1, 1), (2, 4, 1)):
         run = RunDirectory(tmp_path / "-".join(map(str, sequence)))
         for ranks in sequence:
-            command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={ranks}", "--standalone"]
-            subprocess.run([*command, str(tmp_path / "script.py"), str(path), str(run.root)], check=True, timeout=120)
+            save_steps(path, run.root, ranks)
         found[sequence] = dict(CheckpointTensors(run.checkpoints / "step-00000003"))
     one, other = found.values()
     assert one.keys() == other.keys()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from rank_processes import ends, start
 from sapwood.backbone.load import load_model
 from sapwood.files import read_lines
 from sapwood.mixture.decided import open_run
@@ -125,9 +123,5 @@ def test_shardings_have_the_losses_of_one_process(tiny_recipe: TinyRecipe, shard
     recipe, run = open_run(path, (), path.parent / "runs")
     prepare_run(recipe, run)
     # Two nodes of two processes each, as far as FSDP knows.
-    script = path.parent / "node.py"
-    script.write_text("import os\nos.environ['LOCAL_WORLD_SIZE'] = '2'\nfrom sapwood.cli.main import main\nmain()\n")
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=4", "--standalone", str(script)]
-    command += ["train", str(path), f"training.parallel.sharding={sharding}", "--runs", str(path.parent / "runs")]
-    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
+    assert ends(start(path, 4, f"training.parallel.sharding={sharding}", per_node=2))
     assert losses(run) == pytest.approx(expected, abs=2e-5)

@@ -190,6 +190,7 @@ def test_the_first_stage_takes_up_the_rate_of_the_model(stages: Callable[..., Op
     opened = stages({"peak": "final", "then": "cosine", "end": "1%"}, None)
     with pytest.raises(SapwoodError, match=r"which .* does not say: only models that Sapwood has trained do. Write"):
         final_rate(*opened, tmp_path)
+    (tmp_path / "config.json").write_text("{}")
     write_record(tmp_path, 3e-5)
     final = final_rate(*opened, tmp_path)
     assert final == 3e-5
@@ -203,6 +204,7 @@ def test_the_first_stage_takes_up_the_rate_of_the_model(stages: Callable[..., Op
 def test_rates_that_do_not_fit_are_refused_before_training(
     stages: Callable[..., Opened], tmp_path: Path, schedule: dict[str, object], recorded: float
 ) -> None:
+    (tmp_path / "config.json").write_text("{}")
     write_record(tmp_path, recorded)
     with pytest.raises(
         SapwoodError, match=f"Stage 'a': the learning rate cannot begin .* `final` is {recorded:g} here"
