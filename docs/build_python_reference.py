@@ -42,7 +42,7 @@ RECORDS = (
     ("mixture/plan.py", "DomainPlan"),
     ("mixture/plan.py", "StagePlan"),
     ("pipeline/prepare.py", "Prepared"),
-    ("pipeline/prepare.py", "SourceAccount"),
+    ("pipeline/prepare.py", "PreparedSource"),
     ("training/loop.py", "Trained"),
     ("pipeline/evaluate.py", "Evaluated"),
     ("evaluation/gate.py", "Finding"),

@@ -18,16 +18,33 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sapwood.errors import SapwoodError as SapwoodError
+    from sapwood.pipeline.base_model import expand as expand
+    from sapwood.pipeline.base_model import extend_vocabulary as extend_vocabulary
+    from sapwood.pipeline.base_model import measure_vocabulary as measure_vocabulary
+    from sapwood.pipeline.checkpoints import export_checkpoint as export_checkpoint
+    from sapwood.pipeline.checkpoints import list_checkpoints as list_checkpoints
+    from sapwood.pipeline.compare import compare as compare
     from sapwood.pipeline.evaluate import evaluate as evaluate
+    from sapwood.pipeline.export import export as export
     from sapwood.pipeline.handle import Run as Run
     from sapwood.pipeline.handle import load_recipe as load_recipe
     from sapwood.pipeline.handle import open_run as open_run
+    from sapwood.pipeline.ledger import account as account
+    from sapwood.pipeline.ledger import audit as audit
+    from sapwood.pipeline.ledger import replay as replay
+    from sapwood.pipeline.merge import merge as merge
     from sapwood.pipeline.plan import plan as plan
     from sapwood.pipeline.prepare import prepare as prepare
     from sapwood.pipeline.report import compare_runs as compare_runs
     from sapwood.pipeline.report import write_report as write_report
     from sapwood.pipeline.run import run as run
+    from sapwood.pipeline.score import score as score
+    from sapwood.pipeline.solve import solve as solve
     from sapwood.pipeline.stream import stream as stream
+    from sapwood.pipeline.synthesize import calibrate_synthesis as calibrate_synthesis
+    from sapwood.pipeline.synthesize import estimate_synthesis as estimate_synthesis
+    from sapwood.pipeline.synthesize import sample_items as sample_items
+    from sapwood.pipeline.synthesize import synthesize as synthesize
     from sapwood.pipeline.topics import apply_topics as apply_topics
     from sapwood.pipeline.topics import label_topics as label_topics
     from sapwood.pipeline.topics import train_topics as train_topics
@@ -51,6 +68,23 @@ PUBLIC = {
     "label_topics": "pipeline.topics",
     "train_topics": "pipeline.topics",
     "apply_topics": "pipeline.topics",
+    "merge": "pipeline.merge",
+    "compare": "pipeline.compare",
+    "export": "pipeline.export",
+    "list_checkpoints": "pipeline.checkpoints",
+    "export_checkpoint": "pipeline.checkpoints",
+    "account": "pipeline.ledger",
+    "audit": "pipeline.ledger",
+    "replay": "pipeline.ledger",
+    "solve": "pipeline.solve",
+    "score": "pipeline.score",
+    "synthesize": "pipeline.synthesize",
+    "estimate_synthesis": "pipeline.synthesize",
+    "sample_items": "pipeline.synthesize",
+    "calibrate_synthesis": "pipeline.synthesize",
+    "measure_vocabulary": "pipeline.base_model",
+    "extend_vocabulary": "pipeline.base_model",
+    "expand": "pipeline.base_model",
 }
 """Every public name, and the module that it is in."""
 

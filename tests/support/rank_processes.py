@@ -31,8 +31,8 @@ def start(
 ) -> list[BaseProcess]:
     """Begins to train the run of a recipe on some ranks; one alone prepares it before, unless told not to."""
     if ranks == 1 and prepare:
-        return _started(prepare_and_train, [(path, overrides)])
-    return _started(train_rank, [(path, overrides, place) for place in _places(ranks, per_node)])
+        return started(prepare_and_train, [(path, overrides)])
+    return started(train_rank, [(path, overrides, place) for place in _places(ranks, per_node)])
 
 
 def train_rank(path: Path, overrides: tuple[str, ...], place: dict[str, str]) -> None:
@@ -45,7 +45,7 @@ def train_rank(path: Path, overrides: tuple[str, ...], place: dict[str, str]) ->
 
 def save_steps(path: Path, root: Path, ranks: int) -> None:
     """Has so many ranks go on from the newest checkpoint below `root`, make one step, and save it."""
-    assert ends(_started(save_step, [(path, root, place) for place in _places(ranks, None)]))
+    assert ends(started(save_step, [(path, root, place) for place in _places(ranks, None)]))
 
 
 def save_step(path: Path, root: Path, place: dict[str, str]) -> None:
@@ -80,7 +80,8 @@ def ends(children: list[BaseProcess], seconds: float = SECONDS) -> bool:
     return not working
 
 
-def _started(work: object, arguments: list[tuple[object, ...]]) -> list[BaseProcess]:
+def started(work: object, arguments: list[tuple[object, ...]]) -> list[BaseProcess]:
+    """Begins `work` in a process for each of the arguments."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     children = [context.Process(target=work, args=given) for given in arguments]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from rank_processes import ends, start
 from sapwood.corpus.store import store_of
 from sapwood.files import read_json, read_lines
 from sapwood.mixture.decided import open_run
@@ -204,17 +203,14 @@ def test_ranks_and_stops_change_no_decision(topical: TinyRecipe) -> None:
         prepare_run(recipe, run)
         if ranks > 1:
             evaluate_base(recipe, run)  # on the ranks that do not write, too, it must not be measured again
-        command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={ranks}", "--master-port=29531"]
-        command += ["-m", "sapwood", "train", str(path), "--runs", str(path.parent / "runs")]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         if stop:
-            child = subprocess.Popen(command[:1] + command[5:], env=environment)
-            while len(read_lines(run.metrics)) < 5 and child.poll() is None:
-                pass
+            [child] = start(path, 1, prepare=False)
+            while len(read_lines(run.metrics)) < 5 and child.exitcode is None:
+                time.sleep(0.01)
             child.kill()
-            child.wait()
+            child.join()
             batches = len(read_lines(run.metrics))
-        subprocess.run(command, check=True, env=environment, timeout=300)
+        assert ends(start(path, ranks, prepare=False))
         found = decisions(run)
         assert [line["event"] for line in found] == [line["event"] for line in expected]
         for one, two in zip(found, expected, strict=True):

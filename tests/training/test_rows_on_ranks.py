@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import torch.multiprocessing as mp
-
+from rank_processes import ends, started
 from rows_rank import be_rank
 
 
 def test_ranks_with_fewer_micro_batches_of_rows_run_empty_ones(tmp_path: Path) -> None:
-    mp.spawn(be_rank, args=(str(tmp_path),), nprocs=2)
+    assert ends(started(be_rank, [(rank, str(tmp_path)) for rank in range(2)]))
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     assert first == [[1, 5, 7], [["d"], [], []], 1]
     assert second == [[1, 5, 7], [["d"]] * 3, 3]

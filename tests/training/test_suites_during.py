@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from rank_processes import ends, start
 from sapwood.cli.plan import plan
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.run_comparison import compare_run
@@ -296,9 +295,7 @@ def test_two_ranks_find_what_one_finds(examined: Written) -> None:
     path = examined("4 steps", name="two")
     recipe, run = open_run(path, (), path.parent / "runs")
     prepare_run(recipe, run)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29519"]
-    command += ["-m", "sapwood", "train", str(path), "--runs", str(path.parent / "runs")]
-    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
+    assert ends(start(path, 2))
     assert measured(run) == measured(alone) == [4, 8, 13]
     for step in measured(run):
         assert bits(run, step) == pytest.approx(bits(alone, step), rel=1e-4)

@@ -28,7 +28,7 @@ from sapwood.synthesis.source import write_source
 
 
 @dataclass(frozen=True, slots=True)
-class SourceAccount:
+class PreparedSource:
     """Where the documents of a source are: read is unreadable, filtered, held out, dropped and to train on."""
 
     read: int
@@ -48,7 +48,7 @@ class SourceAccount:
 class Prepared:
     """What came of preparing a run's sources."""
 
-    accounts: Mapping[str, SourceAccount]
+    accounts: Mapping[str, PreparedSource]
     """By source; empty where it stopped before documents are scored."""
     tokenizer: str
     """The library that made the tokens, and why it is not the fast one."""
@@ -187,10 +187,10 @@ def _changed(name: str, run: RunDirectory) -> str:
     )
 
 
-def _account(run: RunDirectory, source: str, tokens: Mapping[str, int]) -> SourceAccount:
+def _account(run: RunDirectory, source: str, tokens: Mapping[str, int]) -> PreparedSource:
     store = store_of(run, source)
     read, selected = store.manifest("documents").counts, store.manifest("selection").counts
-    return SourceAccount(
+    return PreparedSource(
         read=read["documents_read"],
         unreadable=read["quarantined"],
         filtered=selected["dropped"],

@@ -27,9 +27,7 @@ def knows(prompt: str, _: int) -> str:
 
 def test_whoever_knows_passes_in_all_orders(tmp_path: Path) -> None:
     with serving(knows) as (server, asked):
-        (found,) = ChoicesStage(Shuffles(orders=2), server).check(
-            [WHICH], asking(tmp_path)
-        )  # of three, it gives the server up
+        (found,) = ChoicesStage(Shuffles(), server).check([WHICH], asking(tmp_path))
     assert isinstance(found, Verdict)
     assert (found.passed, found.score, found.detail["majority"]) == (True, 1.0, "A")
     assert found.prompt_tokens == 33
@@ -86,9 +84,7 @@ def test_how_a_choice_may_be_written(tmp_path: Path, said: str, right: bool) -> 
         return answered(said.format(letter=letters["the heart"]))
 
     with serving(say) as (server, _):
-        (found,) = ChoicesStage(Shuffles(orders=2), server).check(
-            [WHICH], asking(tmp_path)
-        )  # of three, it gives the server up
+        (found,) = ChoicesStage(Shuffles(), server).check([WHICH], asking(tmp_path))
     assert isinstance(found, Verdict)
     assert found.passed == right
     assert found.detail["unreadable"] == (0 if right else 3)
@@ -101,9 +97,8 @@ def test_it_has_nothing_to_say_of_other_items() -> None:
 
 def test_failures(tmp_path: Path) -> None:
     with serving(lambda *_: 400) as (server, _):
-        (found,) = ChoicesStage(Shuffles(orders=2), server).check(
-            [WHICH], asking(tmp_path)
-        )  # of three, it gives the server up
+        # Of three refusals it gives the server up.
+        (found,) = ChoicesStage(Shuffles(orders=2), server).check([WHICH], asking(tmp_path))
     assert isinstance(found, Failure)
 
 
