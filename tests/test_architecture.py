@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SOURCE = Path(__file__).parents[1] / "src" / "sapwood"
 FLOORS: list[set[str]] = [
     {"errors"},

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from sapwood.answers.equal import is_comparable, same_answers
 from sapwood.answers.reading import read_answer
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("math_verify")
 
 SAME = [

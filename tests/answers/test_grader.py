@@ -11,6 +11,8 @@ from sapwood.answers import formulas, grader
 from sapwood.answers.grader import Grader
 from sapwood.errors import SapwoodError
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("math_verify")
 
 

@@ -28,6 +28,8 @@ from sapwood.backbone.expand import OUTPUTS, block_order, expand
 from sapwood.backbone.load import load_config
 from sapwood.errors import SapwoodError
 
+pytestmark = pytest.mark.slow
+
 INPUTS = torch.tensor([[3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8]])
 SIZE = {
     "vocab_size": 16,

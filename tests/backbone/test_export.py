@@ -16,6 +16,8 @@ from sapwood.backbone.resolve import default_cache, fingerprint_model, resolve
 from sapwood.errors import SapwoodError
 from sapwood.files import hash_file
 
+pytestmark = pytest.mark.slow
+
 INPUTS = torch.tensor([[3, 1, 4, 1, 5, 9, 2, 6]])
 LLAMA_DTYPES = (torch.float32, torch.bfloat16)
 

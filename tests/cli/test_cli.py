@@ -14,6 +14,8 @@ from sapwood.evaluation.result import read_evaluation
 from sapwood.recipe import load_recipe
 from verbs import fails, sapwood
 
+pytestmark = pytest.mark.slow
+
 PAPER = Path(__file__).parents[2] / "recipes" / "llama-3-syne.yaml"
 TinyRecipe = Callable[..., Path]
 

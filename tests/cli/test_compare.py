@@ -19,6 +19,8 @@ from sapwood.recipe import load_recipe
 from sapwood.runs.directory import RunDirectory
 from sapwood.suites.item_result import ItemResult, TaskResult
 
+pytestmark = pytest.mark.slow
+
 TASK = """
 name: exam
 kind: choice

@@ -16,6 +16,8 @@ from sapwood.recipe import load_recipe
 from sapwood.recipe.schema import Recipe
 from sapwood.training.footprint import UNUSABLE, Machine, predict
 
+pytestmark = pytest.mark.slow
+
 TinyRecipe = Callable[..., Path]
 
 

@@ -24,6 +24,8 @@ from sapwood.mixture.export import shards
 from sapwood.mixture.measured import Measured
 from sapwood.mixture.stream import Sequence, digest
 
+pytestmark = pytest.mark.slow
+
 TinyRecipe = Callable[..., Path]
 SEQUENCES = 7000 // 64
 FIRST = 5000 // 64

@@ -20,6 +20,8 @@ from sapwood.errors import SapwoodError
 from sapwood.files import read_json, read_lines
 from sapwood.runs.directory import RunDirectory
 
+pytestmark = pytest.mark.slow
+
 TinyRecipe = Callable[..., Path]
 LONG = [{"name": "adaptation", "tokens": 60_000, "mixture": {"zh": 8, "en": 2}}]
 """Some seconds of training."""

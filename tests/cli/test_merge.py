@@ -16,6 +16,8 @@ from sapwood.recipe import load_recipe
 from sapwood.runs.directory import RunDirectory
 from sapwood.training.checkpoint import CheckpointTensors, checkpoints
 
+pytestmark = pytest.mark.slow
+
 TRAINING = {
     "batch_tokens": 512,
     "micro_batch": 2,

@@ -14,6 +14,8 @@ from sapwood import progress
 from sapwood.cli.main import app
 from sapwood.files import read_lines
 
+pytestmark = pytest.mark.slow
+
 KIND = "[red]x[/] [/kind] [link=https://example.org]:apple:\x1b[2J"
 SHOWN = KIND.replace("\x1b", "\\x1b")
 FOLDER = "[bold]m[/] of \x1b[2J"

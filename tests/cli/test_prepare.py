@@ -22,6 +22,8 @@ from sapwood.runs.directory import RunDirectory
 from sapwood.runs.manifest import read_manifest
 from verbs import fails, sapwood
 
+pytestmark = pytest.mark.slow
+
 TinyRecipe = Callable[..., Path]
 
 

@@ -14,6 +14,8 @@ from sapwood.cli.main import main
 from sapwood.corpus.perplexity import Scorer
 from sapwood.corpus.store import SourceStore
 
+pytestmark = pytest.mark.slow
+
 TinyRecipe = Callable[..., Path]
 PERPLEXITY = {"tokens": 32, "sources": ["zh", "web-en"], "trim": {"head": "5%", "tail": "5%"}}
 

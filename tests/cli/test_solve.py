@@ -13,6 +13,8 @@ from sapwood.cli.main import app
 from sapwood.errors import SapwoodError
 from sapwood.mixture import solve as module
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "solve" / "swarm.csv"
 TOKENS = [f"--tokens={item}" for item in ("web-zh=60M", "book-zh=3M", "web-en=200M", "code-en=8M")]
 

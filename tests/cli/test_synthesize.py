@@ -17,6 +17,8 @@ from sapwood.recipe.data import Source
 from sapwood.synthesis.source import write_source
 from synthesis_jobs import PAGES, generator, model, sapwood, write_job
 
+pytestmark = pytest.mark.slow
+
 
 def test_items_are_verified_and_not_asked_for_twice(serve: Callable[[Answer], Fake], tmp_path: Path) -> None:
     fake = serve(generator)

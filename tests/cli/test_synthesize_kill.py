@@ -18,6 +18,8 @@ from sapwood.files import read_json, read_lines
 from sapwood.synthesis import run
 from synthesis_jobs import PAGES, model, sapwood, write_job
 
+pytestmark = pytest.mark.slow
+
 CHUNK, PARALLEL = 5, 3
 PROGRAM = f"""
 import sys

@@ -13,6 +13,8 @@ import pytest
 from sapwood.files import read_json, read_lines
 from synthesis_jobs import sapwood, write_job
 
+pytestmark = pytest.mark.slow
+
 MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SLOTS = 2
 

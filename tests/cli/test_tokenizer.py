@@ -16,6 +16,8 @@ from sapwood.backbone.tokenizer import open_tokenizer
 from sapwood.cli.main import app
 from sapwood.runs.manifest import read_manifest
 
+pytestmark = pytest.mark.slow
+
 BEGIN, END = 1, 0
 
 

@@ -29,6 +29,8 @@ from sapwood.mixture.rounds import next_round
 from sapwood.recipe import load_recipe
 from sapwood.runs.directory import RunDirectory
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def run(tiny_recipe: Callable[..., Path], tmp_path: Path) -> RunDirectory:

@@ -10,6 +10,8 @@ from sapwood.corpus.copies import RECALL, CopyIndex, band_rows, find_copies
 from sapwood.corpus.ngrams import Hashes
 from sapwood.corpus.signatures import VALUES, sign
 
+pytestmark = pytest.mark.slow
+
 
 def hashed(texts: list[str]) -> Hashes:
     return np.array([hash(text) & (2**63 - 1) for text in texts], np.uint64)

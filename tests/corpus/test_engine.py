@@ -24,6 +24,8 @@ from sapwood.corpus.store import SourceStore
 from sapwood.errors import SapwoodError
 from sapwood.recipe.data import Engine
 
+pytestmark = pytest.mark.slow
+
 ONE, THREE = Engine(workers=1), Engine(workers=3)
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(engine_blocks.__file__).parent)}
 

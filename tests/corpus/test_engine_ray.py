@@ -14,6 +14,8 @@ from sapwood.corpus.store import SourceStore
 from sapwood.errors import SapwoodError
 from sapwood.recipe.data import Engine
 
+pytestmark = pytest.mark.slow
+
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'sapwood[ray]'")
 
 SMALL = {"mem_per_cpu_gb": 0.1}

@@ -18,6 +18,8 @@ from sapwood.corpus.store import SourceStore
 from sapwood.errors import SapwoodError
 from sapwood.recipe.data import Engine
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = {"partition": "cpu", "time": "1:00:00"}
 SLURM = Engine(kind="slurm", workers=2, options=OPTIONS)
 

@@ -20,6 +20,8 @@ from sapwood.errors import SapwoodError
 from sapwood.recipe.data import Engine, Normalise, Source
 from sapwood.runs.manifest import Manifest, read_manifest
 
+pytestmark = pytest.mark.slow
+
 LOCAL = Engine(workers=1)
 
 

@@ -24,6 +24,8 @@ from sapwood.likelihood import documents
 from sapwood.recipe.data import Engine
 from sapwood.runs.manifest import Manifest
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [
     *(f"the tree number {number} adds a ring of living wood every year " * (1 + number % 4) for number in range(12)),
     *("树木每年长出一圈新的边材" * (1 + number % 3) + str(number) for number in range(8)),

@@ -11,6 +11,8 @@ from sapwood.evaluation.family import holm, judge_family
 from sapwood.evaluation.published import unpaired_change
 from sapwood.statistics.estimate import Estimate
 
+pytestmark = pytest.mark.slow
+
 
 def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])

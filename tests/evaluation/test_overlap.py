@@ -28,6 +28,8 @@ from sapwood.runs.manifest import read_manifest
 from sapwood.runs.metrics import StepMetrics
 from sapwood.suites.task_item import load_task_items
 
+pytestmark = pytest.mark.slow
+
 Prepare = Callable[[dict[str, Any]], tuple[Recipe, RunDirectory]]
 
 COUNTS = {"web": 24, "book": 20, "later": 6, "watched": 4}

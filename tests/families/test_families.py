@@ -6,6 +6,8 @@ import pytest
 
 from checks import CHECKS, REFUSED, WRONG, checked
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("peft", reason="needs PEFT")
 KINDS = {
     "llama": "bounds",

@@ -15,6 +15,8 @@ import pytest
 
 from small_faults import Outcome, begin_again, results_of
 
+pytestmark = pytest.mark.slow
+
 Sapwood = Callable[..., Outcome]
 WHOLE = os.environ.get("SAPWOOD_FAULTS") == "all"
 SAMPLE = 12

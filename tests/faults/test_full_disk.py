@@ -12,6 +12,8 @@ import pytest
 
 from small_faults import Outcome, put_recipe, results_of
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_full_disk_at_every_step(
     finished_run: Path,

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from random_kills import Kills, kill_at_random
+
+pytestmark = pytest.mark.slow
 
 
 def test_kills_lose_nothing_but_time(tmp_path: Path, tiny_backbone: Path) -> None:

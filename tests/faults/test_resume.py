@@ -12,6 +12,8 @@ from sapwood.files import append_line, read_json, read_lines, write_json, write_
 from sapwood.training.checkpoint import STATE
 from small_faults import Outcome, begin_again, results_of
 
+pytestmark = pytest.mark.slow
+
 Sapwood = Callable[..., Outcome]
 
 

@@ -18,6 +18,8 @@ from sapwood.errors import SapwoodError
 from sapwood.runs.lock import hold, refuse_held
 from small_faults import Outcome, put_recipe
 
+pytestmark = pytest.mark.slow
+
 Sapwood = Callable[..., Outcome]
 
 HOLDER = """

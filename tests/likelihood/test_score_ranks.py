@@ -12,6 +12,8 @@ import pytest
 import scoring_ranks
 from sapwood.likelihood.score import score
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(scoring_ranks.__file__)
 
 

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from sapwood.mixture.apportion import Apportionment
 from sapwood.mixture.weights import Mixture
 
+pytestmark = pytest.mark.slow
+
 shares = st.lists(st.integers(min_value=1, max_value=400), min_size=1, max_size=40)
 ONE_GROUP = "g"
 

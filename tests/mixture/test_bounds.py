@@ -13,6 +13,8 @@ from sapwood.mixture.controllers import Family
 from sapwood.mixture.controllers.bounds import PRECISION, move, reached, share_out
 from sapwood.recipe.mixture import Controller
 
+pytestmark = pytest.mark.slow
+
 
 def family_of(now: dict[str, Fraction], initial: dict[str, Fraction] | None = None) -> Family:
     return Family(name="siblings", shares=now, initial=initial or now, measured={}, tokens={}, budget=10**9)

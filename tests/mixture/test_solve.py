@@ -15,6 +15,8 @@ from sapwood.mixture.solution import Goal
 from sapwood.mixture.solve import Program, repetition_caps, share_outside, solve, work
 from sapwood.mixture.swarm import Swarm, make_swarm
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("cvxpy")
 
 DOMAINS, METRICS = ("zh", "en", "code"), ("a", "b")

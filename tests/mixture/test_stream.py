@@ -19,6 +19,8 @@ from sapwood.mixture.weights import Mixture
 from sapwood.recipe.mixture import Order
 from sapwood.tokens.store import TokenStore
 
+pytestmark = pytest.mark.slow
+
 MakeStore = Callable[[Path, Sequence[Sequence[Sequence[int]]]], TokenStore]
 WEIGHTS = {"a": Fraction(2, 3), "b": Fraction(1, 3)}
 BY_LENGTH = Order(by="tokens")

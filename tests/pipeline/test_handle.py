@@ -13,6 +13,8 @@ import pytest
 import sapwood
 from sapwood.pipeline.handle import written
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "python" / "adapt.py"
 
 

@@ -24,6 +24,8 @@ from sapwood.pipeline.train import train_run
 from sapwood.runs.directory import RunDirectory
 from sapwood.runs.metrics import StepMetrics, read_metrics
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> RunDirectory:

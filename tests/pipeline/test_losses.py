@@ -16,6 +16,8 @@ from sapwood.corpus.store import store_of
 from sapwood.runs.directory import RunDirectory
 from sapwood.runs.manifest import read_manifest
 
+pytestmark = pytest.mark.slow
+
 TinyRecipe = Callable[..., Path]
 ENGLISH = "The children were reading a book about birds that build their nests near the river, number {}."
 

@@ -21,6 +21,8 @@ from sapwood.pipeline.problem import listed
 from sapwood.recipe import load_recipe
 from sapwood.runs.directory import RunDirectory
 
+pytestmark = pytest.mark.slow
+
 TinyRecipe = Callable[..., Path]
 MOVING = {"controller": {"kind": "perplexity-change", "over": "topics", "every": 2000}}
 

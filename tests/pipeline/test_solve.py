@@ -12,6 +12,8 @@ from sapwood.errors import SapwoodError
 from sapwood.mixture import solve as module
 from sapwood.pipeline.solve import solve
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "solve" / "swarm.csv"
 TOKENS = {"web-zh": 60_000_000, "book-zh": 3_000_000, "web-en": 200_000_000, "code-en": 8_000_000}
 

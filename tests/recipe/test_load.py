@@ -9,6 +9,8 @@ import pytest
 from sapwood.recipe import RecipeError, differences, dump_recipe, load_recipe
 from sapwood.recipe.document import line_of
 
+pytestmark = pytest.mark.slow
+
 GOOD = """\
 name: small
 model: some/model

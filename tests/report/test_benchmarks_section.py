@@ -23,6 +23,8 @@ from sapwood.report.wording import count, interval, p_value, score, score_change
 from sapwood.runs.directory import RunDirectory
 from sapwood.suites.item_result import read_task_result
 
+pytestmark = pytest.mark.slow
+
 Run = tuple[Recipe, Path]
 
 

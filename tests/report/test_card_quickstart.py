@@ -10,10 +10,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from sapwood.backbone.expand import expand
 from sapwood.cli.main import app
+
+pytestmark = pytest.mark.slow
 
 TEMPLATE = "{% for message in messages %}<|im_start|>{{ message.content }}{% endfor %}"
 

@@ -20,6 +20,8 @@ from sapwood.report.wording import interval, number, signed
 from sapwood.runs.directory import RunDirectory
 from sapwood.suites.item_result import ItemResult, TaskResult
 
+pytestmark = pytest.mark.slow
+
 MakeRun = Callable[..., Path]
 MEASURE = "cloze-characters"
 

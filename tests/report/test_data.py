@@ -15,6 +15,8 @@ from sapwood.report.data import sections, write_data_report
 from sapwood.report.data.facts import Smallest, read_data_facts
 from sapwood.runs.directory import RunDirectory
 
+pytestmark = pytest.mark.slow
+
 EVIL = "<img src=x onerror=alert(1)></script>"
 
 

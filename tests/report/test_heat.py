@@ -15,6 +15,8 @@ from sapwood.report.heat import MOST_CELLS, MOST_NUMBERS, heat_map
 from sapwood.report.page import write_report
 from sapwood.report.wording import signed
 
+pytestmark = pytest.mark.slow
+
 MakeRun = Callable[..., Path]
 
 

@@ -18,6 +18,8 @@ from sapwood.report.mixture import MOST_REASONS, mixture_section, order_in_words
 from sapwood.report.page import write_report
 from sapwood.report.wording import signed
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_topic_has_a_panel(divided: tuple[Recipe, Path]) -> None:
     recipe, run = divided

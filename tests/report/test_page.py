@@ -21,6 +21,8 @@ from sapwood.recipe import Recipe
 from sapwood.report.page import write_report
 from sapwood.report.wording import interval, number, signed
 
+pytestmark = pytest.mark.slow
+
 MakeRun = Callable[..., Path]
 
 

@@ -14,6 +14,8 @@ from sapwood.report.plane import Place, Route, plane
 from sapwood.report.tones import tones
 from sapwood.statistics.estimate import Estimate
 
+pytestmark = pytest.mark.slow
+
 Run = tuple[Recipe, Path]
 TONE = tones({"a": "gain"})["a"]
 

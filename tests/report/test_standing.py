@@ -14,6 +14,8 @@ from sapwood.report.standing import Checkpoint, Standing
 from sapwood.report.terminal import BARS, picture, sparkline
 from sapwood.report.wording import short
 
+pytestmark = pytest.mark.slow
+
 NOW = 1_800_000_000.0
 PLAN = {
     "stages": [

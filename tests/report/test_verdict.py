@@ -13,6 +13,8 @@ from sapwood.report.facts import read_facts
 from sapwood.report.verdict import HEADINGS, SIGNS, lead, statement, tally, task_statement
 from sapwood.statistics.estimate import Estimate
 
+pytestmark = pytest.mark.slow
+
 
 def finding(name: str, verdict: Verdict, low: float = -0.43, high: float = -0.37) -> Finding:
     kind: Literal["gain", "retention"] = "gain" if verdict in ("gained", "no gain shown", "worse") else "retention"

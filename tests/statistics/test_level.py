@@ -9,6 +9,8 @@ from scipy.stats import binomtest
 from made_pairs import clusters, right_or_wrong, task
 from sapwood.statistics.level import level, wilson
 
+pytestmark = pytest.mark.slow
+
 
 @given(st.integers(1, 400), st.data())
 def test_wilson_is_that_of_scipy(items: int, data: st.DataObject) -> None:

@@ -14,6 +14,8 @@ from sapwood.evaluation.gate import decide
 from sapwood.statistics.items import ItemScore, by_task
 from sapwood.statistics.paired import change, mcnemar, pair
 
+pytestmark = pytest.mark.slow
+
 TRIALS = 600
 
 

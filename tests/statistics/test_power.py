@@ -9,6 +9,8 @@ from made_pairs import clusters, real
 from sapwood.statistics.paired import change
 from sapwood.statistics.power import Design, spread
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("items", "points"), [(164, 10.9), (220, 9.4), (500, 6.2), (1319, 3.8), (5000, 2.0), (14042, 1.2)]

@@ -12,6 +12,8 @@ from made_pairs import clusters, pairs, real, right_or_wrong
 from sapwood.statistics.paired import change, mcnemar
 from sapwood.statistics.resampling import EXACT, bootstrap, sign_flip
 
+pytestmark = pytest.mark.slow
+
 
 @given(st.lists(st.sampled_from([(0, 0), (0, 1), (1, 0), (1, 1)]), min_size=1, max_size=200))
 def test_of_independent_answers_flipping_signs_is_mcnemars_test(answers: list[tuple[int, int]]) -> None:

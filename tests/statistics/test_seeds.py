@@ -9,6 +9,8 @@ from made_pairs import clusters, pairs
 from sapwood.statistics.paired import Pairs, change
 from sapwood.statistics.seeds import across_seeds
 
+pytestmark = pytest.mark.slow
+
 
 def runs(random: np.random.Generator, seeds: int, labels: np.ndarray, between: float, shared: float) -> list[Pairs]:
     """Runs whose true change is zero: seeds differ by `between`, items by `shared` in all seeds, and by 1 in each."""

@@ -29,6 +29,8 @@ from sapwood.suites.harness import HarnessEvaluator, loglikelihoods_of  # noqa: 
 from sapwood.suites.harness_own import result_of, run_own_versions  # noqa: E402
 from sapwood.suites.harness_tasks import write_harness_tasks  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = Path(lm_eval.__file__).parent / "tasks"
 
 

@@ -19,6 +19,8 @@ from sapwood.suites.item_result import TaskResult, read_task_result
 from sapwood.suites.model import EvaluatedModel
 from sapwood.suites.suite import run_suite
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(evaluation_ranks.__file__)
 
 

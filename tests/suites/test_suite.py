@@ -22,6 +22,8 @@ from sapwood.suites.model import EvaluatedModel
 from sapwood.suites.question import Question
 from sapwood.suites.suite import run_suite
 
+pytestmark = pytest.mark.slow
+
 
 class Counting(TorchEvaluator):
     """Our evaluator, which says what it was asked, and fails where it is told to."""

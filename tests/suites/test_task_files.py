@@ -10,6 +10,8 @@ from sapwood.errors import SapwoodError
 from sapwood.recipe.document import RecipeError
 from sapwood.recipe.suite import load_suite, load_task, shipped
 
+pytestmark = pytest.mark.slow
+
 OF_THE_PAPER = {
     *("mmlu", "ceval", "cmmlu", "math", "gsm8k", "asdiv", "mawps", "sat-math", "humaneval", "mbpp"),
     *("scieval", "sciq", "gaokao-mathqa", "gaokao-chemistry", "gaokao-biology", "arc-easy", "arc-challenge"),

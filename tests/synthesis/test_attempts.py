@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from sapwood.recipe.synthesis import Synthesis
 from sapwood.synthesis.attempts import Seed, plan_attempts
 
+pytestmark = pytest.mark.slow
+
 SHARES = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 50), min_size=1).filter(
     lambda shares: sum(shares.values()) > 0
 )

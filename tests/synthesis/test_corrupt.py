@@ -14,6 +14,8 @@ from sapwood.synthesis.corrupt import Change, corrupt
 from sapwood.synthesis.item import Item
 from verify_fake import item
 
+pytestmark = pytest.mark.slow
+
 SOLVED = (
     "Step 1: the high speed of the car is 60 km/h.\n"
     "2. In 3 hours it covers a distance of 180 km, and the other car takes 3 h."

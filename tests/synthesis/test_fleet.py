@@ -28,6 +28,8 @@ from sapwood.recipe import Synthesis
 from sapwood.synthesis.directory import JobDirectory
 from sapwood.synthesis.fleet import answer_awaited
 
+pytestmark = pytest.mark.slow
+
 Serve = Callable[[Answer], Fake]
 
 

@@ -15,6 +15,8 @@ from sapwood.synthesis.form import read_item
 from sapwood.synthesis.item import Item, Page, item_id
 from sapwood.synthesis.prompt import FormError, load_prompt
 
+pytestmark = pytest.mark.slow
+
 JOB = Synthesis.model_validate(
     {
         "name": "test",

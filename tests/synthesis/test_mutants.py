@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from sapwood.synthesis.mutants import emptied, mutants
 from sapwood.synthesis.problems import load_problems
 
+pytestmark = pytest.mark.slow
+
 SOLUTIONS = [problem.solution for problem in load_problems()]
 
 

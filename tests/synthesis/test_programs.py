@@ -18,6 +18,8 @@ from sapwood.synthesis.item import Item
 from sapwood.synthesis.programs import make_items
 from sapwood.synthesis.source import write_source
 
+pytestmark = pytest.mark.slow
+
 WANTED = {"chain_sum": 5, "calendar_arithmetic": 3, "gsm_symbolic": 4}
 BY_HASH = {"isomorphic_strings": 3, "ransom_note": 3, "polynomial_multiplication": 2, "word_ladder": 1}
 """Generators whose items follow the hash seed of their process."""

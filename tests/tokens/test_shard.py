@@ -21,6 +21,8 @@ from sapwood.tokens import shard
 from sapwood.tokens.shard import encode_source, held_out_hashes
 from sapwood.tokens.store import TokenStore
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [f"document {number} <|im_end|> 年轮 " * (1 + number % 4) for number in range(60)]
 
 

@@ -12,6 +12,8 @@ from sapwood.training.optimizer import build_optimizer
 from sapwood.training.trainable import select
 from small_models import EXPERTS, small_model
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("peft", reason="needs PEFT")
 KINDS = pytest.mark.parametrize("kind", ["lora", "dora"])
 

@@ -12,6 +12,8 @@ import sapwood
 from sapwood.files import read_lines
 from small_runs import prepare_and_train
 
+pytestmark = pytest.mark.slow
+
 STEPS, SEQUENCES = 50, 8
 
 

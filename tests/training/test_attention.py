@@ -16,6 +16,8 @@ from sapwood.training.isolation import way_of
 from sapwood.training.loss import LossHead, next_token_losses
 from small_models import small_model
 
+pytestmark = pytest.mark.slow
+
 ROWS = [[10, 1, 14], [25], [1, 20, 4]]
 """Documents of three sequences: one of a single token first, in the middle, and whole sequences among packed ones."""
 WAYS = {

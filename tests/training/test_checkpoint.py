@@ -24,6 +24,8 @@ from sapwood.training.engine import Engine
 from sapwood.training.mirror import Mirror
 from sapwood.training.saving import Saver, kept
 
+pytestmark = pytest.mark.slow
+
 TinyRecipe = Callable[..., Path]
 
 

@@ -12,6 +12,8 @@ from sapwood.cli.main import app
 from sapwood.errors import SapwoodError
 from small_runs import prepare_and_train
 
+pytestmark = pytest.mark.slow
+
 TinyRecipe = Callable[..., Path]
 
 

@@ -35,6 +35,8 @@ from sapwood.training.batch import make_batch
 from sapwood.training.dataset import StreamDataset
 from sapwood.training.loss import next_token_losses
 
+pytestmark = pytest.mark.slow
+
 TinyRecipe = Callable[..., Path]
 Tokens = list[tuple[int, ...]]
 SEQUENCES = 7000 // 64

@@ -22,6 +22,8 @@ from sapwood.training.engine import Engine
 from sapwood.training.footprint import PROCESS, STAGING, Footprint, Machine, RehearsalError, predict
 from sapwood.training.loader import MicroBatch, StepInput
 
+pytestmark = pytest.mark.slow
+
 CPU = Machine(device="cpu")
 FEW = {"vocab_size": 101, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "pad_token_id": 0}
 FEW["num_key_value_heads"] = 2

@@ -38,6 +38,8 @@ from sapwood.training.loader import StepInput
 from sapwood.training.watchdog import STALLED
 from small_runs import prepare_and_train, stream_of
 
+pytestmark = pytest.mark.slow
+
 TinyRecipe = Callable[..., Path]
 
 

@@ -23,6 +23,8 @@ from sapwood.pipeline.prepare import prepare_run
 from sapwood.runs.directory import RunDirectory
 from small_runs import prepare_and_train, stream_of
 
+pytestmark = pytest.mark.slow
+
 TinyRecipe = Callable[..., Path]
 
 SOURCES = {

@@ -22,6 +22,7 @@ from small_models import small_model
 from small_runs import prepare_and_train
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]

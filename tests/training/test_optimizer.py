@@ -15,6 +15,8 @@ from sapwood.recipe import Recipe
 from sapwood.training.optimizer import build_optimizer, optimizer_tensors
 from two_ranks import SHAPES, STEPS, gradients, low_bit, second_half, tensors_of
 
+pytestmark = pytest.mark.slow
+
 KINDS = [
     {"optimizer": {"kind": kind, "weight_decay": 0.1}, "weights": weights}
     for kind, weights in itertools.product(["adamw", "adamw-8bit"], ["fp32", "bf16"])

@@ -18,6 +18,8 @@ from sapwood.runs.directory import RunDirectory
 from sapwood.training.checkpoint import CheckpointTensors, checkpoints
 from small_runs import prepare_and_train
 
+pytestmark = pytest.mark.slow
+
 TinyRecipe = Callable[..., Path]
 
 

@@ -8,6 +8,8 @@ from one_rank import loss_of, shard, tiny_llama, weights_of, whole
 from sapwood.training.layers import decoder_layers
 from sapwood.training.recompute import checkpoint_activations
 
+pytestmark = pytest.mark.slow
+
 MODES = ("none", "selective", "full")
 
 

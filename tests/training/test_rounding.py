@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sapwood.training.rounding import round_stochastically
+
+pytestmark = pytest.mark.slow
 
 STEP = torch.tensor(3.0)
 

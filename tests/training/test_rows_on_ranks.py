@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from rank_processes import ends, started
 from rows_rank import be_rank
+
+pytestmark = pytest.mark.slow
 
 
 def test_ranks_with_fewer_micro_batches_of_rows_run_empty_ones(tmp_path: Path) -> None:

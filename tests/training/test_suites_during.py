@@ -33,6 +33,8 @@ from sapwood.training.saving import Saver
 from sapwood.training.track import Trackers
 from small_runs import prepare_and_train
 
+pytestmark = pytest.mark.slow
+
 TinyRecipe = Callable[..., Path]
 Written = Callable[..., Path]
 

@@ -16,6 +16,8 @@ from sapwood.backbone.vocabulary.extend import extend, find_tables, grow_table
 from sapwood.backbone.vocabulary.measure import measure
 from sapwood.errors import SapwoodError
 
+pytestmark = pytest.mark.slow
+
 OLD_TEXT = ["the tree adds a ring of living wood every year, and keeps the old heart"] * 20
 NEW_TEXT = ["年轮记录树木的生长。每年长出一圈新的边材，而心材不再生长，却支撑着整棵大树。"] * 20
 SPECIAL = ["<|endoftext|>", "<|end|>"]

@@ -11,6 +11,8 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from sapwood.backbone.vocabulary.measure import measure
 from sapwood.backbone.vocabulary.pieces import byte_lengths
 
+pytestmark = pytest.mark.slow
+
 
 def save(tokenizer: Tokenizer, directory: Path) -> Path:
     tokenizer.add_special_tokens(["</s>"])
