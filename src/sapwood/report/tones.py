@@ -49,6 +49,6 @@ def tones(aims: Mapping[str, str]) -> dict[str, Tone]:
             rank = ranks[variable]
             ranks[variable] += 1
             symbol, glyph = MARKS[rank % len(MARKS)]
-            strength = 100 if rank < HUES else PALE
+            strength = max(1, round(100 * (PALE / 100) ** (rank // HUES)))  # paler each time the hues are through
             found[name] = Tone(f"{variable}-{rank % HUES + 1}", strength, not aim, symbol, glyph)
     return {name: found[name] for name in aims}
