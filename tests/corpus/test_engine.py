@@ -118,7 +118,10 @@ def test_a_worker_that_is_killed_is_noticed(tmp_path: Path, trouble: str, how: s
         SapwoodError, match=f"web: items: a worker process {how}.*the same command continues.*`workers`"
     ):
         run_items(block, tmp_path / "logs", THREE)
+    deadline = time.monotonic() + 60
     for met in tmp_path.glob("met-*"):
+        while is_alive(int(met.read_text())) and time.monotonic() < deadline:
+            time.sleep(0.01)
         assert not is_alive(int(met.read_text()))
     run_items(WriteItems(tmp_path), tmp_path / "logs", THREE)
     assert items(tmp_path) == written()
