@@ -52,9 +52,11 @@ def evaluate(recipe: Run | Recipe | str | Path, *, checkpoint: str | None = None
         return evaluate_run(run.recipe, run.directory, checkpoint=checkpoint)
 
 
-def evaluate_run(recipe: Recipe, run: RunDirectory, *, checkpoint: str | None = None) -> Evaluated:
-    """The same in a directory that is held already."""
-    before = evaluate_base(recipe, run)
+def evaluate_run(
+    recipe: Recipe, run: RunDirectory, *, before: Evaluation | None = None, checkpoint: str | None = None
+) -> Evaluated:
+    """The same in a directory that is held already; `before` is the base model's, where it was just measured."""
+    before = before or evaluate_base(recipe, run)
     if checkpoint is not None:
         after = evaluate_checkpoint(recipe, run, checkpoint)
     elif run.model.exists():

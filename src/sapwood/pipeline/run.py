@@ -57,10 +57,10 @@ def run(
         reporter(prepare_run(settings, place, accept_losses=accept_losses))
         plan = plan_or_refuse(settings, place, opened.file)
         reporter(plan)
-        evaluate_base(settings, place)
+        before = evaluate_base(settings, place)
         trained = train_run(settings, plan, place)
         reporter(trained)
         if trained.finished:
-            reporter(evaluate_run(settings, place))
+            reporter(evaluate_run(settings, place, before=before))
             reporter(write_report(opened))
     return opened
