@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from made_pairs import clusters, right_or_wrong, task
-from sapwood.statistics.level import level, wilson
+from sapwood.statistics.level import level
+from sapwood.statistics.proportion import wilson
 
 pytestmark = pytest.mark.slow
 
@@ -16,14 +17,14 @@ pytestmark = pytest.mark.slow
 def test_wilson_is_that_of_scipy(items: int, data: st.DataObject) -> None:
     right = data.draw(st.integers(0, items))
     expected = binomtest(right, items).proportion_ci(0.95, "wilson")
-    assert wilson(right / items, items, 0.95) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert wilson(right, items) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_all_right_is_not_certain() -> None:
-    assert level(task([1.0] * 20)).interval(0.95) == pytest.approx(wilson(1, 20, 0.95))
+    assert level(task([1.0] * 20)).interval(0.95) == pytest.approx(wilson(20, 20))
     low, high = level(task([1.0] * 20, clusters([5] * 4))).interval(0.95)
     assert high == 1
-    assert low < wilson(1, 4, 0.95)[0], "four clusters tell no more than four items"
+    assert low < wilson(4, 4)[0], "four clusters tell no more than four items"
 
 
 def test_one_cluster_tells_nothing() -> None:
@@ -41,7 +42,7 @@ def test_the_naive_error_is_too_small_in_clusters() -> None:
 def test_parts_of_a_point_are_worth_more_items() -> None:
     found = level(task([0.75, 1.0, 0.75, 0.5, 1.0] * 20))
     low, high = found.interval(0.95)
-    assert wilson(0.8, 100, 0.95)[0] < low < 0.8 < high < wilson(0.8, 100, 0.95)[1]
+    assert wilson(80, 100)[0] < low < 0.8 < high < wilson(80, 100)[1]
     assert level(task([1.0, 0.75] + [1.0] * 98)).interval(0.95)[1] < 1
     assert level(task([0.5] * 20)).interval(0.95)[0] < 0.35
 

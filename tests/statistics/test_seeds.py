@@ -40,16 +40,17 @@ def test_the_parts_are_those_of_the_analysis_of_variance() -> None:
     residual = table - table.mean(axis=0) - table.mean(axis=1)[:, None] + mean
     interaction = np.sum(residual**2) / (3 * 24) / 100
     assert found.value == pytest.approx(mean)
-    assert found.seeds.standard_error**2 == pytest.approx(np.var(table.mean(axis=1), ddof=1) / 4)
-    assert found.items.standard_error**2 == pytest.approx(np.var(table.mean(axis=0), ddof=1) / 25 - interaction)
-    assert found.items.degrees_of_freedom == pytest.approx(24)
+    seeds, items = found.parts
+    assert seeds.standard_error**2 == pytest.approx(np.var(table.mean(axis=1), ddof=1) / 4)
+    assert items.standard_error**2 == pytest.approx(np.var(table.mean(axis=0), ddof=1) / 25 - interaction)
+    assert items.degrees_of_freedom == pytest.approx(24)
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.4, 1.0, 4.0])
 def test_the_p_value_says_where_the_interval_leaves_out_zero(shift: float) -> None:
     made = runs(np.random.default_rng(2), 3, clusters([2] * 20), 0.3, 1.5)
     found = across_seeds([pairs(run.before, run.after + shift, run.clusters) for run in made])
-    assert min(found.seeds.standard_error, found.items.standard_error) > 0.1
+    assert min(part.standard_error for part in found.parts) > 0.1
     low, high = found.interval(1 - found.p_value)
     assert min(abs(low), abs(high)) == pytest.approx(0, abs=1e-6)
 

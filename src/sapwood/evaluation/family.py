@@ -11,7 +11,7 @@ from sapwood.recipe.fields import Aim
 
 
 class Uncertain(Protocol):
-    """A change with its uncertainty, above zero is better: `Estimate`, `SeededChange`."""
+    """A change with its uncertainty, above zero is better: `Estimate`."""
 
     @property
     def value(self) -> float: ...

@@ -4,7 +4,8 @@
 
 - `TaskScores` (`items`): one score for every item. `Pairs` (`paired`): two models on the same items.
 - `Estimate` (`estimate`): a value with its standard error and degrees of freedom; ratios and means, with clusters.
-- `Level` (`level`): one model alone. `SeededChange` (`seeds`): several training seeds. `Forgetting` (`forgetting`):
+- `Metric` and `Change` (`change`): what is measured, and how much better a model is by it, in one sign. Verdicts.
+- `Level` (`level`): one model alone. `across_seeds` (`seeds`): several training seeds. `Forgetting` (`forgetting`):
   right before and wrong now. `better_than_guessing` (`chance`), `Design` (`power`), `bootstrap` and `sign_flip`
   (`resampling`).
 

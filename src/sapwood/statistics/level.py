@@ -40,13 +40,13 @@ class Level:
             return self.estimate.interval(confidence)
         share, error = self.estimate.value, self.estimate.standard_error
         if self.right_or_wrong and self.clusters == self.items:
-            return wilson(share, self.items, confidence)
+            return _score_interval(share, self.items, confidence)
         if math.isnan(error):
             return 0.0, 1.0
         # Where all scores are the same, nothing says that a cluster holds more than one independent item.
         effective = share * (1 - share) / error**2 if error > 0 else self.clusters
         most = self.items if self.right_or_wrong else math.inf
-        return wilson(share, min(most, effective), confidence, self.estimate.degrees_of_freedom)
+        return _score_interval(share, min(most, effective), confidence, self.estimate.degrees_of_freedom)
 
 
 def level(scores: TaskScores) -> Level:
@@ -65,7 +65,8 @@ def level(scores: TaskScores) -> Level:
     )
 
 
-def wilson(share: float, items: float, confidence: float, degrees_of_freedom: float = math.inf) -> tuple[float, float]:
-    """Wilson's interval of a proportion that was found in independent items, by Student's t where degrees of freedom
-    are few."""
+def _score_interval(
+    share: float, items: float, confidence: float, degrees_of_freedom: float = math.inf
+) -> tuple[float, float]:
+    """Wilson's interval, by Student's t where degrees of freedom are few."""
     return score_interval(share, items, float(student.ppf((1 + confidence) / 2, degrees_of_freedom)))

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy.stats import binomtest
 
 from sapwood.errors import SapwoodError
+from sapwood.statistics.change import SCORE, Metric
 from sapwood.statistics.estimate import Estimate, Floats, ratio, widened
 from sapwood.statistics.items import Labels, TaskScores, right_or_wrong
 
@@ -22,11 +23,12 @@ class Pairs:
     after: Floats
     clusters: Labels
     weights: Floats
+    metric: Metric = SCORE
 
     @property
     def differences(self) -> Floats:
-        """after - before of every item."""
-        return self.after - self.before
+        """The improvement on every item: above zero is better, whatever the metric."""
+        return self.metric.improvement(self.before, self.after)
 
     @property
     def independent(self) -> bool:
@@ -42,11 +44,12 @@ class Pairs:
     def where(self, chosen: npt.NDArray[np.bool_]) -> Pairs:
         """The items that are chosen, at least one."""
         items = tuple(item for item, kept in zip(self.items, chosen, strict=True) if kept)
-        return Pairs(items, self.before[chosen], self.after[chosen], self.clusters[chosen], self.weights[chosen])
+        before, after = self.before[chosen], self.after[chosen]
+        return Pairs(items, before, after, self.clusters[chosen], self.weights[chosen], self.metric)
 
 
-def pair(before: TaskScores, after: TaskScores) -> Pairs:
-    """The scores of two models on the same items, in the order of `before`.
+def pair(before: TaskScores, after: TaskScores, metric: Metric = SCORE) -> Pairs:
+    """The scores of two models on the same items, in the order of `before`; `metric` says which are better.
 
     Raises SapwoodError when the items differ, or their clusters or weights.
     """
@@ -67,11 +70,11 @@ def pair(before: TaskScores, after: TaskScores) -> Pairs:
             "The two models have the same items with different clusters or weights. Both come from the task, not from "
             "the model: give them the same."
         )
-    return Pairs(before.items, before.scores, after.scores[order], before.clusters, before.weights)
+    return Pairs(before.items, before.scores, after.scores[order], before.clusters, before.weights, metric)
 
 
 def change(pairs: Pairs) -> Estimate:
-    """The mean difference after - before, sum(w d) / sum(w), with its clustered standard error (see `ratio`).
+    """The mean improvement over items, sum(w d) / sum(w), with its clustered standard error (see `ratio`).
 
     Where both models are right or wrong on every item, the standard error is as if two more items had been seen, one
     won and one lost (the variance of Bonett and Price, 2012, Journal of Educational and Behavioral Statistics 37:479,
