@@ -116,14 +116,35 @@ def test_seeds_need_no_name_each(tmp_path: Path, suite: Path) -> None:
     assert "a → b, c" in run(*models, "--suite", str(suite), "--seeds")[1]
 
 
-def test_unknown_tasks_and_backends_without_a_harness_are_refused(tmp_path: Path, suite: Path) -> None:
+def test_unknown_tasks_are_refused(tmp_path: Path, suite: Path) -> None:
     base = results(tmp_path / "base", 180)
-    for arguments, message in (
-        (("--task", "exams"), "There is no task 'exams' in the suite 'mine'. Did you mean 'exam'?"),
-        (("--harness-prompts",), "add --backend hf"),
-    ):
-        with pytest.raises(Exception, match=message):
-            run(base, "--suite", str(suite), *arguments)
+    with pytest.raises(SapwoodError, match=r"There is no task 'exams' in the suite 'mine'\. Did you mean 'exam'\?"):
+        run(base, "--suite", str(suite), "--task", "exams")
+
+
+def test_sample_logs_of_the_harness_are_compared(tmp_path: Path, suite: Path) -> None:
+    (tmp_path / "exam.yaml").write_text(f"{TASK}lm_eval: wood\n")
+    for model, right in (("base", 180), ("adapted", 178)):
+        samples = [
+            {
+                "doc_id": number,
+                "target": "0",
+                "arguments": {f"gen_args_{at}": {"arg_0": "Q:", "arg_1": " x"} for at in range(2)},
+                "resps": [[["-1.0", "False"]], [["-2.0" if number < right else "-0.5", "False"]]],
+                "filter": "none",
+                "metrics": ["acc"],
+                "prompt_hash": "p",
+                "acc": float(number < right),
+            }
+            for number in range(200)
+        ]
+        path = tmp_path / "logs" / model / "samples_wood_2026-01-02T03-04-05.678901.jsonl"
+        path.parent.mkdir(parents=True)
+        path.write_text("".join(json.dumps(sample) + "\n" for sample in samples))
+    code, text = run(str(tmp_path / "logs/base"), str(tmp_path / "logs/adapted"), "--suite", str(suite))
+    assert code == 0
+    assert "base → adapted, mine" in text
+    assert "−1.0 ±" in text
 
 
 def test_a_model_answers_and_is_not_asked_twice(tmp_path: Path, suite: Path, tiny_backbone: Path) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,12 @@ from sapwood.suites.question import Question, put_questions
 from sapwood.suites.task_item import load_task_items
 
 lm_eval = pytest.importorskip("lm_eval", reason="needs lm-evaluation-harness: pip install 'sapwood[eval]'")
+from lm_eval import simple_evaluate  # noqa: E402
+from lm_eval.loggers import EvaluationTracker  # noqa: E402
+from lm_eval.tasks import TaskManager  # noqa: E402
+
 from sapwood.suites.harness import HarnessEvaluator, loglikelihoods_of  # noqa: E402
-from sapwood.suites.harness_own import result_of, run_own_versions  # noqa: E402
+from sapwood.suites.harness_log import read_harness_log  # noqa: E402
 from sapwood.suites.harness_tasks import write_harness_tasks  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -174,6 +178,26 @@ def own_task(name: str, file: str, directory: Path, **changes: Any) -> str:
     return str(config["task"])
 
 
+def logged(evaluator: HarnessEvaluator, task: str, directory: Path, shots: int = 0) -> dict[str, list[Any]]:
+    """Runs a task of `own_task` as `lm_eval --log_samples --output_path DIRECTORY/log` does; gives its samples."""
+    manager = TaskManager(include_path=str(directory / "own"), include_defaults=False)
+    found = simple_evaluate(
+        model=evaluator.model,
+        tasks=[task],
+        num_fewshot=shots,
+        task_manager=manager,
+        log_samples=True,
+        bootstrap_iters=0,
+    )
+    samples = found.pop("samples")
+    tracker = EvaluationTracker(output_path=str(directory / "log"))
+    tracker.general_config_tracker.model_name_sanitized = "tiny"
+    tracker.save_results_aggregated(found, samples)
+    for name, rows in samples.items():
+        tracker.save_results_samples(name, [dict(row) for row in rows])
+    return dict(samples)
+
+
 ARC = [
     {
         "id": f"q{number}",
@@ -228,8 +252,11 @@ def test_our_tasks_ask_and_score_as_the_harnesss_own(
         }
     task = load_task(name)
     task = task.model_copy(update={"shots": task.shots.model_copy(update={"count": shots})})
-    samples = theirs.run([own_task(name, file, tmp_path, **changes)], tmp_path / "own", shots=shots)
-    result = result_of(task, samples)
+    own = own_task(name, file, tmp_path, **changes)
+    samples = logged(theirs, own, tmp_path, shots)
+    suite = Suite("test", "", {name: task.model_copy(update={"lm_eval": own})})
+    result = read_harness_log(tmp_path / "log", suite)[name]
+    assert (result.counts, result.chance) == ("acc", 1 / len(samples[own][0]["resps"]))
     questions = put(task, tmp_path)
     answers = ours.answer(task, questions)
     [found] = samples.values()
@@ -263,7 +290,7 @@ def test_word_problems_are_put_and_continued_as_the_harness_does(
     task = load_task("gsm8k")
     changes: dict[str, Any] = {"shots": task.shots.model_copy(update={"count": 2}), "max_tokens": 12}
     task = task.model_copy(update=changes)
-    samples = theirs.run([own], tmp_path / "own", shots=2)
+    samples = logged(theirs, own, tmp_path, shots=2)
     questions = put(task, tmp_path)
     answers = ours.answer(task, questions)
     assert answers.texts is not None
@@ -271,48 +298,17 @@ def test_word_problems_are_put_and_continued_as_the_harness_does(
     for number, question in enumerate(questions):
         assert found[number]["arguments"][0][0] == question.prompt
         assert found[number]["resps"][0][0] == answers.texts[number]
-    result = result_of(task, samples)
+    suite = Suite("test", "", {"gsm8k": task.model_copy(update={"lm_eval": own})})
+    result = read_harness_log(tmp_path / "log" / "tiny", suite)["gsm8k"]
     assert set(result.scores) == {"exact_match,strict-match", "exact_match,flexible-extract"}
     assert len(result.items) == 5
 
 
 def test_the_harness_knows_its_tasks_by_the_names_that_ours_give() -> None:
-    from lm_eval.tasks import TaskManager
-
     known = TaskManager().all_tasks
     names = [task.lm_eval for task in map(load_task, shipped("task")) if task.lm_eval is not None]
     assert len(names) > 15
     assert set(names) <= set(known)
-
-
-class Local(HarnessEvaluator):
-    """With the harness's own tasks on local files, and a count of what it runs."""
-
-    runs: list[str]
-    own: Path
-
-    def run(self, tasks: Sequence[str], own: Path | None = None, **given: Any) -> dict[str, list[Any]]:
-        self.runs.extend(tasks)
-        return super().run(tasks, own or self.own, **given)
-
-
-def test_own_versions_are_run_once_and_programs_never(theirs: HarnessEvaluator, tmp_path: Path) -> None:
-    write_rows(tmp_path / "arc-easy-test.jsonl", ARC)
-    write_rows(tmp_path / "exam.jsonl", choices(4))
-    own = own_task("arc-easy", "arc/arc_easy.yaml", tmp_path)
-    local = Local(theirs.model, theirs.settings, tmp_path / "written")
-    object.__setattr__(local, "runs", [])
-    object.__setattr__(local, "own", tmp_path / "own")
-    arc = load_task("arc-easy").model_copy(update={"lm_eval": own, "limit": 5})
-    suite = Suite("test", "", {"arc-easy": arc, "exam": choice_task(letters=None)})
-    first = run_own_versions(local, suite, tmp_path, tmp_path / "out", weights="w")
-    assert (first["arc-easy"].counts, len(first["arc-easy"].items)) == ("acc", 5)
-    assert set(first["exam"].scores) == {"cloze", "cloze-characters", "cloze-bytes", "cloze-pmi"}
-    assert run_own_versions(local, suite, tmp_path, tmp_path / "out", weights="w") == first
-    assert local.runs == [own, "sapwood_exam_cloze"]
-    programs = Suite("test", "", {"humaneval": load_task("humaneval")})
-    with pytest.raises(SapwoodError, match="no sandbox"):
-        run_own_versions(local, programs, tmp_path, tmp_path / "out", weights="w")
 
 
 def test_a_backend_that_is_missing_is_named(tiny_backbone: Path, tmp_path: Path) -> None:

@@ -25,8 +25,9 @@ def compare(
         list[str],
         typer.Argument(
             metavar="BASE [MODEL]...",
-            help="Models (directories, names on the Hugging Face hub, GGUF files), runs, or directories of results. "
-            "The first is what the others are compared with; alone, it is measured.",
+            help="Models (directories, names on the Hugging Face hub, GGUF files), runs, directories of results, "
+            "or sample logs of lm-evaluation-harness. The first is what the others are compared with; alone, it is "
+            "measured.",
         ),
     ],
     suite: Annotated[str, typer.Option(help="A suite that comes with Sapwood (paper, small, retention), or a file.")],
@@ -46,9 +47,6 @@ def compare(
     backend: Annotated[
         Backend, typer.Option(help="Sapwood's own evaluator on torch, or lm-evaluation-harness with hf or vllm.")
     ] = "torch",
-    harness_prompts: Annotated[
-        bool, typer.Option("--harness-prompts", help="With hf and vllm: take the harness's own versions of the tasks.")
-    ] = False,
     lines: Annotated[
         bool, typer.Option("--jsonl", help="Print a JSON line for each comparison, with all numbers.")
     ] = False,
@@ -67,7 +65,6 @@ def compare(
         seeds=seeds,
         confidence=confidence,
         backend=backend,
-        harness_prompts=harness_prompts,
     )
     if compared is None:
         return  # the first rank has the results

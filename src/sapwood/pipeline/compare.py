@@ -18,6 +18,7 @@ from sapwood.recipe import load_recipe
 from sapwood.recipe.schema import TokenizerSettings
 from sapwood.recipe.suite import Suite, load_suite
 from sapwood.runs.directory import RunDirectory
+from sapwood.suites.harness_log import read_harness_log
 from sapwood.suites.task_scores import TaskLevel, level_of
 
 Backend = Literal["torch", "hf", "vllm"]
@@ -52,24 +53,22 @@ def compare(
     seeds: bool = False,
     confidence: float = 0.95,
     backend: Backend = "torch",
-    harness_prompts: bool = False,
 ) -> ComparedModels | None:
     """Compares models on benchmarks: what was gained, what was kept, and how sure that is.
 
-    `models` are directories, names on the Hugging Face hub, GGUF files, runs, or directories of results; the first is
-    what the others are compared with. `suite` comes with Sapwood (paper, small, retention) or is a file; `tasks` are
-    those of it to look at, all if none. `items` is the directory with the files of the benchmarks. The results of every
-    item are kept in `output`, and what is there is not measured again. With `seeds`, the models differ in their seed
-    alone and are judged together. On several ranks only the first has the results; the others get None.
+    `models` are directories, names on the Hugging Face hub, GGUF files, runs, directories of results, or sample logs of
+    lm-evaluation-harness; the first is what the others are compared with. `suite` comes with Sapwood (paper, small,
+    retention) or is a file; `tasks` are those of it to look at, all if none. `items` is the directory with the files of
+    the benchmarks. The results of every item are kept in `output`, and what is there is not measured again. With
+    `seeds`, the models differ in their seed alone and are judged together. On several ranks only the first has the
+    results; the others get None.
 
     Raises SapwoodError where models cannot be compared: texts begin otherwise, or results answer other questions.
     """
     chosen = _only(load_suite(suite), tasks)
-    if harness_prompts and backend == "torch":
-        raise SapwoodError("The harness's own versions of tasks need the harness: add --backend hf or --backend vllm.")
     named, tokens = labels(models), _tokens(models)
     found = {
-        label: _results(model, chosen, items, Path(output) / chosen.name / label, backend, harness_prompts, tokens)
+        label: _results(model, chosen, items, Path(output) / chosen.name / label, backend, tokens)
         for label, model in named.items()
     }
     if int(os.environ.get("RANK", "0")) > 0:
@@ -124,10 +123,11 @@ def _results(
     items: Path | None,
     place: Path,
     backend: Backend,
-    harness_prompts: bool,
     tokens: TokenizerSettings,
 ) -> Results:
     """What a model makes of the suite, or made of it where `model` is a directory of results."""
+    if logged := read_harness_log(Path(model), suite):
+        return logged
     kept = read_results(Path(model))
     if kept:
         found = {name: result for name, result in kept.items() if name in suite.tasks}
@@ -139,8 +139,7 @@ def _results(
     from sapwood.suites.named_suites import check_items
     from sapwood.suites.suite import run_suite
 
-    if not harness_prompts:
-        check_items(suite, items)
+    check_items(suite, items)
     grown = RunDirectory(Path(model)).model
     directory = resolve(str(grown) if grown.is_dir() else model, default_cache())
     weights, sandbox = fingerprint_model(directory), find_sandbox([suite])
@@ -154,11 +153,9 @@ def _results(
             evaluator = TorchEvaluator(EvaluatedModel.open(directory, begin=tokens.begin, end=tokens.end))
             return run_suite(evaluator, suite, items, place, weights=weights, sandbox=sandbox)
     from sapwood.suites.harness import HarnessEvaluator
-    from sapwood.suites.harness_own import run_own_versions
 
     with writing(place):
         harness = HarnessEvaluator.open(
             directory, place / "harness", backend=backend, begin=tokens.begin, end=tokens.end
         )
-        run = run_own_versions if harness_prompts else run_suite
-        return run(harness, suite, items, place, weights=weights, sandbox=sandbox)
+        return run_suite(harness, suite, items, place, weights=weights, sandbox=sandbox)

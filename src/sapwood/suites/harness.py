@@ -96,32 +96,18 @@ class HarnessEvaluator:
                     forms[known], values = values[:count], values[count:]
         return Answers(loglikelihoods, texts, [False] * len(questions))
 
-    def run(
-        self, tasks: Sequence[str], own: Path | None = None, *, shots: int | None = None, limit: int | None = None
-    ) -> dict[str, list[Sample]]:
-        """Has the harness run tasks of its own, or of those in the directory `own`: its samples by task.
-
-        Where a task is a group, those of its members. `limit` takes the first items of each. Raises SapwoodError where
-        a perplexity of the harness's own overflows.
-        """
+    def run(self, tasks: Sequence[str], directory: Path) -> dict[str, list[Sample]]:
+        """Has the harness run tasks whose files are in a directory: its samples by task."""
         from lm_eval import simple_evaluate
         from lm_eval.tasks import TaskManager
 
-        try:
-            found = simple_evaluate(
-                model=self.model,
-                tasks=list(tasks),
-                num_fewshot=shots,
-                limit=limit,
-                task_manager=TaskManager(include_path=None if own is None else str(own), include_defaults=own is None),
-                log_samples=True,
-                bootstrap_iters=0,
-            )
-        except OverflowError:  # its perplexity is exp(-mean of ln p), whatever that is
-            raise SapwoodError(
-                f"lm-evaluation-harness computes a perplexity in {', '.join(tasks)} that no number can hold: the model "
-                "is too weak for it. Leave `lm_eval:` out of the task's file, and it is put as everywhere else."
-            ) from None
+        found = simple_evaluate(
+            model=self.model,
+            tasks=list(tasks),
+            task_manager=TaskManager(include_path=str(directory), include_defaults=False),
+            log_samples=True,
+            bootstrap_iters=0,
+        )
         return dict(found["samples"])
 
 
