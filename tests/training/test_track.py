@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -14,9 +13,9 @@ from sapwood.errors import SapwoodError
 from sapwood.mixture.measured import Change, Measured
 from sapwood.recipe import Recipe, load_recipe
 from sapwood.runs.directory import RunDirectory
-from sapwood.training import track
+from sapwood.training import track, trackers
 from sapwood.training.track import measured_values, open_trackers, step_values
-from sapwood.training.trackers.backend import Opening
+from sapwood.training.trackers import Opening
 
 RECORD = {
     "step": 7,
@@ -82,7 +81,7 @@ class Service:
     logging: str = ""
     """The error with which it refuses rows."""
 
-    def open_backend(self, opening: Opening) -> Service:
+    def open_backend(self, kind: str, opening: Opening) -> Service:
         self.openings.append(opening)
         self.opens.wait(60)
         if self.opening:
@@ -108,7 +107,8 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     found = Service()
     found.opens.set()
     found.answers.set()
-    monkeypatch.setattr(track, "import_module", lambda name: SimpleNamespace(open_backend=found.open_backend))
+    monkeypatch.setattr(track, "require_package", lambda kind: None)
+    monkeypatch.setattr(track, "open_backend", found.open_backend)
     yield found
     found.answers.set()  # for a thread that still waits
 
@@ -246,6 +246,6 @@ def test_a_missing_package_is_named(recipe: Recipe, run: RunDirectory, monkeypat
     def missing(name: str) -> None:
         raise ModuleNotFoundError("No module named 'wandb'", name="wandb")
 
-    monkeypatch.setattr(track, "import_module", missing)
+    monkeypatch.setattr(trackers, "import_module", missing)
     with pytest.raises(SapwoodError, match=r"pip install sapwood\[wandb\]"):
         open_trackers(recipe, run, 0)

@@ -8,7 +8,7 @@
   `loader`: tensors, read ahead.
 - `schedule`: learning rates. `optimizer`, `lowbit`, `adapters`, `trainable`: what is trained, and how.
 - `checkpoint`, `saving`, `resume`, `mirror`: states. `guard`, `trouble`, `watchdog`: skipped steps, hangs.
-  `trackers/`.
+  `trackers`.
 - `footprint`, `rehearsal`, `flops`: the memory and compute of a recipe, estimated beforehand. `average`, `grown`:
   weights out.
 

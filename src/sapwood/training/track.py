@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
@@ -25,8 +24,9 @@ from sapwood.files import read_json
 from sapwood.mixture.measured import Losses
 from sapwood.progress import console
 from sapwood.recipe import Recipe
+from sapwood.recipe.schema import Tracker
 from sapwood.runs.directory import RunDirectory
-from sapwood.training.trackers.backend import Backend, Opening
+from sapwood.training.trackers import Backend, Opening, open_backend, require_package
 
 OPENING_SECONDS = 60.0
 """How long a run waits for its trackers before it begins. What is logged to one that is not open yet waits for it."""
@@ -143,7 +143,7 @@ def open_trackers(recipe: Recipe, run: RunDirectory, resumed_from_step: int) -> 
     """
     for kind in recipe.training.trackers:
         try:
-            _module(kind)
+            require_package(kind)
         except ImportError as error:
             raise SapwoodError(
                 f"The tracker '{kind}' needs a package that is not installed ({error}): pip install sapwood[{kind}]. "
@@ -155,7 +155,7 @@ def open_trackers(recipe: Recipe, run: RunDirectory, resumed_from_step: int) -> 
 class _Tracker(threading.Thread):
     """One tracker at work."""
 
-    def __init__(self, kind: str, recipe: Recipe, directory: Path, resumed_from_step: int) -> None:
+    def __init__(self, kind: Tracker, recipe: Recipe, directory: Path, resumed_from_step: int) -> None:
         super().__init__(name=f"tracker-{kind}", daemon=True)
         self.kind = kind
         self.opened = threading.Event()
@@ -224,7 +224,7 @@ class _Tracker(threading.Thread):
             directory=self._directory / self.kind,
             known=mark["run"],
         )
-        backend: Backend = _module(self.kind).open_backend(opening)
+        backend = open_backend(self.kind, opening)
         if backend.id == mark["run"]:
             self._before = self._last = mark["step"]
         self._remember(backend)
@@ -253,10 +253,6 @@ class _Tracker(threading.Thread):
             yield
         except Exception as error:  # a tracker's package may raise anything
             self.warn(f"fails, and training goes on: {_said(error)}")
-
-
-def _module(kind: str) -> Any:
-    return import_module(f"sapwood.training.trackers.{kind}")
 
 
 def _said(error: Exception) -> str:
