@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "families"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from checks import CHECKS, NOT_BUILT, OUT_OF_TIME, Record, checked_apart, kinds
 
