@@ -1,4 +1,4 @@
-"""A backbone of two layers and a corpus of a few kilobytes: everything real, only small."""
+"""A base model of two layers and a corpus of a few kilobytes: everything real, only small."""
 
 from __future__ import annotations
 

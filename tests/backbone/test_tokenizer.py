@@ -104,7 +104,7 @@ TEXT = "the tree <think> 树 <|im_end|> 2024 e\u0301"
 
 @pytest.fixture
 def model(tiny_backbone: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny backbone, which has embeddings for 400 ids, 0 to 399."""
+    """A copy of the tiny base model, which has embeddings for 400 ids, 0 to 399."""
     return shutil.copytree(tiny_backbone, tmp_path / "model")
 
 

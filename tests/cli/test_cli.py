@@ -107,8 +107,8 @@ def test_verb_by_verb_and_again(tiny_recipe: TinyRecipe, tmp_path: Path) -> None
     for verb in ("plan", "prepare", "evaluate", "train", "evaluate", "report"):
         sapwood(verb, path, "--runs", runs)
     recipe = load_recipe(run / "recipe.yaml")
-    base, grown = (read_evaluation(run / "evaluation" / f"{label}.json") for label in ("base", "model"))
-    verdicts = {finding.name: finding.verdict for finding in judge(recipe, base, grown)}
+    base, adapted = (read_evaluation(run / "evaluation" / f"{label}.json") for label in ("base", "model"))
+    verdicts = {finding.name: finding.verdict for finding in judge(recipe, base, adapted)}
     assert verdicts["zh"] == "gained"
     assert len(base.samples) == 3
     between = list((run / "evaluation").glob("step-*.json"))
@@ -127,8 +127,8 @@ def test_verb_by_verb_and_again(tiny_recipe: TinyRecipe, tmp_path: Path) -> None
     sapwood("report", run)
     sapwood("evaluate", path, "--runs", runs, "--checkpoint", "step-00000014")
     last = read_evaluation(run / "evaluation" / "step-00000014.json")
-    assert last.tokens == grown.tokens
-    assert last.domains == grown.domains, "the exported model is the last checkpoint"
+    assert last.tokens == adapted.tokens
+    assert last.domains == adapted.domains, "the exported model is the last checkpoint"
 
 
 def test_a_report_needs_a_run(tiny_recipe: TinyRecipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

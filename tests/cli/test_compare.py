@@ -75,10 +75,10 @@ def run(*arguments: str) -> tuple[int, str]:
 
 
 def test_a_model_that_kept_its_abilities_passes(tmp_path: Path, suite: Path) -> None:
-    base, model = results(tmp_path / "base", 180), results(tmp_path / "grown", 178)
+    base, model = results(tmp_path / "base", 180), results(tmp_path / "adapted", 178)
     code, text = run(base, model, "--suite", str(suite))
     assert code == 0
-    assert "base → grown, mine" in text
+    assert "base → adapted, mine" in text
     assert "kept" in text
     assert "−1.0 ±" in text
 
@@ -91,7 +91,7 @@ def test_a_loss_exits_with_another_status(tmp_path: Path, suite: Path) -> None:
 
 
 def test_lines_hold_all_numbers(tmp_path: Path, suite: Path) -> None:
-    base, model = results(tmp_path / "base", 180), results(tmp_path / "grown", 178)
+    base, model = results(tmp_path / "base", 180), results(tmp_path / "adapted", 178)
     code, text = run(base, model, "--suite", str(suite), "--jsonl")
     assert code == 0
     task = json.loads(text)["tasks"]["exam"]

@@ -64,7 +64,7 @@ def test_weights_are_merged_measured_and_written(run: RunDirectory) -> None:
     assert "2510.17776" in output
     sapwood("evaluate", run.root)
     merged, exported = (read_evaluation(path) for path in (measured(run)["last/1.json"], run.evaluation / "model.json"))
-    assert merged.domains == exported.domains  # all the way is the grown model, to the bit
+    assert merged.domains == exported.domains  # all the way is the adapted model, to the bit
     assert merged.tokens == exported.tokens
 
     before = {name: path.stat().st_mtime_ns for name, path in measured(run).items()}

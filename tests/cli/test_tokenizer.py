@@ -23,7 +23,7 @@ BEGIN, END = 1, 0
 
 @pytest.fixture
 def begun(tiny_backbone: Path, tmp_path: Path) -> Path:
-    """The tiny backbone with a tokenizer that puts `<|im_start|>` in front of a text."""
+    """The tiny base model with a tokenizer that puts `<|im_start|>` in front of a text."""
     directory = shutil.copytree(tiny_backbone, tmp_path / "begun")
     path = directory / "tokenizer.json"
     tokenizer = Tokenizer.from_file(str(path))

@@ -65,7 +65,7 @@ def test_a_model_is_extended_and_says_what_comes_next(
     tiny_recipe: TinyRecipe, tiny_backbone: Path, tmp_path: Path
 ) -> None:
     tiny_recipe()
-    target = tmp_path / "grown"
+    target = tmp_path / "adapted"
     said, told = sapwood(
         *("vocabulary", "extend", tiny_backbone, "--text", tmp_path / "*-zh.jsonl"),
         *("--keep", tmp_path / "web-en.jsonl", "--size", 30, "--output", target),
@@ -89,7 +89,7 @@ def test_a_model_is_extended_and_says_what_comes_next(
 def test_a_model_is_expanded_and_says_what_to_train(
     tiny_recipe: TinyRecipe, tiny_backbone: Path, tmp_path: Path
 ) -> None:
-    _, told = sapwood("expand", tiny_backbone, "--blocks", 2, "--output", tmp_path / "grown")
+    _, told = sapwood("expand", tiny_backbone, "--blocks", 2, "--output", tmp_path / "adapted")
     assert "Blocks: 2 before, 4 now" in told
     patterns = "[model.layers.1.*, model.layers.3.*]"
     assert f"training: {{trainable: {patterns}}}" in told

@@ -64,7 +64,7 @@ def evaluation(label: str, nats: float) -> Evaluation:
 
 
 def finish(run: RunDirectory) -> None:
-    """The first stage is all there was, and the grown model was measured."""
+    """The first stage is all there was, and the adapted model was measured."""
     ledger = Ledger(run.ledger)
     ledger.finish(ledger.decided)
     evaluation("model", 1.5).write(run.evaluation)

@@ -300,7 +300,7 @@ def test_the_backbone_is_the_target_where_none_is_named() -> None:
     losses = {"Law": change_of_perplexity(10, 12), "History": change_of_perplexity(20, 15)}
     decision = decider(Controller(kind="excess-loss")).decide(family_of(shares_of(1, 1), losses), {})
     assert decision.shares == {"Law": Fraction(5164, 10_000), "History": Fraction(4836, 10_000)}  # exp(0.0658)
-    assert "0.0658 bits per byte above the backbone's" in decision.reasons[0]
+    assert "0.0658 bits per byte above the base model's" in decision.reasons[0]
     assert decision.state == {"excess": {"Law": pytest.approx(0.06576, abs=1e-5), "History": 0.0}}
 
 

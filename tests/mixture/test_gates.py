@@ -24,8 +24,8 @@ def measured(since_last: tuple[float, float] | None = None, since_base: tuple[fl
 def test_broken_retention_names_the_worst_domain() -> None:
     retention = {"en": measured(since_base=(0.031, 0.002)), "code": measured(since_base=(0.04, 0.05))}
     assert early_end(Gate(retention=0.02), {}, retention) == (
-        "Retention is broken: en is 0.031 bits per byte worse than the backbone (standard error 0.002), more than the "
-        "0.02 that the gate allows."
+        "Retention is broken: en is 0.031 bits per byte worse than the base model (standard error 0.002), more than "
+        "the 0.02 that the gate allows."
     )
 
 

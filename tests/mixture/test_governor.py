@@ -60,8 +60,8 @@ def test_proportions_stay_and_the_reason_is_readable() -> None:
         "synthetic": Fraction(1875, 10_000),
     }
     assert decision.reasons == (
-        "Replay +5.0 points to 25.0%: general is 0.0081 bits per byte worse than the backbone (standard error 0.001), "
-        "beyond half of the margin of 0.01.",
+        "Replay +5.0 points to 25.0%: general is 0.0081 bits per byte worse than the base model "
+        "(standard error 0.001), beyond half of the margin of 0.01.",
     )
     assert decision.state == {}
 

@@ -268,7 +268,7 @@ gain: [ceval, gsm8k]
 retention: [mmlu, arc-easy, humaneval, icl-words]
 margin: 0.03
 """
-EXAM = {  # items, options, and what share of them the backbone and the grown model know
+EXAM = {  # items, options, and what share of them the base model and the adapted model know
     "ceval": (300, 4, 0.10, 0.45),
     "gsm8k": (200, 0, 0.12, 0.14),
     "mmlu": (400, 4, 0.50, 0.28),
@@ -281,7 +281,7 @@ EXAM = {  # items, options, and what share of them the backbone and the grown mo
 
 @pytest.fixture
 def benchmarked(recipe: Recipe, make_run: MakeRun, tmp_path: Path) -> tuple[Recipe, Path]:
-    """A run whose backbone, a checkpoint and grown model answered a suite, and its recipe."""
+    """A run whose base model, a checkpoint and adapted model answered a suite, and its recipe."""
     file = tmp_path / "exam.yaml"
     file.write_text(SUITE, encoding="utf-8")
     evaluation = recipe.evaluation.model_copy(update={"suites": [str(file)]})

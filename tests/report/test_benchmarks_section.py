@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 Run = tuple[Recipe, Path]
 
 
-def grown(run: Run) -> Comparison:
+def adapted(run: Run) -> Comparison:
     return compare_run(run[0], RunDirectory(run[1]))[-1]
 
 
@@ -42,7 +42,7 @@ def row_of(page: Page, name: str, columns: int) -> list[str]:
 
 
 def test_the_numbers_are_those_of_the_comparison(benchmarked: Run) -> None:
-    page, comparison = page_of(benchmarked), grown(benchmarked)
+    page, comparison = page_of(benchmarked), adapted(benchmarked)
     assert comparison.model == "model"
     for task in comparison.tasks.values():
         cells = row_of(page, task.task, 9)
@@ -71,7 +71,7 @@ def test_marks_have_words(benchmarked: Run) -> None:
 
 def test_the_best_is_bold_and_the_second_underlined(benchmarked: Run) -> None:
     source = page_of(benchmarked).source
-    comparison = grown(benchmarked)
+    comparison = adapted(benchmarked)
     for name, best, second in (("ceval", "after", "before"), ("mmlu", "before", "after")):
         task = comparison.tasks[name]
         values = {"before": score(task.before.value), "after": score(task.after[0].value)}
@@ -96,7 +96,7 @@ def test_languages_and_probes_stand_apart(benchmarked: Run) -> None:
         ("retention", "", 3),
         ("retention", "English", 3),
     ]
-    assert view.models == ["backbone", "step 96", "grown model"]
+    assert view.models == ["base model", "step 96", "adapted model"]
     for row in view.rows:
         assert [cell.rank for cell in row.course].count("best") >= 1
     facts = read_facts(*benchmarked)
@@ -106,11 +106,11 @@ def test_languages_and_probes_stand_apart(benchmarked: Run) -> None:
     assert len(points["data"]) == len(names) == 6
     ceval = points["data"][0]
     assert list(ceval["x"]) == [0, facts.tokens_of("step-00000096"), facts.tokens_of("model")]
-    assert ceval["y"][-1] == pytest.approx(100 * grown(benchmarked).tasks["ceval"].change.value)
+    assert ceval["y"][-1] == pytest.approx(100 * adapted(benchmarked).tasks["ceval"].change.value)
 
 
 def test_what_was_forgotten_is_shown_item_by_item(benchmarked: Run) -> None:
-    page, comparison = page_of(benchmarked), grown(benchmarked)
+    page, comparison = page_of(benchmarked), adapted(benchmarked)
     for task in comparison.tasks.values():
         if task.flips is None:
             continue
@@ -126,7 +126,7 @@ def test_what_was_forgotten_is_shown_item_by_item(benchmarked: Run) -> None:
 
 
 def test_a_failed_gate_is_a_failed_demand(benchmarked: Run) -> None:
-    page, comparison = page_of(benchmarked), grown(benchmarked)
+    page, comparison = page_of(benchmarked), adapted(benchmarked)
     assert comparison.tasks["mmlu"].verdict == "lost"
     verdict = page.plain.split("Plan and ledger")[1]
     assert "On the benchmarks of exam, ceval was gained;" in verdict
@@ -225,7 +225,7 @@ def test_the_page_holds_with_benchmarks(benchmarked: Run) -> None:
 
 
 def test_what_had_nothing_to_lose_is_not_praised_for_keeping_it(benchmarked: Run) -> None:
-    comparison = grown(benchmarked)
+    comparison = adapted(benchmarked)
     kept = comparison.tasks["arc-easy"]
     assert "arc-easy" in lead((), (comparison,)).partition("kept")[0]
     wide = replace(comparison, tasks={"arc-easy": replace(kept, margin=1.0)})

@@ -55,15 +55,15 @@ def with_benchmarks(recipe: Recipe, run: Path) -> Recipe:
     suite = run.parent / "own.yaml"
     suite.write_text(SUITE, encoding="utf-8")
     for label in ("base", "model"):
-        grown = label == "model"
-        flipped = (0, 2, 4, 6, 8, 10, 1, 3) if grown else ()
+        adapted = label == "model"
+        flipped = (0, 2, 4, 6, 8, 10, 1, 3) if adapted else ()
         right = [(place % 2 == 0) != (place in flipped) for place in range(60)]
         choices = tuple(
             ItemResult(id=f"{place}", prompt="p", gold="A", scores={"cloze-bytes": float(value)}, options=tuple("ABCD"))
             for place, value in enumerate(right)
         )
         texts = tuple(
-            ItemResult(id=f"{place}", prompt="p", gold="1", bits=30.0 + place % 5 - 4 * grown, bytes=20)
+            ItemResult(id=f"{place}", prompt="p", gold="1", bits=30.0 + place % 5 - 4 * adapted, bytes=20)
             for place in range(40)
         )
         for result in (TaskResult("icl-words", "cloze-bytes", 0.25, choices), TaskResult("mawps", "bits", 0.0, texts)):

@@ -1,4 +1,4 @@
-"""The code in the card of a grown model, run as its reader runs it."""
+"""The code in the card of an adapted model, run as its reader runs it."""
 
 from __future__ import annotations
 

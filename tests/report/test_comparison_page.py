@@ -63,8 +63,8 @@ def change_recipe(run: Path, **update: Any) -> Recipe:
 
 def test_every_run_has_its_verdict_and_each_ability_its_row(recipe: Recipe, runs: dict[str, Path]) -> None:
     page = compare(runs)
-    bases, grown = models(runs, "base"), models(runs)
-    first, second = (judge(recipe, base, model) for base, model in zip(bases, grown, strict=True))
+    bases, adapted = models(runs, "base"), models(runs)
+    first, second = (judge(recipe, base, model) for base, model in zip(bases, adapted, strict=True))
     for before, after in zip(first, second, strict=True):
         (row,) = [row for row in page.rows if len(row) == 4 and row[0] == before.name]
         for cell, finding in zip(row[2:], (before, after), strict=True):

@@ -139,7 +139,7 @@ def test_a_run_behind_an_address(memory: MemoryFileSystem) -> None:
     follower = Follower("memory://runs/demo")
     standing = follower.look()
     assert (standing.name, standing.plan, standing.last, standing.checkpoint) == ("demo", None, None, None)
-    write(memory, "recipe.yaml", b"name: grown\nmodel: org/model\nevaluation: {retention: {margin: 0.02}}\n")
+    write(memory, "recipe.yaml", b"name: adapted\nmodel: org/model\nevaluation: {retention: {margin: 0.02}}\n")
     write(memory, "plan.json", b'{"stages": [')  # being written
     write(memory, "metrics.jsonl", text(1, 2))
     for step in (900, 1000):
@@ -148,7 +148,7 @@ def test_a_run_behind_an_address(memory: MemoryFileSystem) -> None:
     for label, tokens in (("base", 0), ("step-00000900", 9), ("step-00001000", 10)):
         write(memory, f"evaluation/{label}.json", {"label": label, "tokens": tokens})
     standing = follower.look()
-    assert (standing.name, standing.model, standing.margin, standing.plan) == ("grown", "org/model", 0.02, None)
+    assert (standing.name, standing.model, standing.margin, standing.plan) == ("adapted", "org/model", 0.02, None)
     assert [line["step"] for line in standing.steps] == [1, 2]
     assert standing.written is not None
     assert standing.checkpoint is not None
@@ -161,7 +161,7 @@ def test_a_run_behind_an_address(memory: MemoryFileSystem) -> None:
 
 def test_what_did_not_change_is_not_fetched_again(memory: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     write(memory, "plan.json", {"stages": []})
-    write(memory, "recipe.yaml", b"name: grown\n")
+    write(memory, "recipe.yaml", b"name: adapted\n")
     write(memory, "metrics.jsonl", text(1, 2))
     write(memory, "ledger.jsonl", b'{"event": "begin"}\n')
     write(memory, "evaluation/base.json", {"label": "base"})

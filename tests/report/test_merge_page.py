@@ -80,7 +80,7 @@ def test_the_page_shows_every_point(recipe: Recipe, run: Path, points: list[Poin
     page = Page(write_merge_page(recipe, run, points))
     assert CAUTION in page.plain
     (figure,) = page.figures
-    assert [trace["x"][0] for trace in figure["data"]] == [0.0] * 3  # every line begins at the backbone
+    assert [trace["x"][0] for trace in figure["data"]] == [0.0] * 3  # every line begins at the base model
     assert len(figure["data"][0]["x"]) == 3
     properties = set(re.findall(r"(--[a-z0-9-]+):", page.source))
     go.Figure(with_colors(figure, properties))  # raises ValueError where plotly knows no such thing

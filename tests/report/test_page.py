@@ -168,9 +168,9 @@ def test_a_margin_line_only_where_a_margin_counts(recipe: Recipe, make_run: Make
         ("whole", []),
         (
             "stopped",
-            ["Training is not finished.", "The grown model has not been measured.", "There is no verdict yet."],
+            ["Training is not finished.", "The adapted model has not been measured.", "There is no verdict yet."],
         ),
-        ("not evaluated", ["The backbone has not been measured.", "sapwood evaluate"]),
+        ("not evaluated", ["The base model has not been measured.", "sapwood evaluate"]),
         ("only evaluated", ["No round has been decided yet.", "Not prepared yet: manual-zh, help-zh, manual-en"]),
         ("planned", ["Training has not begun.", "Nothing has been trained yet.", "sapwood prepare", "sapwood train"]),
     ],
@@ -196,7 +196,7 @@ def test_evaluations_of_other_texts_are_not_judged(recipe: Recipe, make_run: Mak
     page = Page(write_report(recipe, run))
     assert "There is no verdict yet." in page.plain
     assert "cannot be compared" in page.plain
-    assert "measured in another way than the backbone: model" in page.plain
+    assert "measured in another way than the base model: model" in page.plain
 
 
 def test_a_domain_without_documents_is_named(recipe: Recipe, make_run: MakeRun) -> None:

@@ -37,9 +37,9 @@ def test_a_route_begins_at_the_backbone_with_arms_both_ways() -> None:
 
 @pytest.mark.parametrize(("kept", "side"), [(0.2, "left"), (-0.2, "right")])
 def test_a_note_keeps_off_the_line(kept: float, side: str) -> None:
-    route = Route(TONE, [place(0.0, -0.3), place(kept, -0.4, "grown model")])
+    route = Route(TONE, [place(0.0, -0.3), place(kept, -0.4, "adapted model")])
     figure = plane([route], confidence=0.95, margin=0.02, unit="bits", better="lower")
-    (note,) = [note for note in figure["layout"]["annotations"] if note["text"] == "grown model"]
+    (note,) = [note for note in figure["layout"]["annotations"] if note["text"] == "adapted model"]
     assert (note["x"], note["y"], note["xanchor"]) == (kept, -0.4, side)
 
 
@@ -47,11 +47,12 @@ def test_every_evaluation_of_a_run_is_a_point(benchmarked: Run) -> None:
     recipe, run = benchmarked
     held_out, exam = planes(read_facts(recipe, run))
     base = read_evaluation(run / "evaluation" / "base.json")
-    assert [(model.name, model.tokens) for model in held_out.models] == [("step 96", 786_432), ("grown model", 983_040)]
+    measured = [("step 96", 786_432), ("adapted model", 983_040)]
+    assert [(model.name, model.tokens) for model in held_out.models] == measured
     for model, label in zip(held_out.models, ("step-00000096", "model"), strict=True):
         findings = judge(recipe, base, read_evaluation(run / "evaluation" / f"{label}.json"))
         assert (model.gained, model.kept) == (mean_change(findings, "gain"), mean_change(findings, "retention"))
-    assert [(model.name, model.tokens) for model in exam.models] == [("step 96", 786_432), ("grown model", 983_040)]
+    assert [(model.name, model.tokens) for model in exam.models] == measured
     (trace,) = exam.figure["data"]
     assert trace["y"][-1] == pytest.approx(100 * exam.models[-1].gained.value)
     assert [line["x0"] for line in exam.figure["layout"]["shapes"] if line.get("yref") == "paper"] == [0.0, -3.0]
@@ -63,7 +64,7 @@ def test_what_was_measured_in_another_way_is_left_out(benchmarked: Run) -> None:
     replace(between, settings={"bytes": 1}).write(run / "evaluation")
     held_out, _ = planes(read_facts(recipe, run))
     assert held_out.left_out == ["step-00000096"]
-    assert [model.name for model in held_out.models] == ["grown model"]
+    assert [model.name for model in held_out.models] == ["adapted model"]
 
 
 def test_there_is_no_plane_without_something_to_keep(benchmarked: Run) -> None:

@@ -51,7 +51,7 @@ def theirs(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Har
 
 @pytest.fixture
 def begun(tiny_backbone: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """Writes the tiny backbone with a tokenizer that puts something around a text, as that of Gemma does."""
+    """Writes the tiny base model with a tokenizer that puts something around a text, as that of Gemma does."""
 
     def write(template: str) -> Path:
         directory = shutil.copytree(tiny_backbone, tmp_path / "begun")

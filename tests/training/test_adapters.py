@@ -116,7 +116,7 @@ def test_what_was_not_trained_merges_to_the_backbone(kind: str) -> None:
 
 def test_weights_of_another_model_are_not_merged() -> None:
     backbone = weights_of(tiny_llama())
-    with pytest.raises(SapwoodError, match=r"the backbone has no 'model\.layers\.7\.mlp\.up_proj\.weight'"):
+    with pytest.raises(SapwoodError, match=r"the base model has no 'model\.layers\.7\.mlp\.up_proj\.weight'"):
         MergedWeights(backbone, {"model.layers.7.mlp.up_proj.lora_A.default.weight": torch.zeros(1)}, Adapter())
 
 

@@ -291,7 +291,7 @@ def test_rounds_are_decided_by_what_is_reported(moved: Path) -> None:
     one, two = (sapwood.stream(moved, rank, 2, runs=runs) for rank in range(2))
     assert one.decided == 0
     assert list(one) == []
-    with pytest.raises(SapwoodError, match=r"depends on losses, and none were given.*of the backbone"):
+    with pytest.raises(SapwoodError, match=r"depends on losses, and none were given.*of the base model"):
         one.report({})
     assert one.report(losses(2.0))
     assert two.report(losses(9.0))  # too late: the other rank has decided

@@ -32,7 +32,7 @@ def weights(run: RunDirectory) -> dict[str, torch.Tensor]:
 
 
 def changed(run: RunDirectory, backbone: Path) -> set[str]:
-    """The weights of the grown model that are not the backbone's."""
+    """The weights of the adapted model that are not the base model's."""
     before = load_file(backbone / "model.safetensors")
     return {name for name, tensor in weights(run).items() if not torch.equal(tensor, before[name])}
 

@@ -41,7 +41,7 @@ def export_checkpoint(
     runs: RunsOption = RUNS,
     dtype: Annotated[
         Literal["bf16", "fp16", "fp32"] | None,
-        typer.Option(help="The type of the weights; the backbone's by default."),
+        typer.Option(help="The type of the weights; the base model's by default."),
     ] = None,
 ) -> None:
     """Write the model of a checkpoint as a Hugging Face directory, one file of weights at a time."""

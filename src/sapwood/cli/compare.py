@@ -1,4 +1,4 @@
-"""`sapwood compare`: models against the one they were grown from, on the benchmarks of a suite."""
+"""`sapwood compare`: models against the one they were adapted from, on the benchmarks of a suite."""
 
 from __future__ import annotations
 

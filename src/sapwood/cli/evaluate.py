@@ -25,13 +25,13 @@ def evaluate(
         str | None, typer.Option(help="Measure this saved checkpoint instead, such as step-00000120.")
     ] = None,
 ) -> None:
-    """Measure the backbone and, once it is trained, the grown model on the held-out documents."""
+    """Measure the base model and, once it is trained, the adapted model on the held-out documents."""
     from sapwood.pipeline.evaluate import evaluate as evaluate_models  # it imports scipy
 
     run = open_run(recipe, overrides, runs)
     evaluated = evaluate_models(run, checkpoint=checkpoint)
     if evaluated.after is None:
-        console.print("The model is not trained yet: only the backbone was measured.")
+        console.print("The model is not trained yet: only the base model was measured.")
     else:
         print_verdict(run.recipe, evaluated)
 

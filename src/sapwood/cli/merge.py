@@ -1,4 +1,5 @@
-"""`sapwood merge`: averages of a run's weights, and weights between the backbone and the grown model, all measured."""
+"""`sapwood merge`: averages of a run's weights, and weights between the base model and the adapted model, all
+measured."""
 
 from __future__ import annotations
 
@@ -35,11 +36,11 @@ def merge(
     ema: Annotated[bool, typer.Option("--ema", help="Take the moving average that `training.ema` keeps.")] = False,
     with_base: Annotated[
         str | None,
-        typer.Option(metavar="SHARES", help="Go only so far from the backbone to them, such as 0.25,0.5,0.75,1."),
+        typer.Option(metavar="SHARES", help="Go only so far from the base model to them, such as 0.25,0.5,0.75,1."),
     ] = None,
     output: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the model as a new directory.")] = None,
 ) -> None:
-    """Average a run's weights, or mix them with the backbone's, and measure what comes of it.
+    """Average a run's weights, or mix them with the base model's, and measure what comes of it.
 
     Without --last and --ema, the weights are those of the last checkpoint.
     """
@@ -80,9 +81,9 @@ def _print_averaged(result: MergeResult) -> None:
 
 
 def _print_points(recipe: Recipe, points: Sequence[Point]) -> None:
-    """Two tables of mean changes: since the backbone, and against the last weights."""
+    """Two tables of mean changes: since the base model, and against the last weights."""
     level = confidence(recipe.evaluation.confidence)
-    table = _table(f"Bits per byte of held-out text since the backbone, ± {level} interval; lower is better", "met")
+    table = _table(f"Bits per byte of held-out text since the base model, ± {level} interval; lower is better", "met")
     for point in points:
         _add(table, recipe, point, point.since_backbone, point.met)
     terminal = Output(stderr=True)

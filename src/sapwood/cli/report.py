@@ -31,7 +31,7 @@ OutputOption = Annotated[
 def report(
     recipe: RecipeArgument, more: MoreArgument = None, runs: RunsOption = RUNS, output: OutputOption = None
 ) -> None:
-    """Write the report of a run, one HTML page, and the model card beside the grown model.
+    """Write the report of a run, one HTML page, and the model card beside the adapted model.
 
     With the directories of several runs: one page that compares them.
     """

@@ -30,6 +30,6 @@ def train(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: Run
 def print_trained(trained: Trained, run: RunDirectory) -> None:
     """Prints how training ended."""
     if trained.finished:
-        console.print(f"Trained {trained.state.tokens:,} tokens. The grown model is in {run.model}.")
+        console.print(f"Trained {trained.state.tokens:,} tokens. The adapted model is in {run.model}.")
     else:
         console.print(f"Stopped and saved after step {trained.state.step:,}. The same command continues from there.")

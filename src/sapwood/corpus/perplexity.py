@@ -202,7 +202,7 @@ class _Chunk(NamedTuple):
     rows: npt.NDArray[np.int64]
     """The documents, by their place in the row group."""
     tokens: int
-    """About how many are scored: counted with the backbone's tokenizer."""
+    """About how many are scored: counted with the base model's tokenizer."""
 
 
 class _Speed:

@@ -58,7 +58,7 @@ def prepare_documents(
 ) -> None:
     """Does everything up to the topics; scoring and selection follow.
 
-    `stores` are by source; `encoder` is the backbone's; `classifiers` are directories by taxonomy, of those that are
+    `stores` are by source; `encoder` is the base model's; `classifiers` are directories by taxonomy, of those that are
     trained. Raises SapwoodError where something is missing or cannot work.
     """
     clean_documents(recipe, stores, classifiers, watched(recipe))

@@ -1,4 +1,4 @@
-"""Measuring between rounds: how the live model does, and the changes since the last time and since the backbone."""
+"""Measuring between rounds: how the live model does, and the changes since the last time and since the base model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def measure_between(
 ) -> Losses:
     """Measures a model that has been trained on `tokens` tokens, and writes the evaluation into `directory`.
 
-    The changes are against the evaluation after `last_tokens` tokens, and against the backbone's; where one is not
+    The changes are against the evaluation after `last_tokens` tokens, and against the base model's; where one is not
     there, or was made with other texts, there is no change. On ranks that do not `write`, nothing is compared. `tell`
     gives what the rank that writes has to say, on every rank: all measure together, or none does.
     """
@@ -46,7 +46,7 @@ def measure_between(
     if not write or done is None:
         return {}
     last = next((found for found in before.values() if found.tokens == last_tokens and found.label != label), None)
-    # The backbone is no change from itself, whether it was measured just now or by an attempt before.
+    # The base model is no change from itself, whether it was measured just now or by an attempt before.
     return losses(yardstick.recipe, done, last, done if label == BASE else before.get(BASE))
 
 

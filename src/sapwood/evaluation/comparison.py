@@ -1,4 +1,5 @@
-"""A model against the one it was grown from, on the tasks of a suite: what changed, how sure that is, and a verdict."""
+"""A model against the one it was adapted from, on the tasks of a suite: what changed, how sure that is, and a
+verdict."""
 
 from __future__ import annotations
 
@@ -108,7 +109,7 @@ class TaskChange:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A model against the one it was grown from."""
+    """A model against the one it was adapted from."""
 
     suite: str
     model: str
@@ -148,7 +149,7 @@ def compare(
     confidence: float = 0.95,
     overlap: Overlap | None = None,
 ) -> Comparison:
-    """Compares a model with the one it was grown from, on the tasks that have results of both.
+    """Compares a model with the one it was adapted from, on the tasks that have results of both.
 
     `after` has several results where the model was trained with several seeds. `overlap` names the items that were
     found in what it was trained on.

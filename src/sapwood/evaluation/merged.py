@@ -18,12 +18,12 @@ EMA = "ema"
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Weights between the backbone and some merged ones."""
+    """Weights between the base model and some merged ones."""
 
     series: str
     """What was merged: `last`, `ema`, `mean-8`, `linear-8`."""
     share: float
-    """How far from the backbone to the merged weights, of the whole way."""
+    """How far from the base model to the merged weights, of the whole way."""
     since_backbone: tuple[Finding, ...]
     since_last: tuple[Finding, ...]
     """The same against the weights of the last checkpoint."""
@@ -53,7 +53,7 @@ def label_of(checkpoint: str, series: str, share: float) -> str:
 
 
 def read_points(recipe: Recipe, directory: Path, checkpoint: str, base: Evaluation) -> list[Point]:
-    """All points that were measured of a run's state, as long as they can be compared with the backbone `base`.
+    """All points that were measured of a run's state, as long as they can be compared with the base model `base`.
 
     `directory` is that of the run's evaluations. The last weights must be among them; their series comes first.
     """

@@ -12,9 +12,9 @@ from sapwood.files import read_json, reading, write_json
 from sapwood.statistics.estimate import Estimate, ratio
 
 BASE = "base"
-"""The label of the backbone's evaluation."""
-GROWN = "model"
-"""The label of the grown model."""
+"""The label of the base model's evaluation."""
+ADAPTED = "model"
+"""The label of the adapted model."""
 
 
 @dataclass(frozen=True, slots=True)

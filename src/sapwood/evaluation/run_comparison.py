@@ -1,4 +1,4 @@
-"""The models of a run against its backbone, on the benchmarks that they answered. Needs no model."""
+"""The models of a run against its base model, on the benchmarks that they answered. Needs no model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read_results(directory: Path) -> Results:
 
 
 def compare_run(recipe: Recipe, run: RunDirectory) -> list[Comparison]:
-    """Every model of a run against its backbone, suite by suite, those of checkpoints before the grown model.
+    """Every model of a run against its base model, suite by suite, those of checkpoints before the adapted model.
 
     Where the items are known that stand in what the run was trained on, all its models are compared without them too.
 

@@ -105,7 +105,7 @@ class DecidedRun:
     def decide(self, losses: Losses, decided: int) -> None:
         """Decides the round after position `decided`, unless another process has done so.
 
-        `losses` are what was measured of the model after the last round, or of the backbone before the first. Changes
+        `losses` are what was measured of the model after the last round, or of the base model before the first. Changes
         that they lack are taken against what was reported before. Raises SapwoodError where losses are missing.
         """
         with _one_at_a_time(self.run):
@@ -113,7 +113,7 @@ class DecidedRun:
             if self.ledger.decided > decided or self.is_over:
                 return
             if not losses:
-                when = "after the last round" if self.ledger.rounds else "of the backbone, before anything is trained,"
+                when = "after the last round" if self.ledger.rounds else "of the base model, before training,"
                 raise SapwoodError(
                     f"The next round depends on losses, and none were given. Report those measured {when} by domain, "
                     "source and group."
@@ -134,7 +134,7 @@ class DecidedRun:
 
 
 def with_changes(losses: Losses, rounds: list[Round]) -> dict[str, Measured]:
-    """The losses with their changes since the last report and since the backbone, where they have none.
+    """The losses with their changes since the last report and since the base model, where they have none.
 
     What was reported is all there is, so the standard errors are those of unpaired differences: larger than those of
     the same documents measured twice.

@@ -19,7 +19,7 @@ def early_end(gate: Gate, gain: Losses, retention: Losses) -> str | None:
 
     `gain` and `retention` are what was measured of the recipe's domains under these names, by domain.
 
-    Retention is broken when the change since the backbone of any domain, less one standard error, exceeds
+    Retention is broken when the change since the base model of any domain, less one standard error, exceeds
     `gate.retention`. Gain is flat when the mean over the gain domains of the improvement in the last round, plus one
     standard error of it, is below `gate.flat`; the errors of domains are independent, as their documents are. Gain is
     not judged before every gain domain has been measured twice. Retention is told first.
@@ -36,7 +36,7 @@ def _broken(gate: Gate, retention: Losses) -> str | None:
     if not change.value - change.standard_error > gate.retention:
         return None
     return (
-        f"Retention is broken: {worst} is {change.value:.3g} bits per byte worse than the backbone (standard error "
+        f"Retention is broken: {worst} is {change.value:.3g} bits per byte worse than the base model (standard error "
         f"{change.standard_error:.2g}), more than the {gate.retention:g} that the gate allows."
     )
 

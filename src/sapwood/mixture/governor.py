@@ -2,8 +2,8 @@
 
 Beside the controllers, which share out among siblings, it moves one number, the share of the replay groups together,
 and keeps it between the two limits of the recipe. It reads what the verdict will be about: the change of the
-retention domains since the backbone, against the margin declared beforehand. It acts at half of the margin, since what
-it does takes a round to show, and lets go at a quarter, so that it does not swing between the two.
+retention domains since the base model, against the margin declared beforehand. It acts at half of the margin, since
+what it does takes a round to show, and lets go at a quarter, so that it does not swing between the two.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _steps(retention: Losses, margin: float) -> tuple[int, str]:
     shown = change.value - change.standard_error
     state = (
         f"{worst} is {abs(change.value):.3g} bits per byte {'worse' if change.value > 0 else 'better'} than the "
-        f"backbone (standard error {change.standard_error:.2g})"
+        f"base model (standard error {change.standard_error:.2g})"
     )
     if shown > ALARM * margin:
         return 2, f"{state}, beyond the whole margin of {margin:g}"

@@ -36,7 +36,7 @@ class Measured:
     since_last: Change | None = None
     """The change since the last measurement; None at the first."""
     since_base: Change | None = None
-    """The change since the backbone; None where that was not measured on the same documents."""
+    """The change since the base model; None where that was not measured on the same documents."""
 
     @property
     def perplexity(self) -> float:

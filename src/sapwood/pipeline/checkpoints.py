@@ -63,13 +63,13 @@ def export_checkpoint(
     import torch
 
     from sapwood.backbone.resolve import default_cache, resolve
+    from sapwood.training.adapted import export_adapted
     from sapwood.training.checkpoint import find_checkpoint
-    from sapwood.training.grown import export_grown
 
     run, target = open_run(recipe), Path(output)
     path = find_checkpoint(run.directory.checkpoints, name)
     dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
     backbone = resolve(run.recipe.model, default_cache())
     with writing(target, replaced=True):
-        export_grown(run.recipe, backbone, path, target, dtypes[dtype] if dtype else None)
+        export_adapted(run.recipe, backbone, path, target, dtypes[dtype] if dtype else None)
     return target

@@ -1,4 +1,4 @@
-"""Models against the one they were grown from, on the benchmarks of a suite."""
+"""Models against the one they were adapted from, on the benchmarks of a suite."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _tokens(models: Sequence[str]) -> TokenizerSettings:
         if settings != tokens:
             raise SapwoodError(
                 f"Texts begin and end otherwise in {other} ({_written(settings)}) than in {first} "
-                f"({_written(tokens)}), and models are compared on the same texts. Compare each with its own backbone."
+                f"({_written(tokens)}), and models are compared on the same texts. Compare each with its own base."
             )
     return tokens
 
@@ -140,8 +140,8 @@ def _results(
     from sapwood.suites.suite import run_suite
 
     check_items(suite, items)
-    grown = RunDirectory(Path(model)).model
-    directory = resolve(str(grown) if grown.is_dir() else model, default_cache())
+    adapted = RunDirectory(Path(model)).model
+    directory = resolve(str(adapted) if adapted.is_dir() else model, default_cache())
     weights, sandbox = fingerprint_model(directory), find_sandbox([suite])
     if backend == "torch":
         from sapwood.device.ranks import Ranks

@@ -24,7 +24,7 @@ def open_encoder(recipe: Recipe, model: Path) -> Encoder:
 
 def scoring_model(recipe: Recipe, backbone: Path) -> tuple[Path, Encoder]:
     """The directory of the model that scores documents, and its tokenizer: the one that the recipe names for it, whose
-    texts begin as its own tokenizer says, or the backbone."""
+    texts begin as its own tokenizer says, or the base model."""
     from sapwood.backbone.encode import Encoder
 
     perplexity = recipe.corpus.perplexity

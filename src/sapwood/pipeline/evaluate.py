@@ -12,7 +12,7 @@ from sapwood.corpus.store import stores_of
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.comparison import Comparison
 from sapwood.evaluation.gate import Finding, judge
-from sapwood.evaluation.result import BASE, GROWN, Evaluation, read_evaluation
+from sapwood.evaluation.result import ADAPTED, BASE, Evaluation, read_evaluation
 from sapwood.evaluation.run_comparison import compare_run
 from sapwood.files import hash_file
 from sapwood.pipeline.encoder import open_encoder
@@ -68,7 +68,7 @@ def evaluate_run(
 
 
 def evaluate_base(recipe: Recipe, run: RunDirectory) -> Evaluation:
-    """Measures the backbone, unless that is done."""
+    """Measures the base model, unless that is done."""
     from sapwood.backbone.load import load_model
     from sapwood.backbone.resolve import default_cache, fingerprint_model, resolve
 
@@ -78,8 +78,8 @@ def evaluate_base(recipe: Recipe, run: RunDirectory) -> Evaluation:
 
 
 def evaluate_grown(recipe: Recipe, run: RunDirectory) -> Evaluation:
-    """Measures the grown model as it was exported, and looks for the benchmarks in what it was trained on, unless that
-    is done."""
+    """Measures the adapted model as it was exported, and looks for the benchmarks in what it was trained on, unless
+    that is done."""
     from sapwood.backbone.contents import CONFIG
     from sapwood.backbone.load import load_model
     from sapwood.backbone.record import refuse_damaged
@@ -89,13 +89,13 @@ def evaluate_grown(recipe: Recipe, run: RunDirectory) -> Evaluation:
     from sapwood.suites.named_suites import items_directory
 
     if not run.model.exists():
-        raise SapwoodError(f"There is no grown model in {run.model}: `sapwood train` makes it.")
+        raise SapwoodError(f"There is no adapted model in {run.model}: `sapwood train` makes it.")
     refuse_damaged(run.model, {CONFIG: hash_file(run.model / CONFIG)})
     identity, steps = fingerprint_model(run.model), read_metrics(run.metrics)
     if not steps:
         raise SapwoodError(f"{run.metrics} has no step, and {run.model} was trained. {again(run.metrics)}")
     tokens = steps[-1].tokens
-    evaluation = measure_model(recipe, run, lambda: load_model(run.model), GROWN, identity, tokens=tokens)
+    evaluation = measure_model(recipe, run, lambda: load_model(run.model), ADAPTED, identity, tokens=tokens)
     if Ranks.join().first:
         for reference in recipe.evaluation.suites:
             find_overlap(recipe, run, load_suite(reference), items_directory(recipe))
@@ -105,13 +105,13 @@ def evaluate_grown(recipe: Recipe, run: RunDirectory) -> Evaluation:
 def evaluate_checkpoint(recipe: Recipe, run: RunDirectory, name: str) -> Evaluation:
     """Measures the weights of one of the run's checkpoints as they are trained, unless that is done."""
     from sapwood.backbone.resolve import default_cache, resolve
+    from sapwood.training.adapted import load_adapted
     from sapwood.training.checkpoint import find_checkpoint, fingerprint_checkpoint, read_state
-    from sapwood.training.grown import load_grown
 
     path = find_checkpoint(run.checkpoints, name)
 
     def load() -> PreTrainedModel:
-        return load_grown(recipe, resolve(recipe.model, default_cache()), path)
+        return load_adapted(recipe, resolve(recipe.model, default_cache()), path)
 
     return measure_model(recipe, run, load, name, fingerprint_checkpoint(path), tokens=read_state(path).tokens)
 

@@ -67,9 +67,9 @@ class Run:
         Raises SapwoodError where the base model or the adapted one is not evaluated.
         """
         from sapwood.evaluation.gate import judge
-        from sapwood.evaluation.result import BASE, GROWN, read_evaluation
+        from sapwood.evaluation.result import ADAPTED, BASE, read_evaluation
 
-        paths = [self.directory.evaluation / f"{label}.json" for label in (BASE, GROWN)]
+        paths = [self.directory.evaluation / f"{label}.json" for label in (BASE, ADAPTED)]
         for path in paths:
             if not path.exists():
                 raise SapwoodError(f"There is no {path}: `sapwood.evaluate` measures the models of a run.")

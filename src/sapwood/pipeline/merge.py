@@ -114,7 +114,7 @@ def _check(
 ) -> None:
     if with_base is not None and not (shares and 0 < shares[0] <= shares[-1] <= 1):
         given = ",".join(f"{share:g}" for share in with_base)
-        raise SapwoodError(f"--with-base {given}: shares lie above 0 (the backbone) and go to 1 (the merged weights).")
+        raise SapwoodError(f"--with-base {given}: shares lie above 0 (base model) and go to 1 (merged weights).")
     if last is None and not ema and with_base is None:
         raise SapwoodError("Write what to merge: --last 8, --ema, or --with-base 0.25,0.5,0.75,1.")
     if last is not None and ema:

@@ -64,8 +64,8 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> Trained:
     from sapwood.mixture.open import source_identities
     from sapwood.mixture.rounds import is_over
     from sapwood.suites.model import EvaluatedModel
+    from sapwood.training.adapted import export_adapted
     from sapwood.training.checkpoint import State, remove_incomplete
-    from sapwood.training.grown import export_grown
     from sapwood.training.loop import train as train_loop
     from sapwood.training.mirror import Mirror
     from sapwood.training.probe import probe
@@ -97,7 +97,7 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> Trained:
         begin, end = open_tokenizer(model_directory).around(encoder.delimiters)
         ledger.observe(replace(probe(model_directory, recipe.training), begin=begin, end=end))
         if run.model.exists() and not (is_over(plan, ledger) and ledger.finished_at == ledger.decided):
-            remove_directory(run.model)  # it was grown by fewer stages
+            remove_directory(run.model)  # it was adapted by fewer stages
     ranks.wait()
 
     autocast = autocast_type(recipe.training.precision, ranks.device)
@@ -127,5 +127,5 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> Trained:
         trained = train_loop(recipe, plan, model_directory, run, ranks, measure, measure_suites)
     if trained.finished and ranks.first and not run.model.exists():
         with full_disk_explained(run.root, "Export"):
-            export_grown(recipe, model_directory, run.checkpoints / trained.state.name, run.model)
+            export_adapted(recipe, model_directory, run.checkpoints / trained.state.name, run.model)
     return trained

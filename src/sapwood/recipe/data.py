@@ -182,7 +182,7 @@ class Perplexity(Strict):
     """Scores documents by how likely a model finds them."""
 
     model: Annotated[str | None, Field(json_schema_extra=MUTABLE)] = None
-    """The model; without it, the backbone."""
+    """The model; without it, the base model."""
     sources: list[str] | None = None
     """Groups or sources whose documents are scored; without it, all that are trained on."""
     tokens: Annotated[int, Field(gt=0)] | None = 2048

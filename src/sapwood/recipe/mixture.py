@@ -110,9 +110,9 @@ class Controller(Strict):
     importance: dict[str, Annotated[float, Field(ge=0)]] = {}
     """For `perplexity-change`: the paper's weight of a topic; 1 where nothing is said."""
     targets: dict[str, Annotated[float, Field(gt=0)]] = {}
-    """For `excess-loss`: target losses in bits per byte; the backbone's own loss where nothing is said."""
+    """For `excess-loss`: target losses in bits per byte; the base model's own loss where nothing is said."""
     prior: Tokens | None = None
-    """For `learnability`: what the backbone is taken to have seen of every domain before the run. Without it, the
+    """For `learnability`: what the base model is taken to have seen of every domain before the run. Without it, the
     stage's budget."""
     smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """How much of the last signal is kept: the weight of the past in an exponential moving average."""
@@ -143,7 +143,7 @@ class Gate(Strict):
     """What ends a stage before its budget does. Needs `controller.every`."""
 
     retention: Annotated[float, Field(gt=0)] | None = None
-    """Ends the stage when any domain of `evaluation.retention` is shown to be worse than the backbone by more than so
+    """Ends the stage when any domain of `evaluation.retention` is shown to be worse than the base model by more than so
     many bits per byte."""
     flat: Annotated[float, Field(gt=0)] | None = None
     """Ends the stage when the domains of `evaluation.gain` are shown to have improved by less than so many bits per

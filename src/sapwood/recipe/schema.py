@@ -277,8 +277,8 @@ class Evaluation(Strict):
     samples: Annotated[Samples, Field(json_schema_extra=MUTABLE)] = Samples()
     """Text generated before and after."""
     suites: Annotated[list[str], Field(json_schema_extra=MUTABLE)] = []
-    """Suites of benchmarks that are put to the backbone and to the grown model: names of those that come with Sapwood,
-    such as `small`, or files (`docs/suites.md`)."""
+    """Suites of benchmarks that are put to the base model and to the adapted model: names of those that come with
+    Sapwood, such as `small`, or files (`docs/suites.md`)."""
     items: Annotated[str | None, Field(json_schema_extra=MUTABLE)] = None
     """The directory with the files of the benchmarks."""
     during: Annotated[During | None, Field(json_schema_extra=MUTABLE)] = None
@@ -302,7 +302,7 @@ class Recipe(Strict):
     name: Name
     """What the run is called; its directory is `runs/NAME`."""
     model: Annotated[str, Field(json_schema_extra=MUTABLE)]
-    """The backbone: a hub name (`org/name`, or `org/name@revision`), a Hugging Face directory, a GGUF file, or a GGUF
+    """The base model: a hub name (`org/name`, or `org/name@revision`), a Hugging Face directory, a GGUF file, or a GGUF
     file inside an installed Python package (`package:MODULE/FILE.gguf`). It may move after a run has begun; its weights
     may not change."""
     tokenizer: TokenizerSettings = TokenizerSettings()

@@ -47,7 +47,7 @@ class TaskRow:
     before: Cell
     after: Cell
     course: Sequence[Cell | None]
-    """The backbone, every checkpoint that was measured, and the last model."""
+    """The base model, every checkpoint that was measured, and the last model."""
     shown: bool
     """Whether a change is shown, by the p-value that is adjusted over the task's family."""
 
@@ -69,7 +69,7 @@ class SuiteView:
 
     suite: Suite
     model: str
-    """What is compared with the backbone."""
+    """What is compared with the base model."""
     models: Sequence[str]
     """The columns of the tasks' courses; empty where no checkpoint was measured."""
     groups: Sequence[tuple[str, Sequence[TaskRow]]]
@@ -106,7 +106,7 @@ def benchmarks_section(facts: Facts) -> dict[str, Any]:
 
 
 def _view(facts: Facts, suite: Suite) -> SuiteView | None:
-    """The last model that was measured, against the backbone; None where there is none."""
+    """The last model that was measured, against the base model; None where there is none."""
     compared = [found for found in facts.comparisons if found.suite == suite.name and found.tasks]
     if not compared:
         return None
@@ -117,7 +117,7 @@ def _view(facts: Facts, suite: Suite) -> SuiteView | None:
     return SuiteView(
         suite=suite,
         model=name_of(last.model),
-        models=["backbone", *(name_of(comparison.model) for comparison in compared)] if len(compared) > 1 else [],
+        models=["base model", *(name_of(comparison.model) for comparison in compared)] if len(compared) > 1 else [],
         groups=[(title, [row for group, row in named if group == title]) for title in titles],
         means=list(_means(last)),
         figures=list(_forests(last, suite)),
@@ -192,7 +192,7 @@ def _forests(comparison: Comparison, suite: Suite) -> Iterator[tuple[str, str, F
 
 
 def _courses(facts: Facts, compared: Sequence[Comparison]) -> Iterator[tuple[str, Figure, Sequence[tuple[str, Tone]]]]:
-    """The changes of the tasks from the backbone on, in points and in bits per byte."""
+    """The changes of the tasks from the base model on, in points and in bits per byte."""
     aims = {name: task.aim or "" for name, task in compared[-1].tasks.items()}
     colors = tones(aims)
     for in_bits in (False, True):

@@ -85,14 +85,14 @@ def _change(before: DomainScore | None, after: DomainScore | None) -> Estimate |
 
 
 def compared(facts: Facts) -> list[Evaluation]:
-    """The evaluations that can be compared with the backbone's, itself among them, in the order of the run."""
+    """The evaluations that can be compared with the base model's, itself among them, in the order of the run."""
     if facts.base is None:
         return []
     return [item for item in facts.evaluations if item.settings == facts.base.settings]
 
 
 def changes(facts: Facts, evaluations: Iterable[Evaluation], name: str) -> list[Estimate | None]:
-    """The change of a source, or a topic, since the backbone in each evaluation; None where it was not measured."""
+    """The change of a source, or a topic, since the base model in each evaluation; None where it was not measured."""
     first = _scored(facts.base.domains.get(name)) if facts.base else None
     return [_change(first, _scored(item.domains.get(name))) for item in evaluations]
 

@@ -13,7 +13,7 @@ from sapwood.corpus.quarantine import QUARANTINE
 from sapwood.corpus.store import DOCUMENTS, SELECTION, stores_of
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.comparison import Comparison
-from sapwood.evaluation.result import BASE, GROWN, Evaluation, read_evaluation
+from sapwood.evaluation.result import ADAPTED, BASE, Evaluation, read_evaluation
 from sapwood.evaluation.run_comparison import compare_run
 from sapwood.files import read_json, read_line, read_lines, reading
 from sapwood.mixture.account import Account, make_account, position_reached
@@ -72,7 +72,7 @@ class Facts:
     suites: tuple[Suite, ...]
     """The suites of benchmarks that the recipe names."""
     comparisons: tuple[Comparison, ...]
-    """Checkpoints and the grown model against the backbone, by suite."""
+    """Checkpoints and the adapted model against the base model, by suite."""
     unread: str
     """Why the results of benchmarks cannot be compared; empty where they can."""
     environment: dict[str, Any]
@@ -143,8 +143,8 @@ class Facts:
 
     @property
     def benchmarks(self) -> list[Comparison]:
-        """The grown model against the backbone, suite by suite."""
-        return [comparison for comparison in self.comparisons if comparison.model == GROWN]
+        """The adapted model against the base model, suite by suite."""
+        return [comparison for comparison in self.comparisons if comparison.model == ADAPTED]
 
     @property
     def unmeasured(self) -> list[tuple[str, str]]:
@@ -164,7 +164,7 @@ class Facts:
 
     @property
     def evaluations(self) -> list[Evaluation]:
-        """All there are, from the backbone to the grown model."""
+        """All there are, from the base model to the adapted model."""
         return [item for item in (self.base, *self.between, self.model) if item is not None]
 
 
@@ -192,7 +192,7 @@ def read_facts(recipe: Recipe, run: Path) -> Facts:
         tokens=_manifests((name, directory.tokens(name)) for name in recipe.sources),
         topics={name: topic_sizes(directory.divided(name)) for name in split_by_topic(recipe)},
         base=_evaluation(directory.evaluation / f"{BASE}.json"),
-        model=_evaluation(directory.evaluation / f"{GROWN}.json"),
+        model=_evaluation(directory.evaluation / f"{ADAPTED}.json"),
         between=tuple(between),
         suites=suites,
         comparisons=comparisons,

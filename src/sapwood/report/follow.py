@@ -155,7 +155,7 @@ class Follower:
         return known
 
     def _evaluations(self) -> tuple[dict[str, Any], ...]:
-        """Those of the backbone, of the last step measured, and of the grown model, as far as they are there."""
+        """Those of the base model, of the last step measured, and of the adapted model, as far as they are there."""
         files = self._list(f"{self._root}/evaluation")
         between = sorted(name for name in files if _EVALUATION.fullmatch(name))[-1:]
         found = (self._parse(name, files, "evaluation/") for name in ("base.json", *between, "model.json"))

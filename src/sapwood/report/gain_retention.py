@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from sapwood.evaluation.comparison import Comparison
 from sapwood.evaluation.gate import mean_change
-from sapwood.evaluation.result import GROWN
+from sapwood.evaluation.result import ADAPTED
 from sapwood.report.axes import Figure
 from sapwood.report.facts import Facts
 from sapwood.report.plane import Place, Route, plane
@@ -21,7 +21,7 @@ TONE = tones({"model": "gain"})["model"]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A model of the run, measured against the backbone."""
+    """A model of the run, measured against the base model."""
 
     name: str
     tokens: int | None
@@ -41,7 +41,7 @@ class Plane:
     models: Sequence[Measured]
     figure: Figure
     left_out: Sequence[str]
-    """Evaluations that cannot be compared with the backbone's."""
+    """Evaluations that cannot be compared with the base model's."""
 
 
 def planes(facts: Facts) -> list[Plane]:
@@ -105,7 +105,7 @@ def _on_suite(facts: Facts, comparison: Comparison) -> Measured | None:
 
 
 def _routes(models: Sequence[Measured], scale: float = 1) -> list[Route]:
-    """The models in their order, the grown one with a note."""
+    """The models in their order, the adapted one with a note."""
     return [Route(TONE, [_place(model, scale) for model in models])]
 
 
@@ -114,7 +114,7 @@ def _place(model: Measured, scale: float) -> Place:
         replace(change, value=scale * change.value, standard_error=scale * change.standard_error)
         for change in (model.kept, model.gained)
     )
-    return Place(model.name, kept, gained, _remark(model), model.name if model.name == name_of(GROWN) else "")
+    return Place(model.name, kept, gained, _remark(model), model.name if model.name == name_of(ADAPTED) else "")
 
 
 def _remark(model: Measured) -> str:
@@ -124,6 +124,6 @@ def _remark(model: Measured) -> str:
 
 
 def name_of(label: str) -> str:
-    """A measured model as a reader calls it: `step 96`, `grown model`."""
+    """A measured model as a reader calls it: `step 96`, `adapted model`."""
     step = label.removeprefix("step-")
-    return "grown model" if label == GROWN else f"step {int(step):,}" if step.isdigit() else label
+    return "adapted model" if label == ADAPTED else f"step {int(step):,}" if step.isdigit() else label

@@ -1,4 +1,4 @@
-"""The heat map of losses: topics, or sources, by the tokens trained on, each cell the change since the backbone.
+"""The heat map of losses: topics, or sources, by the tokens trained on, each cell the change since the base model.
 
 It is a table whose cells the style sheet colours: what can be seen can be read, printed and reached by keyboard.
 """
@@ -22,7 +22,7 @@ _STRENGTHS = (1.0, 0.5, 0.1, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A change since the backbone."""
+    """A change since the base model."""
 
     change: Estimate
     interval: tuple[float, float]
@@ -31,7 +31,7 @@ class Cell:
 
     @property
     def better(self) -> bool:
-        """Whether there are fewer bits per byte than the backbone needs."""
+        """Whether there are fewer bits per byte than the base model needs."""
         return self.change.value < 0
 
 
@@ -83,7 +83,7 @@ class HeatMap:
 def heat_map(facts: Facts) -> HeatMap | None:
     """The changes of all topics, and of sources that are not divided, in every evaluation that can be compared.
 
-    None where the model was measured less than twice since the backbone.
+    None where the model was measured less than twice since the base model.
     """
     evaluations = [item for item in compared(facts) if item is not facts.base]
     if len(evaluations) < 2:

@@ -52,7 +52,7 @@ def write_merge_page(recipe: Recipe, run: Path, points: Sequence[Point]) -> Path
 
 
 def curve(points: Sequence[Point], colors: Mapping[str, Tone], confidence: float, margin: float) -> Figure | None:
-    """Mean changes of gain over those of retention, a line from the backbone for each kind of merged weights.
+    """Mean changes of gain over those of retention, a line from the base model for each kind of merged weights.
 
     None where the recipe does not judge both.
     """

@@ -33,7 +33,7 @@ class Node:
     own: tuple[float, ...]
     """Its share in the first round of the round's stage."""
     losses: tuple[tuple[int, Change], ...]
-    """Tokens trained on, and the change in bits per byte since the backbone."""
+    """Tokens trained on, and the change in bits per byte since the base model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def _losses(name: str, rounds: Iterable[Round]) -> Iterable[tuple[int, Change]]:
         if measured is not None and measured.since_base is not None:
             yield entry.start_tokens, measured.since_base
         elif measured is not None and entry.start == 0:
-            yield 0, Change(0.0, 0.0)  # the backbone itself
+            yield 0, Change(0.0, 0.0)  # the base model itself
 
 
 def _range(changes: Sequence[Change]) -> tuple[float, float]:

@@ -20,7 +20,7 @@ class Place:
 
     name: str
     kept: Estimate
-    """The mean change since the backbone of what is to be kept, and `gained` of what is to be gained."""
+    """The mean change since the base model of what is to be kept, and `gained` of what is to be gained."""
     gained: Estimate
     remark: str
     note: str = ""
@@ -29,7 +29,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A line from the backbone through models, in their order."""
+    """A line from the base model through models, in their order."""
 
     tone: Tone
     places: Sequence[Place]
@@ -38,7 +38,7 @@ class Route:
 def plane(
     routes: Sequence[Route], *, confidence: float, margin: float, unit: str, better: str, decimals: int = 3
 ) -> Figure:
-    """Routes from the backbone at the origin, with intervals both ways; the `margin` is a change of what is kept.
+    """Routes from the base model at the origin, with intervals both ways; the `margin` is a change of what is kept.
 
     `better` says in which direction changes in `unit` are better: `lower` or `higher`.
     """
@@ -85,13 +85,13 @@ def _route(route: Route, confidence: float, decimals: int) -> Figure:
         "error_y": _arms(gained, tone),
         "line": {"color": tone.color, "width": 1.6},
         "marker": {"symbol": ["circle-open", *[tone.symbol] * len(places)], "size": 9, "color": tone.color},
-        "hovertext": ["backbone", *texts],
+        "hovertext": ["base model", *texts],
         "hoverinfo": "text",
     }
 
 
 def _arms(halves: Sequence[float], tone: Tone) -> Figure:
-    """Arms of the points of a line, and none of the backbone at its beginning."""
+    """Arms of the points of a line, and none of the base model at its beginning."""
     return {"type": "data", "array": [0.0, *halves], "color": tone.color, "thickness": 1.2, "width": 3}
 
 

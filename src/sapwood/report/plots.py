@@ -64,7 +64,7 @@ class Course:
     name: str
     tokens: tuple[int, ...]
     changes: tuple[Estimate, ...]
-    """Against the backbone."""
+    """Against the base model."""
 
 
 def forest(effects: Sequence[Effect], margin: float | None, *, measure: str, decimals: int = 3) -> Figure:
@@ -177,7 +177,7 @@ def courses(
     measure: str = "change in bits per byte",
     decimals: int = 3,
 ) -> Figure:
-    """Changes against the backbone over the tokens trained on, with intervals. `measure` says what they are in."""
+    """Changes against the base model over the tokens trained on, with intervals. `measure` says what they are in."""
     data = []
     for row in rows:
         tone = colors[row.name]

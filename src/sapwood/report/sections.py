@@ -269,12 +269,12 @@ def _run_totals(stages: Sequence[StageAccount]) -> dict[str, int | None]:
 def _missing_evaluations(facts: Facts) -> list[Missing]:
     missing = []
     if facts.base is None:
-        missing.append(Missing("The backbone has not been measured.", "evaluate"))
+        missing.append(Missing("The base model has not been measured.", "evaluate"))
     if not facts.finished:
         begun = "is not finished" if facts.position else "has not begun"
         missing.append(Missing(f"Training {begun}.", "train"))
     if facts.model is None:
-        missing.append(Missing("The grown model has not been measured.", "evaluate"))
+        missing.append(Missing("The adapted model has not been measured.", "evaluate"))
     return missing
 
 

@@ -59,7 +59,7 @@ class DomainStanding:
     bits_per_byte: float | None
     """Of held-out documents, when they were last measured."""
     change: float | None
-    """Of that since the backbone."""
+    """Of that since the base model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Standing:
     """The last lines of `metrics.jsonl`."""
     checkpoint: Checkpoint | None
     evaluations: tuple[Mapping[str, Any], ...]
-    """Those of the backbone, of the last step measured and of the grown model, as far as they are there."""
+    """Those of the base model, of the last step measured and of the adapted model, as far as they are there."""
     written: float | None
     """When the last step was logged, in seconds since 1970."""
     now: float
@@ -186,8 +186,8 @@ class Standing:
     def state(self) -> str:
         """What the run is doing, in words."""
         if self.finished:
-            grown = any(evaluation["label"] == "model" for evaluation in self.evaluations)
-            return "finished" if grown else "trained to its end"
+            adapted = any(evaluation["label"] == "model" for evaluation in self.evaluations)
+            return "finished" if adapted else "trained to its end"
         if self.last is None:
             return "not begun: no step was trained yet"
         if self.quiet is None:
@@ -236,7 +236,7 @@ class Standing:
 
     @property
     def _held_out(self) -> tuple[dict[str, float], dict[str, float]]:
-        """Bits per byte of the backbone, if the texts are the same, and of the model as it was last measured."""
+        """Bits per byte of the base model, if the texts are the same, and of the model as it was last measured."""
         base = next((found for found in self.evaluations if found["label"] == "base"), None)
         later = [found for found in self.evaluations if found["label"] != "base"]
         now = max(later, key=lambda found: found["tokens"], default=None)

@@ -134,7 +134,8 @@ def _domains(standing: Standing, shown: int) -> Table:
 
 
 def _change(domain: DomainStanding, margin: float | None) -> Text:
-    """Of bits per byte since the backbone: green where it is better, red where it is worse by more than the margin."""
+    """Of bits per byte since the base model: green where it is better, red where it is worse by more than the
+    margin."""
     if domain.change is None:
         return Text()
     worse = margin is not None and domain.change > margin

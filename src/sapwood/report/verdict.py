@@ -54,7 +54,7 @@ class Statement:
 
 
 def find(facts: Facts) -> tuple[list[Finding], str]:
-    """The findings about the grown model against the backbone, as `find_between` gives them.
+    """The findings about the adapted model against the base model, as `find_between` gives them.
 
     Both are empty when an evaluation is not there.
     """

@@ -68,7 +68,7 @@ class RunDirectory:
 
     @property
     def model(self) -> Path:
-        """The grown model, a normal Hugging Face directory."""
+        """The adapted model, a normal Hugging Face directory."""
         return self.root / "model"
 
     def overlap(self, suite: str) -> Path:

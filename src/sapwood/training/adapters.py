@@ -22,7 +22,7 @@ _DOWN, _UP, _LENGTH = (f".{part}.default.weight" for part in ("lora_A", "lora_B"
 
 
 def is_adapter(name: str) -> bool:
-    """Whether this is the name of an adapter's parameter or module, and not one of the backbone."""
+    """Whether this is the name of an adapter's parameter or module, and not one of the base model."""
     return ".lora_" in name
 
 
@@ -32,14 +32,14 @@ def type_between_steps(settings: Training, name: str) -> torch.dtype:
 
 
 def backbone_name(name: str) -> str:
-    """What the backbone calls one of its parameters that has this name beside an adapter."""
+    """What the base model calls one of its parameters that has this name beside an adapter."""
     return name.replace(_BASE, ".")
 
 
 def add_adapters(model: PreTrainedModel, settings: Adapter, seed: int) -> None:
     """Puts an adapter beside every target, in place (PEFT). The model gives the same as before, to rounding.
 
-    Adapters are fp32, whatever the backbone is, and drawn from `seed` alone. Parameters are named as PEFT does:
+    Adapters are fp32, whatever the base model is, and drawn from `seed` alone. Parameters are named as PEFT does:
     `MODULE.lora_A.default.weight` [rank, in], `MODULE.lora_B.default.weight` [out, rank], for DoRA
     `MODULE.lora_magnitude_vector.default.weight` [out]; the target's own become `MODULE.base_layer.weight`. What of all
     this is trained is for `trainable.select` to say.
@@ -80,11 +80,11 @@ def add_adapters(model: PreTrainedModel, settings: Adapter, seed: int) -> None:
 
 
 class MergedWeights(Tensors):
-    """What was trained of a model with adapters, under the names of the backbone, each made when it is asked for.
+    """What was trained of a model with adapters, under the names of the base model, each made when it is asked for.
 
-    Adapters are added to the weights that they stand beside, which are fp32 then, whatever the backbone is. The sum is
-    PEFT's: W + alpha / rank * B A, and for DoRA its rows scaled to the learned lengths (LoRA, arXiv 2106.09685, section
-    4.1; DoRA, 2402.09353, equation 5).
+    Adapters are added to the weights that they stand beside, which are fp32 then, whatever the base model is. The sum
+    is PEFT's: W + alpha / rank * B A, and for DoRA its rows scaled to the learned lengths (LoRA, arXiv 2106.09685,
+    section 4.1; DoRA, 2402.09353, equation 5).
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class MergedWeights(Tensors):
         self._places = dict.fromkeys(sorted(adapted | self._names.keys()))
         for name in adapted:
             if name not in backbone:
-                raise SapwoodError(f"The trained weights are of another model: the backbone has no '{name}'.")
+                raise SapwoodError(f"The trained weights are of another model: the base model has no '{name}'.")
 
     def __getitem__(self, name: str) -> torch.Tensor:
         own = self._names.get(name)

@@ -1,4 +1,4 @@
-"""Averages of weights: over the last checkpoints of a run, and between a grown model and its backbone."""
+"""Averages of weights: over the last checkpoints of a run, and between an adapted model and its base model."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from sapwood.errors import SapwoodError
 from sapwood.evaluation.merged import EMA, LAST
 from sapwood.files import fingerprint
 from sapwood.recipe.schema import DecayShape, Recipe
+from sapwood.training.adapted import adapted_weights, fill, trains_all
 from sapwood.training.checkpoint import fingerprint_checkpoint, read_state
-from sapwood.training.grown import fill, grown_weights, trains_all
 
 
 def decay_weights(tokens: Sequence[int], shape: DecayShape) -> list[float]:
@@ -74,7 +74,7 @@ class Average(Tensors):
 
 @dataclass(frozen=True)
 class Merged:
-    """Weights that some checkpoints of a run make together, and the way to them from the backbone."""
+    """Weights that some checkpoints of a run make together, and the way to them from the base model."""
 
     recipe: Recipe
     backbone: Path
@@ -110,13 +110,13 @@ class Merged:
     def weights(self) -> Mapping[str, torch.Tensor]:
         """All the way. Raises SapwoodError where a checkpoint is not what was written."""
         average = self.series == EMA
-        states = [grown_weights(self.recipe, self.backbone, path, average=average) for path in self.counts]
+        states = [adapted_weights(self.recipe, self.backbone, path, average=average) for path in self.counts]
         return Average(states, list(self.counts.values()))
 
     def between(self, share: float) -> Mapping[str, torch.Tensor]:
-        """A share of the way: (1 - share) * backbone + share * weights.
+        """A share of the way: (1 - share) * base model + share * weights.
 
-        Raises SapwoodError where the weights are not those of the backbone.
+        Raises SapwoodError where the weights are not those of the base model.
         """
         own = dict(load_model(self.backbone).named_parameters())
         if foreign := sorted(set(self.weights) - own.keys()):

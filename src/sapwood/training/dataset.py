@@ -221,7 +221,7 @@ class StreamDataset(IterableDataset[Item]):
         """Decides the next round by what was measured after the last one, and says whether there is one.
 
         Then iterating begins where it ended before. `losses` are, by domain, source and group (`Measured`), those of
-        the model as it is now; before the first round, those of the backbone. Every rank reports; the first to do so
+        the model as it is now; before the first round, those of the base model. Every rank reports; the first to do so
         decides, and the others follow. Iterators that are at work, with their workers, do not see the new round.
 
         Raises SapwoodError where losses are missing that the stage looks at.

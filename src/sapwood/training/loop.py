@@ -61,7 +61,7 @@ def train(
     measure: Measure,
     measure_suites: MeasureSuites,
 ) -> Trained:
-    """Trains from the newest checkpoint of `run`, or from the backbone, to the end of the plan.
+    """Trains from the newest checkpoint of `run`, or from the base model, to the end of the plan.
 
     Every round is written to the ledger before its first token is trained. A round that the ledger already holds is
     taken as it was decided, so that a resumed run follows the same stream.
@@ -183,7 +183,7 @@ class Loop:
 
     def _is_asked(self) -> bool:
         """Whether suites are put to the model as it is now: its last step is the first to reach another multiple of
-        `evaluation.during.every`. Of a run that is over, the grown model is asked."""
+        `evaluation.during.every`. Of a run that is over, the adapted model is asked."""
         during, position = self.recipe.evaluation.during, self.state.position
         if during is None or (entry := self.ledger.at(position - 1)) is None:
             return False

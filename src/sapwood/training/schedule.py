@@ -20,8 +20,8 @@ def learning_rate(recipe: Recipe, plan: Plan, stage: str, tokens: float, final: 
     `training.learning_rate`, which spans the run; without it, they hold the rate at which the stage before ended. What
     counts is the place in the plan: after a stage that a gate ended early, the schedule goes on at the next one.
 
-    `final` is the rate at which the backbone ended. Raises SapwoodError where a schedule asks for it and there is none,
-    or where it does not fit the others.
+    `final` is the rate at which the base model ended. Raises SapwoodError where a schedule asks for it and there is
+    none, or where it does not fit the others.
     """
     number = next(number for number, part in enumerate(plan.stages) if part.name == stage)
     whole = recipe.training.learning_rate
@@ -88,7 +88,7 @@ def final_rate(recipe: Recipe, plan: Plan, model_directory: Path) -> float | Non
 
 
 def takes_up_final(recipe: Recipe) -> bool:
-    """Whether a schedule begins at the rate at which the backbone ended."""
+    """Whether a schedule begins at the rate at which the base model ended."""
     schedules = (recipe.training.learning_rate, recipe.stages[0].learning_rate)
     return any(schedule is not None and schedule.is_relative for schedule in schedules)
 

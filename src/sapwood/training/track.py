@@ -66,7 +66,7 @@ def step_values(record: Mapping[str, Any]) -> dict[str, float]:
 
 
 def measured_values(losses: Losses) -> dict[str, float]:
-    """What was measured between rounds: `eval/zh` in bits per byte, and `eval/zh/change` since the backbone."""
+    """What was measured between rounds: `eval/zh` in bits per byte, and `eval/zh/change` since the base model."""
     levels = {f"eval/{name}": found.bits_per_byte for name, found in losses.items()}
     changes = {f"eval/{name}/change": found.since_base.value for name, found in losses.items() if found.since_base}
     return levels | changes

@@ -47,7 +47,7 @@ def _names(model: PreTrainedModel, recipe: Recipe, stage: Stage) -> set[str]:
     patterns = recipe.training.trainable if stage.trainable is None else stage.trainable
     if patterns is None:
         return adapter or set(names)
-    # A pattern means the backbone's parameters, by the names that they have without an adapter.
+    # A pattern means the base model's parameters, by the names that they have without an adapter.
     weights = {backbone_name(name): name for name in names if name not in adapter}
     words = {EMBEDDINGS: _embeddings(model), ADAPTER: adapter}
     chosen: set[str] = set()

@@ -13,7 +13,7 @@ reference model, cut off at 0 token by token, with eta = 1, adds a little of the
 model on the average of the shares; here the model in training is its own proxy, the excess is of means over documents,
 and the floor stands in for the uniform part.
 
-Where the recipe names no target it is the backbone's own loss, measured on the same documents: the rule then gives to
+Where the recipe names no target it is the base model's own loss, measured on the same documents: the rule then gives to
 what is being forgotten until nothing is worse than it was, which needs no guess of what is reachable.
 """
 
@@ -87,7 +87,7 @@ class ExcessLoss:
 
     def _fact(self, name: str, differences: Mapping[str, Change]) -> str:
         target = self._settings.targets.get(name)
-        goal = "the backbone's" if target is None else f"its target of {target:g}"
+        goal = "the base model's" if target is None else f"its target of {target:g}"
         difference = differences[name]
         if not difference.beyond(self._settings.noise):
             return f"its loss does not differ from {goal}{by_more_than(self._settings.noise)}"

@@ -11,7 +11,7 @@ is fitted. Its slope, alpha * (L(n) - epsilon) / n, is what one more token of it
 with mu the shares when the stage began, as the prior, and h the shares now, as the credit: how much of the fall in i's
 loss is owed to i's own tokens. ADO fits training losses at every step and averages q over the whole run; here there is
 one held-out measurement a round, and the average is the recipe's `smoothing`. In continual pre-training n must not
-begin at 0, or a domain that the backbone knows looks as steep as a new one: `prior` is added to it.
+begin at 0, or a domain that the base model knows looks as steep as a new one: `prior` is added to it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The model card: what the grown model is made of and what it can be trusted with, from the facts of the run."""
+"""The model card: what the adapted model is made of and what it can be trusted with, from the facts of the run."""
 
 from __future__ import annotations
 

@@ -29,11 +29,11 @@ class CardFacts:
 
     run: Facts
     base_model: str | None
-    """The backbone's name on the hub, if it was taken from there."""
+    """The base model's name on the hub, if it was taken from there."""
     licence: Licence | None
-    """The backbone's, where its files state one."""
+    """The base model's, where its files state one."""
     comparisons: tuple[Comparison, ...]
-    """The grown model against the backbone, suite by suite."""
+    """The adapted model against the base model, suite by suite."""
     datasets: tuple[str, ...]
     """Names on the hub of data sets that were trained on."""
     items: Mapping[str, Manifest]
@@ -57,7 +57,7 @@ class CardFacts:
 
 
 def read_card_facts(recipe: Recipe, run: Path) -> CardFacts:
-    """Reads the directory of a run of `recipe`, and what is at hand of its backbone.
+    """Reads the directory of a run of `recipe`, and what is at hand of its base model.
 
     Raises SapwoodError when its ledger was changed by hand, or a suite is not there any more.
     """

@@ -21,7 +21,7 @@ def front_matter(facts: CardFacts, findings: Sequence[Finding]) -> str:
     """The metadata in YAML, as huggingface_hub writes them.
 
     Of the relations to a base model that the hub knows (adapter, finetune, merge, quantized) training goes by
-    `finetune`. Results are those of the grown model alone, none of them marked as verified.
+    `finetune`. Results are those of the adapted model alone, none of them marked as verified.
     """
     results = [*map(_held_out, findings), *_benchmarks(facts)]
     licence = facts.licence

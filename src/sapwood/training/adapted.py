@@ -1,4 +1,4 @@
-"""The weights of the grown model, from a checkpoint and the backbone, one tensor after the other."""
+"""The weights of the adapted model, from a checkpoint and the base model, one tensor after the other."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from sapwood.training.adapters import MergedWeights
 from sapwood.training.checkpoint import CheckpointTensors, read_state
 
 
-def grown_weights(
+def adapted_weights(
     recipe: Recipe, backbone: Path, checkpoint: Path, *, average: bool = False
 ) -> Mapping[str, torch.Tensor]:
-    """What differs from the `backbone` after a checkpoint, under the backbone's names; or the moving average of it.
+    """What differs from the `backbone` after a checkpoint, under the base model's names; or the moving average of it.
 
     Raises SapwoodError where the checkpoint is not what was written.
     """
@@ -29,18 +29,18 @@ def grown_weights(
     return trained if adapter is None else MergedWeights(StoredWeights(backbone), trained, adapter)
 
 
-def export_grown(
+def export_adapted(
     recipe: Recipe, backbone: Path, checkpoint: Path, target: Path, dtype: torch.dtype | None = None
 ) -> None:
-    """Writes the model of a checkpoint as a Hugging Face directory, as the backbone is one, or in another type."""
-    weights, rate = grown_weights(recipe, backbone, checkpoint), read_state(checkpoint).learning_rate
+    """Writes the model of a checkpoint as a Hugging Face directory, as the base model is one, or in another type."""
+    weights, rate = adapted_weights(recipe, backbone, checkpoint), read_state(checkpoint).learning_rate
     export(weights, backbone, target, dtype, partial=not trains_all(recipe), learning_rate=rate)
 
 
-def load_grown(recipe: Recipe, backbone: Path, checkpoint: Path) -> PreTrainedModel:
+def load_adapted(recipe: Recipe, backbone: Path, checkpoint: Path) -> PreTrainedModel:
     """The model of a checkpoint, with the weights in the type in which they are trained."""
     model = load_model(backbone, dtype=torch.float32)
-    fill(model, grown_weights(recipe, backbone, checkpoint))
+    fill(model, adapted_weights(recipe, backbone, checkpoint))
     return model
 
 
@@ -52,6 +52,6 @@ def fill(model: PreTrainedModel, weights: Mapping[str, torch.Tensor]) -> None:
 
 
 def trains_all(recipe: Recipe) -> bool:
-    """Whether every weight of the backbone is trained."""
+    """Whether every weight of the base model is trained."""
     stages = [recipe.training.trainable, *(stage.trainable for stage in recipe.stages)]
     return recipe.training.adapter is None and all(patterns is None for patterns in stages)
