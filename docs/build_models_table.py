@@ -40,7 +40,7 @@ way, and says what it found.
 - **adapters**: LoRA beside all linear modules, then merged into the weights, gives the same logits. `refused`:
   experts kept as stacked matrices, or layers that are no linear modules, have no adapter; the error names modules for
   `training.adapter.targets`, or take `adapter` out and train weights (`trainable`).
-- **memory**: `sapwood plan` can go through a step on a GPU without numbers. `not foretold`: it says so, and
+- **memory**: `sapwood plan` can run a step dry, on the meta device. `not estimated`: it says so, and
   checks no memory; try a step.
 - **experts**: mixtures of experts are trained by the loss of the next token alone, `without auxiliary loss`, whatever
   their config.json says of one (`router_aux_loss_coef`): nothing keeps their experts evenly used. On text unlike what

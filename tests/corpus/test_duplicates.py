@@ -50,11 +50,11 @@ def stores(make_store: Callable[..., SourceStore]) -> list[SourceStore]:
     return [make_store(found, name=name, shard_documents=2) for name, found in texts.items()]
 
 
-def run(stores: list[SourceStore], watched: list[str] | None = None, **settings: Any) -> dict[str, Manifest]:
+def run(stores: list[SourceStore], evaluation_only: list[str] | None = None, **settings: Any) -> dict[str, Manifest]:
     after = {store.name: () for store in stores}
     for store in stores:
         annotate(store, signatures_step(()), Engine(workers=1))
-    return find_duplicates(stores, after, Duplicates(**settings), watched or [])
+    return find_duplicates(stores, after, Duplicates(**settings), evaluation_only or [])
 
 
 def said(store: SourceStore, name: str) -> list[Any]:
@@ -86,7 +86,7 @@ def test_priority_and_watched_sources_come_first(stores: list[SourceStore]) -> N
     run(stores, priority=["book"])
     assert said(stores[1], "reason") == [None, None, None, "exact copy"]
     assert said(stores[0], "reason")[0] == "exact copy of a document in book"
-    run(stores, watched=["news"])
+    run(stores, evaluation_only=["news"])
     assert said(stores[2], "reason") == [None, "near copy"]
     assert said(stores[1], "reason")[2:] == ["exact copy of a document in news"] * 2
 

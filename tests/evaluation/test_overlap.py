@@ -145,7 +145,7 @@ def test_items_are_found_when_their_document_was_trained_on_and_not_before(
     assert sizes == sorted(sizes)
     assert len(set(sizes)) > 4
     whole = sum(documents_to_train_on(run, source) for source in COUNTS)
-    assert sizes[-1] == whole < sum(COUNTS.values()), "none that is held out or watched"
+    assert sizes[-1] == whole < sum(COUNTS.values()), "none that is held out or for evaluation only"
     assert overlap.looked_for == {"sums": sum(COUNTS.values()), "brief": 1}
     assert overlap.too_short == {"sums": 0, "brief": 1}
 

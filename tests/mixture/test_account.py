@@ -150,7 +150,7 @@ def test_a_whole_run_balances(whole: tuple[Recipe, RunDirectory]) -> None:
     web, book, code, news = account.sources
     assert [topic.name for topic in web.topics] == list(TOPICS)
     assert (web.read, web.held_out, web.dropped, web.stock.prepared) == (4100, 100, 0, 4000)
-    assert (book.reasons, news.watched, code.watched) == ({"no tokens": 1}, True, False)
+    assert (book.reasons, news.evaluation_only, code.evaluation_only) == ({"no tokens": 1}, True, False)
     assert book.stock.passes is not None
     assert 1 < book.stock.passes <= 2
     assert any(line.moved for line in account.stages[0].lines), "the controller moved the topics"

@@ -46,7 +46,7 @@ def test_every_topic_has_a_panel(divided: tuple[Recipe, Path]) -> None:
                 heights = [float(number) for number in re.findall(r"[ V]([\d.]+)", panel.share.line)]
                 assert all(0 <= height <= panel.share.height for height in heights)
     watched = families["Sources"].panels[-1]
-    assert (watched.name, watched.share, watched.share_text) == ("news-en", None, "watched, never trained on")
+    assert (watched.name, watched.share, watched.share_text) == ("news-en", None, "evaluation only")
 
 
 def test_the_counterfactual_adds_up_to_nothing(divided: tuple[Recipe, Path]) -> None:

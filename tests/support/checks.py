@@ -34,10 +34,10 @@ from sapwood.tokens.sequence import Span
 from sapwood.training.adapters import MergedWeights, add_adapters, is_adapter
 from sapwood.training.attention import attend_by_document
 from sapwood.training.batch import Batch, make_batch
+from sapwood.training.dry_run import Spread, dry_run
 from sapwood.training.isolation import way_of
 from sapwood.training.loss import LossHead, next_token_losses
 from sapwood.training.probe import experts_of
-from sapwood.training.rehearsal import Spread, rehearse
 
 Record = dict[str, str]
 """What a check found: `word`, for the table, and with some words `why`."""
@@ -179,11 +179,11 @@ def memory_of(config: PretrainedConfig) -> Record:
     for masked in (True, False):
         try:
             model = build_skeleton(config, torch.bfloat16).train()
-            rehearse(model, spread, device="cuda", sequences=2, length=32, chunked=True, masked=masked)
+            dry_run(model, spread, device="cuda", sequences=2, length=32, chunked=True, masked=masked)
             return {"word": "ok"}
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
-    return {"word": "not foretold", "why": why}
+    return {"word": "not estimated", "why": why}
 
 
 def experts(config: PretrainedConfig) -> Record:

@@ -42,7 +42,7 @@ def kill_at_random(place: Path, backbone: Path, kills: int, seed: int, tell: Cal
     recipe = put_recipe(place, backbone)
     run = place / "runs" / "tiny"
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sapwood.cli.main", "sapwood.training.loop", "sapwood.evaluation.yardstick"])
+    context.set_forkserver_preload(["sapwood.cli.main", "sapwood.training.loop", "sapwood.evaluation.evaluator"])
 
     def start() -> BaseProcess:
         child = context.Process(target=_run, args=(recipe, place / "runs"))

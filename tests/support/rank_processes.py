@@ -21,7 +21,7 @@ from sapwood.training.engine import Engine
 from sapwood.training.saving import Saver
 from small_runs import prepare_and_train
 
-PRELOADED = ["sapwood.training.loop", "sapwood.evaluation.yardstick", "sapwood.pipeline.train", "small_runs"]
+PRELOADED = ["sapwood.training.loop", "sapwood.evaluation.evaluator", "sapwood.pipeline.train", "small_runs"]
 SECONDS = 600.0
 """After which ranks that are to end are taken for some that hang."""
 

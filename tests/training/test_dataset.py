@@ -23,8 +23,8 @@ from transformers import AutoModelForCausalLM, Trainer, TrainerState, TrainingAr
 import sapwood
 from sapwood.corpus.store import stores_of
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.between import losses as between
-from sapwood.evaluation.yardstick import Yardstick
+from sapwood.evaluation.evaluator import HeldOutEvaluator
+from sapwood.evaluation.in_loop import losses as between
 from sapwood.mixture.decided import open_run, plan_or_refuse
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.measured import Measured
@@ -399,15 +399,15 @@ def test_the_trainer_stops_where_the_stream_ends(
     assert watched.state.global_step == 1  # of 9 sequences; the Trainer makes no step of the 3 that are left
 
 
-def test_losses_may_be_measured_with_our_yardstick(moved: Path, tiny_backbone: Path) -> None:
+def test_losses_may_be_measured_with_our_evaluator(moved: Path, tiny_backbone: Path) -> None:
     """As `docs/other-trainers.md` shows it."""
     dataset = sapwood.stream(moved, runs=moved.parent / "runs")
     recipe, run = dataset.run.recipe, dataset.run.run
     model = AutoModelForCausalLM.from_pretrained(tiny_backbone)
-    yardstick = Yardstick.open(recipe, stores_of(run, recipe), tiny_backbone, autocast=None)
+    evaluator = HeldOutEvaluator.open(recipe, stores_of(run, recipe), tiny_backbone, autocast=None)
     base = last = None
     for round_ in range(2):
-        now = yardstick.measure(model, label=f"round {round_}", model_fingerprint="", tokens=dataset.decided * 64)
+        now = evaluator.measure(model, label=f"round {round_}", model_fingerprint="", tokens=dataset.decided * 64)
         base = base or now
         assert dataset.report(between(recipe, now, last, base))
         last = now

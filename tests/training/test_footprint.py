@@ -1,4 +1,4 @@
-"""What is foretold, against what torch's allocator counts in real steps on this machine."""
+"""What is estimated, against what torch's allocator counts in real steps on this machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sapwood.errors import SapwoodError
 from sapwood.recipe import Recipe
 from sapwood.training.batch import Batch
 from sapwood.training.engine import Engine
-from sapwood.training.footprint import PROCESS, STAGING, Footprint, Machine, RehearsalError, predict
+from sapwood.training.footprint import PROCESS, STAGING, DryRunError, Footprint, Machine, predict
 from sapwood.training.loader import MicroBatch, StepInput
 
 pytestmark = pytest.mark.slow
@@ -78,7 +78,7 @@ def a_micro_batch(recipe: Recipe) -> MicroBatch:
     ],
     ids=str,
 )
-def test_a_real_step_takes_what_was_foretold(
+def test_a_real_step_takes_what_was_estimated(
     micro_batches: int, tied: bool, training: dict[str, Any], tmp_path: Path
 ) -> None:
     directory = write(tmp_path, tie_word_embeddings=tied)
@@ -86,8 +86,8 @@ def test_a_real_step_takes_what_was_foretold(
     batch = micro_batches * training.get("micro_batch", 1) * length
     recipe = a_recipe(**training, batch_tokens=batch).model_copy(update={"sequence_length": length})
     footprint = predict(directory, recipe, CPU)
-    foretold = footprint.total - footprint.device[PROCESS]
-    assert foretold == pytest.approx(allocated(recipe, directory, micro_batches), rel=0.02)
+    estimated = footprint.total - footprint.device[PROCESS]
+    assert estimated == pytest.approx(allocated(recipe, directory, micro_batches), rel=0.02)
 
 
 def test_adapters_hold_gradients_and_moments_of_their_own_alone(tmp_path: Path) -> None:
@@ -96,8 +96,8 @@ def test_adapters_hold_gradients_and_moments_of_their_own_alone(tmp_path: Path) 
     recipe = a_recipe(precision="fp32", batch_tokens=64, adapter={"rank": 4})
     footprint = predict(directory, recipe, CPU)
     assert footprint.device["optimizer"] < footprint.device["weights"] / 5
-    foretold = footprint.total - footprint.device[PROCESS]
-    assert foretold == pytest.approx(allocated(recipe, directory, 1), rel=0.02)
+    estimated = footprint.total - footprint.device[PROCESS]
+    assert estimated == pytest.approx(allocated(recipe, directory, 1), rel=0.02)
 
 
 def on_gpus(directory: Path, ranks: int = 8, per_node: int = 4, **training: Any) -> Footprint:
@@ -172,7 +172,7 @@ def test_a_model_that_chooses_by_numbers_says_so(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(AutoModelForCausalLM._model_mapping[LlamaConfig], "forward", choosing)
     with pytest.raises(
-        RehearsalError, match=r"LlamaForCausalLM could not be gone through without numbers.*Try a step of it"
+        DryRunError, match=r"LlamaForCausalLM could not be run dry on the meta device.*Try a step of it"
     ):
         predict(tmp_path, a_recipe(precision="bf16"), CPU)
 

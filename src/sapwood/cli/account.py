@@ -51,7 +51,7 @@ def _print_sources(console: Console, account: Account) -> None:
         source.name: (source.read, source.stock.prepared, source.held_out, source.dropped) for source in account.sources
     }
     for source in account.sources:
-        name = f"{source.name} (watched)" if source.watched else source.name
+        name = f"{source.name} (evaluation only)" if source.evaluation_only else source.name
         table.add_row(name, *map(_count, rows[source.name]))
     _add_total(table, rows.values())
     console.print(table)
@@ -64,7 +64,7 @@ def _print_sources(console: Console, account: Account) -> None:
     title = "Tokens to train on", "bold"
     console.print(Text.assemble(title, " = trained at least once + waiting; repeated come on top"))
     table = _table(console, "source", "to train on", "once", "waiting", "repeated", "passes")
-    trained_on = [source for source in account.sources if not source.watched]
+    trained_on = [source for source in account.sources if not source.evaluation_only]
     for source in trained_on:
         _add_stock(table, source.stock, source.name)
         for topic in source.topics:

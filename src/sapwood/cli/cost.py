@@ -106,7 +106,7 @@ def print_cost(recipe: Recipe, plan: Plan, hardware: Hardware) -> bool:
         )
         return True
     machine = hardware.machine()
-    from sapwood.training.footprint import RehearsalError, predict
+    from sapwood.training.footprint import DryRunError, predict
 
     operations = _operations(directory, recipe, plan, machine)
     fits = True
@@ -114,7 +114,7 @@ def print_cost(recipe: Recipe, plan: Plan, hardware: Hardware) -> bool:
         footprint = predict(directory, recipe, machine)
         fits = machine.usable is None or footprint.total <= machine.usable
         _print_memory(console, footprint, machine)
-    except RehearsalError as error:
+    except DryRunError as error:
         console.print()
         print_note(console, f"the memory it takes is not known. {error}")
     if not fits:

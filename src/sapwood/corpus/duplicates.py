@@ -35,17 +35,20 @@ SCHEMA = pa.schema(
 
 
 def find_duplicates(
-    stores: Sequence[SourceStore], after: Mapping[str, tuple[str, ...]], settings: Duplicates, watched: Sequence[str]
+    stores: Sequence[SourceStore],
+    after: Mapping[str, tuple[str, ...]],
+    settings: Duplicates,
+    evaluation_only: Sequence[str],
 ) -> dict[str, Manifest]:
     """Runs the step over all sources together, unless that was done before with the same inputs and settings.
 
     `after` are the steps, by source, whose reasons count: documents that one of them set aside take no part. Of copies
-    the one in a watched source stays, then that in the first source of `settings.priority`, then that in the first of
-    `stores`; in one source, the first.
+    the one in an evaluation-only source stays, then that in the first source of `settings.priority`, then that in the
+    first of `stores`; in one source, the first.
 
     In the manifests, `counts` and `reasons` are as in `annotate`. Raises SapwoodError where a step before was not done.
     """
-    ordered = _by_priority(stores, settings, watched)
+    ordered = _by_priority(stores, settings, evaluation_only)
     planned = _plan(ordered, after, settings)
     done = {store.name: finished(store.step(DUPLICATES), planned[store.name]) for store in stores}
     manifests = {name: manifest for name, manifest in done.items() if manifest is not None}
@@ -147,10 +150,12 @@ def _tables(
         yield shard, pa.table(columns, schema=SCHEMA), {"counts": counts, "reasons": dict(reasons)}
 
 
-def _by_priority(stores: Sequence[SourceStore], settings: Duplicates, watched: Sequence[str]) -> list[SourceStore]:
+def _by_priority(
+    stores: Sequence[SourceStore], settings: Duplicates, evaluation_only: Sequence[str]
+) -> list[SourceStore]:
     def rank(store: SourceStore) -> tuple[bool, int]:
         named = settings.priority.index(store.name) if store.name in settings.priority else len(settings.priority)
-        return store.name not in watched, named
+        return store.name not in evaluation_only, named
 
     return sorted(stores, key=rank)
 

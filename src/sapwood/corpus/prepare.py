@@ -45,7 +45,7 @@ from sapwood.corpus.store import (
 from sapwood.corpus.topics.apply import TopicLabels, topics_step
 from sapwood.corpus.trim import trim_step
 from sapwood.recipe import Recipe, Synthesis
-from sapwood.recipe.check import scored, watched
+from sapwood.recipe.check import evaluation_only, scored
 from sapwood.recipe.data import RuleSet
 from sapwood.recipe.language import answers_for
 
@@ -61,7 +61,7 @@ def prepare_documents(
     `stores` are by source; `encoder` is the base model's; `classifiers` are directories by taxonomy, of those that are
     trained. Raises SapwoodError where something is missing or cannot work.
     """
-    clean_documents(recipe, stores, classifiers, watched(recipe))
+    clean_documents(recipe, stores, classifiers, evaluation_only(recipe))
     for store in stores.values():
         annotate(store, signals_step(store, encoder), recipe.engine)
 
@@ -70,11 +70,11 @@ def clean_documents(
     recipe: Recipe | Synthesis,
     stores: Mapping[str, SourceStore],
     classifiers: Mapping[str, Path],
-    watched: Sequence[str] = (),
+    evaluation_only: Sequence[str] = (),
 ) -> None:
     """Reads the documents and does with them what needs no model: checks, comparisons, topics.
 
-    Of copies those in `watched` sources are kept before all others. All else is as in `prepare_documents`.
+    Of copies those in `evaluation_only` sources are kept before all others. All else is as in `prepare_documents`.
     """
     check_engine(recipe.engine)
     for name, store in stores.items():
@@ -88,7 +88,7 @@ def clean_documents(
         if duplicates.near:
             for name, store in stores.items():
                 annotate(store, signatures_step(after[name]), recipe.engine)
-        find_duplicates(list(stores.values()), after, duplicates, watched)
+        find_duplicates(list(stores.values()), after, duplicates, evaluation_only)
     benchmarks = recipe.corpus.decontamination
     gate = None if benchmarks is None else contamination_step(benchmarks, recipe.corpus.normalise)
     for name, store in stores.items():
@@ -111,7 +111,7 @@ def score_documents(recipe: Recipe, stores: Mapping[str, SourceStore], model: Pa
 
 def select_documents(recipe: Recipe, stores: Mapping[str, SourceStore]) -> None:
     """Trims by perplexity, and decides what is held out and what is trained on."""
-    never = watched(recipe)
+    never = evaluation_only(recipe)
     for name, store in stores.items():
         if TRIM in verdicts(recipe, name) and recipe.corpus.perplexity is not None:
             step = trim_step(store, recipe.corpus.perplexity.trim, verdicts(recipe, name, before=TRIM))

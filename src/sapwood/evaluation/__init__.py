@@ -3,9 +3,9 @@
     held-out texts ── held-out evaluator ──> Evaluation, before and after ── judge ──> Finding ──> verdict
     suites ── RunSuites ──> TaskResult, before and after ── compare ──> Comparison ──> verdict
 
-- `held_out`, `yardstick`, `bits`: the same held-out texts for every model, in bits per byte. `result`: every document
+- `held_out`, `evaluator`, `bits`: the same held-out texts for every model, in bits per byte. `result`: every document
   kept.
-- `between`: in-loop evaluation. `run_suites`, `run_comparison`, `comparison`: benchmarks of a run. `family`: Holm's
+- `in_loop`: in-loop evaluation. `run_suites`, `run_comparison`, `comparison`: benchmarks of a run. `family`: Holm's
   correction.
 - `gate`: gained, kept, lost, by margins declared beforehand. `overlap`: benchmark items in the training data.
 

@@ -26,7 +26,7 @@ from sapwood.mixture.domains import topic_sizes
 from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.weights import Mixture, source_of, whole
 from sapwood.recipe import Recipe
-from sapwood.recipe.check import split_by_topic, watched
+from sapwood.recipe.check import evaluation_only, split_by_topic
 from sapwood.runs.directory import RunDirectory
 from sapwood.runs.manifest import Manifest, read_manifest
 from sapwood.runs.metrics import StepMetrics, read_metrics
@@ -65,7 +65,7 @@ class SourceAccount:
     """The tokens of a source. Until it is prepared the numbers of its documents are None."""
 
     name: str
-    watched: bool
+    evaluation_only: bool
     """Whether it is measured and never trained on."""
     read: int | None
     held_out: int | None
@@ -269,7 +269,7 @@ def _source(
     )
     return SourceAccount(
         name=name,
-        watched=name in watched(recipe),
+        evaluation_only=name in evaluation_only(recipe),
         read=counts.get("tokens"),
         held_out=counts.get("holdout_tokens"),
         dropped=counts.get("dropped_tokens"),

@@ -132,8 +132,8 @@ def measure_model(
     from sapwood.backbone.resolve import default_cache, resolve
     from sapwood.device.precision import autocast_type
     from sapwood.device.ranks import Ranks
+    from sapwood.evaluation.evaluator import HeldOutEvaluator
     from sapwood.evaluation.run_suites import RunSuites
-    from sapwood.evaluation.yardstick import Yardstick
     from sapwood.suites.model import EvaluatedModel
 
     ranks = Ranks.join()
@@ -144,13 +144,13 @@ def measure_model(
         suites = RunSuites.open(recipe, run)
         evaluated = EvaluatedModel.of(model(), open_encoder(recipe, directory), autocast)
         suites.measure(evaluated, label=label, weights=identity)
-    yardstick = Yardstick.open(recipe, stores_of(run, recipe), directory, autocast)
+    evaluator = HeldOutEvaluator.open(recipe, stores_of(run, recipe), directory, autocast)
     path = run.evaluation / f"{label}.json"
     if path.exists():
         done = read_evaluation(path)
-        if done.model == identity and done.settings == yardstick.settings:
+        if done.model == identity and done.settings == evaluator.settings:
             return done
-    evaluation = yardstick.measure(
+    evaluation = evaluator.measure(
         model(), label=label, model_fingerprint=identity, tokens=tokens, with_samples=in_full
     )
     if ranks.first:

@@ -55,10 +55,10 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> Trained:
     from sapwood.device.environment import describe_environment
     from sapwood.device.precision import autocast_type
     from sapwood.device.ranks import Ranks
-    from sapwood.evaluation.between import measure_between
+    from sapwood.evaluation.evaluator import HeldOutEvaluator
+    from sapwood.evaluation.in_loop import measure_in_loop
     from sapwood.evaluation.result import BASE
     from sapwood.evaluation.run_suites import RunSuites
-    from sapwood.evaluation.yardstick import Yardstick
     from sapwood.mixture.ledger import Ledger
     from sapwood.mixture.measured import Losses
     from sapwood.mixture.open import source_identities
@@ -103,12 +103,12 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> Trained:
     autocast = autocast_type(recipe.training.precision, ranks.device)
 
     @cache  # the held-out texts are read once, and not between all rounds
-    def yardstick() -> Yardstick:
-        return Yardstick.open(recipe, stores_of(run, recipe), model_directory, autocast)
+    def evaluator() -> HeldOutEvaluator:
+        return HeldOutEvaluator.open(recipe, stores_of(run, recipe), model_directory, autocast)
 
     def measure(model: PreTrainedModel, state: State, last_tokens: int | None) -> Losses:
-        return measure_between(
-            yardstick(),
+        return measure_in_loop(
+            evaluator(),
             model,
             run.evaluation,
             label=state.name if state.step else BASE,

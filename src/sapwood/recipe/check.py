@@ -46,7 +46,7 @@ def members(recipe: Recipe, name: str) -> list[str]:
     return named(recipe.groups[name]) if name in recipe.groups else [name]
 
 
-def watched(recipe: Recipe) -> list[str]:
+def evaluation_only(recipe: Recipe) -> list[str]:
     """The sources that no group contains: measured, and never trained on."""
     grouped = {source for group in recipe.groups for source in members(recipe, group)}
     return [source for source in recipe.sources if source not in grouped]
@@ -295,7 +295,7 @@ def _evaluation(recipe: Recipe) -> Iterator[Problem]:
                 if judged.setdefault(source, kind) != kind:
                     yield here, f"'{source}' is under 'gain' and under 'retention'; it can be judged as one"
     yield from _during(recipe)
-    for source in watched(recipe):
+    for source in evaluation_only(recipe):
         if source not in judged:
             yield (
                 ("sources", source),

@@ -128,7 +128,7 @@ class Duplicates(Strict):
     """The Jaccard similarity of their shingles from which on two texts are near copies."""
     priority: list[str] = []
     """Sources whose copy is kept before that of others, first to last. Sources that are not named follow in the order
-    of the recipe; watched ones come before all."""
+    of the recipe; evaluation-only ones come before all."""
 
 
 class Decontamination(Strict):

@@ -238,7 +238,7 @@ class Retention(Strict):
     """What is meant to stay as it is."""
 
     domains: list[str]
-    """Groups or sources. A source that no group contains is watched: measured, and never trained on."""
+    """Groups or sources. A source that no group contains is for evaluation only: measured, and never trained on."""
     margin: Annotated[float, Field(gt=0)] = 0.01
     """The loss, in bits per byte, up to which an ability counts as kept. Declared before, judged after."""
 

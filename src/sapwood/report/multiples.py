@@ -155,7 +155,7 @@ def _arm(change: Change) -> float:
 
 def _share_text(node: Node) -> str:
     if not node.shares:
-        return "watched, never trained on"
+        return "evaluation only"
     first, last, low, high = map(percent, (node.shares[0], node.shares[-1], min(node.shares), max(node.shares)))
     if low == high:
         return first

@@ -47,7 +47,7 @@ class StageStanding:
 
 @dataclass(frozen=True, slots=True)
 class DomainStanding:
-    """A domain of the mixture, or a source that is only watched."""
+    """A domain of the mixture, or an evaluation-only source."""
 
     name: str
     share: float | None

@@ -9,7 +9,7 @@
 - `schedule`: learning rates. `optimizer`, `lowbit`, `adapters`, `trainable`: what is trained, and how.
 - `checkpoint`, `saving`, `resume`, `mirror`: states. `guard`, `trouble`, `watchdog`: skipped steps, hangs.
   `trackers`.
-- `footprint`, `rehearsal`, `flops`: the memory and compute of a recipe, estimated beforehand. `average`, `adapted`:
+- `footprint`, `dry_run`, `flops`: the memory and compute of a recipe, estimated beforehand. `average`, `adapted`:
   weights out.
 
 The learning rate is a function of the position; halfway through a warm-up of 10M tokens:

@@ -17,11 +17,11 @@ from sapwood.device.precision import autocast_type
 from sapwood.errors import SapwoodError
 from sapwood.recipe.schema import Recipe, Stage
 from sapwood.training.adapters import add_adapters, type_between_steps
+from sapwood.training.dry_run import GRADIENTS, WEIGHTS, WORKING, Spread, dry_run, dry_run_update
 from sapwood.training.layers import decoder_layers
 from sapwood.training.lowbit import SMALL, LowBitAdamW
 from sapwood.training.quantise import blocks
 from sapwood.training.recompute import checkpoint_activations
-from sapwood.training.rehearsal import GRADIENTS, WEIGHTS, WORKING, Spread, rehearse, rehearse_update
 from sapwood.training.trainable import ever_trainable, select
 
 OPTIMIZER, AVERAGE, STAGING, PROCESS = "optimizer", "average", "copy for checkpoints", "process"
@@ -34,7 +34,7 @@ UNUSABLE = 0.05
 """The share of a GPU's memory that is lost to fragments and to what the driver keeps: an assumption."""
 
 
-class RehearsalError(SapwoodError):
+class DryRunError(SapwoodError):
     """The model does what cannot be done without numbers."""
 
 
@@ -96,9 +96,9 @@ def arithmetic_of(recipe: Recipe, machine: Machine) -> torch.dtype:
 
 
 def predict(directory: Path, recipe: Recipe, machine: Machine) -> Footprint:
-    """The memory of a rank in the stage that needs most, by a rehearsal of one step of each.
+    """The memory of a rank in the stage that needs most, by a dry run of one step of each.
 
-    `directory` holds the model's configuration. Raises RehearsalError where the model allows none, and
+    `directory` holds the model's configuration. Raises DryRunError where the model allows none, and
     SapwoodError where it cannot be built, or where the recipe asks for what it does not have.
     """
     config = load_config(directory)
@@ -137,7 +137,7 @@ def _of_stage(config: Any, recipe: Recipe, stage: Stage, machine: Machine) -> Fo
     )
     gradients = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad) * spread.master
     go_through = partial(
-        rehearse,
+        dry_run,
         spread=spread,
         device=machine.device,
         sequences=sequences,
@@ -151,8 +151,8 @@ def _of_stage(config: Any, recipe: Recipe, stage: Stage, machine: Machine) -> Fo
         try:
             step = go_through(model, masked=False)
         except Exception as error:
-            raise RehearsalError(
-                f"{type(model).__name__} could not be gone through without numbers, with which memory is estimated "
+            raise DryRunError(
+                f"{type(model).__name__} could not be run dry on the meta device, with which memory is estimated "
                 f"({type(error).__name__}: {error}). Try a step of it."
             ) from error
     update = {GRADIENTS: gradients // shards, WORKING: _in_update(model, recipe, machine, shards)}
@@ -170,7 +170,7 @@ def _of_stage(config: Any, recipe: Recipe, stage: Stage, machine: Machine) -> Fo
 
 
 def _prepared(config: Any, recipe: Recipe, stage: Stage, machine: Machine) -> PreTrainedModel:
-    """The model of a stage on `meta`, ready for a rehearsal."""
+    """The model of a stage on `meta`, ready for a dry run."""
     model = shapes(config, recipe, stage, arithmetic_of(recipe, machine))
     checkpoint_activations(decoder_layers(model), recipe.training.activation_checkpointing)
     return model
@@ -190,7 +190,7 @@ def _in_update(model: PreTrainedModel, recipe: Recipe, machine: Machine, shards:
     group = {"params": [part], "weight_decay": settings.optimizer.weight_decay}
     betas, epsilon = settings.optimizer.betas, settings.optimizer.epsilon
     optimizer = LowBitAdamW([group], lr=1.0, betas=betas, eps=epsilon, eight_bits=eight_bits, seed=recipe.seed)
-    return rehearse_update(optimizer, machine.device)
+    return dry_run_update(optimizer, machine.device)
 
 
 def _between_steps(model: PreTrainedModel, recipe: Recipe, shards: int) -> dict[str, int]:

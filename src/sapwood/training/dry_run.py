@@ -241,7 +241,7 @@ class Sharding:
             parameter.grad = None
 
 
-def rehearse(
+def dry_run(
     model: PreTrainedModel,
     spread: Spread,
     *,
@@ -286,7 +286,7 @@ def rehearse(
     return meter.peak
 
 
-def rehearse_update(optimizer: torch.optim.Optimizer, device: Literal["cpu", "cuda"]) -> int:
+def dry_run_update(optimizer: torch.optim.Optimizer, device: Literal["cpu", "cuda"]) -> int:
     """The most bytes that a step of an optimizer makes and gives up, whose parameters and gradients are on `meta`."""
     held = [tensor for state in optimizer.state.values() for tensor in state.values()]
     for group in optimizer.param_groups:
@@ -307,7 +307,7 @@ def _batch(sequences: int, length: int) -> Batch:
 
 def _attention(device: str) -> str:
     """Registers an attention that allocates what that of training does, of one document a sequence, under this name."""
-    name = f"rehearsed on {device}"
+    name = f"dry run on {device}"
 
     def attend(
         module: nn.Module,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sapwood.evaluation.between import measure_between
+from sapwood.evaluation.in_loop import measure_in_loop
 from sapwood.evaluation.result import BASE, DocumentScore, DomainScore, Evaluation
 from sapwood.mixture.measured import Losses
 
@@ -24,7 +24,7 @@ def evaluation(label: str, tokens: int, nats: float) -> Evaluation:
 
 
 class Fake:
-    """A yardstick that finds what it is told to."""
+    """An evaluator that finds what it is told to."""
 
     recipe = SimpleNamespace(groups={"g": {"a": 1, "b": 1}})
     settings: dict[str, Any] = {"window": 8}  # noqa: RUF012
@@ -39,7 +39,7 @@ class Fake:
 
 
 def between(directory: Path, label: str, tokens: int, nats: float, last: int | None) -> Losses:
-    return measure_between(
+    return measure_in_loop(
         Fake(nats),  # type: ignore[arg-type]
         None,  # type: ignore[arg-type]
         directory,
@@ -76,10 +76,10 @@ def test_the_backbone_measured_again_says_the_same(tmp_path: Path) -> None:
 
 
 def test_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
-    yardstick = Fake(50.0)
+    evaluator = Fake(50.0)
     for _ in range(2):
-        measure_between(
-            yardstick,  # type: ignore[arg-type]
+        measure_in_loop(
+            evaluator,  # type: ignore[arg-type]
             None,  # type: ignore[arg-type]
             tmp_path,
             label=BASE,
@@ -89,4 +89,4 @@ def test_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
             write=True,
             tell=bool,
         )
-    assert yardstick.measured == 1
+    assert evaluator.measured == 1

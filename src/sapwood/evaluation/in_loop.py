@@ -8,17 +8,17 @@ from pathlib import Path
 
 from transformers import PreTrainedModel
 
+from sapwood.evaluation.evaluator import HeldOutEvaluator
 from sapwood.evaluation.gate import paired_change
 from sapwood.evaluation.result import BASE, DomainScore, Evaluation, read_evaluation
-from sapwood.evaluation.yardstick import Yardstick
 from sapwood.mixture.measured import Change, Losses, Measured
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import members
 from sapwood.statistics.estimate import Estimate, mean
 
 
-def measure_between(
-    yardstick: Yardstick,
+def measure_in_loop(
+    evaluator: HeldOutEvaluator,
     model: PreTrainedModel,
     directory: Path,
     *,
@@ -35,10 +35,10 @@ def measure_between(
     there, or was made with other texts, there is no change. On ranks that do not `write`, nothing is compared. `tell`
     gives what the rank that writes has to say, on every rank: all measure together, or none does.
     """
-    before = _evaluations(directory, yardstick) if write else {}
+    before = _evaluations(directory, evaluator) if write else {}
     done = before.get(label)
     if not tell(done is not None and done.model == model_fingerprint):
-        done = yardstick.measure(
+        done = evaluator.measure(
             model, label=label, model_fingerprint=model_fingerprint, tokens=tokens, with_samples=label == BASE
         )
         if write:
@@ -47,7 +47,7 @@ def measure_between(
         return {}
     last = next((found for found in before.values() if found.tokens == last_tokens and found.label != label), None)
     # The base model is no change from itself, whether it was measured just now or by an attempt before.
-    return losses(yardstick.recipe, done, last, done if label == BASE else before.get(BASE))
+    return losses(evaluator.recipe, done, last, done if label == BASE else before.get(BASE))
 
 
 def losses(recipe: Recipe, now: Evaluation, last: Evaluation | None, base: Evaluation | None) -> dict[str, Measured]:
@@ -85,7 +85,7 @@ def _error(estimate: Estimate) -> float:
     return math.inf if math.isnan(estimate.standard_error) else estimate.standard_error
 
 
-def _evaluations(directory: Path, yardstick: Yardstick) -> dict[str, Evaluation]:
-    """The evaluations there are that can be compared with the yardstick's, by label."""
+def _evaluations(directory: Path, evaluator: HeldOutEvaluator) -> dict[str, Evaluation]:
+    """The evaluations there are that can be compared with the evaluator's, by label."""
     found = (read_evaluation(path) for path in sorted(directory.glob("*.json")))
-    return {evaluation.label: evaluation for evaluation in found if evaluation.settings == yardstick.settings}
+    return {evaluation.label: evaluation for evaluation in found if evaluation.settings == evaluator.settings}

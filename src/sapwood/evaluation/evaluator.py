@@ -1,4 +1,5 @@
-"""The yardstick of a run: the same held-out texts, scored in the same way, for every model that is held against it."""
+"""The held-out evaluator of a run: the same held-out texts, scored in the same way, for every model that is held
+against it."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ from sapwood.recipe.schema import Recipe
 
 
 @dataclass(frozen=True, slots=True)
-class Yardstick:
+class HeldOutEvaluator:
     """What is measured, and how."""
 
     recipe: Recipe
@@ -34,7 +35,7 @@ class Yardstick:
     @staticmethod
     def open(
         recipe: Recipe, corpora: Mapping[str, SourceStore], model_directory: Path, autocast: torch.dtype | None
-    ) -> Yardstick:
+    ) -> HeldOutEvaluator:
         """Chooses the held-out texts of every prepared source, and of its topics where those are domains of their own.
 
         The tokenizer is that of `model_directory`, and texts begin as the recipe says."""
@@ -44,7 +45,7 @@ class Yardstick:
         for source, store in corpora.items():
             limits = (evaluation.bytes, evaluation.document_bytes)
             texts |= held_out_texts(store, *limits, by_topic=source in divided)
-        return Yardstick(
+        return HeldOutEvaluator(
             recipe=recipe,
             texts=texts,
             encoder=Encoder.load(model_directory, recipe.tokenizer.begin, recipe.tokenizer.end),
