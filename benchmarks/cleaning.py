@@ -93,7 +93,7 @@ def write_labels(files: dict[str, Path], language: str, out: Path) -> None:
 def print_tables(recipe: object, run: RunDirectory) -> None:
     facts = read_data_facts(recipe, run.root)  # type: ignore[arg-type]
     print(
-        "| step | documents in | set aside | tokens set aside | MB in | seconds | MB/s |\n|:--|--:|--:|--:|--:|--:|--:|"
+        "| step | documents in | filtered | filtered tokens | MB in | seconds | MB/s |\n|:--|--:|--:|--:|--:|--:|--:|"
     )
     for line in sections.steps_section(facts)["lines"]:
         size, seconds = line["bytes"] / 1e6, line["seconds"]
@@ -101,7 +101,7 @@ def print_tables(recipe: object, run: RunDirectory) -> None:
             f"| {line['name']} | {line['documents']:,} | {line['dropped']:,} | {line['tokens']:,} | {size:.1f} | "
             f"{seconds:.1f} | {size / max(seconds, 1e-3):.1f} |"
         )
-    print("\n| source | read | set aside | held out | to train on | tokens |\n|:--|--:|--:|--:|--:|--:|")
+    print("\n| source | read | filtered | held out | to train on | tokens |\n|:--|--:|--:|--:|--:|--:|")
     for source in facts.sources:
         aside = sum(source.fates[step].documents for step in source.steps)
         held_out, train = source.fates["holdout"], source.fates["train"]

@@ -11,7 +11,7 @@ from datatrove.data import Document
 from sapwood.corpus import annotate as module
 from sapwood.corpus.annotate import AnnotateShards, Step, annotate
 from sapwood.corpus.block import Annotator
-from sapwood.corpus.quarantine import set_aside
+from sapwood.corpus.quarantine import filter_out
 from sapwood.corpus.store import SourceStore, shard_names
 from sapwood.errors import SapwoodError
 from sapwood.recipe.data import Engine
@@ -31,7 +31,7 @@ class LengthCheck(Annotator):
     def annotate(self, document: Document) -> None:
         document.metadata["length"] = len(document.text)
         if len(document.text) > self.longest:
-            set_aside(document, "too long")
+            filter_out(document, "too long")
 
 
 class SumCheck(Annotator):

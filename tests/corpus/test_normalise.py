@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sapwood.corpus.document import START, new_document
 from sapwood.corpus.normalise import NormaliseText, normalise
-from sapwood.corpus.quarantine import Reason, is_set_aside, set_aside
+from sapwood.corpus.quarantine import Reason, filter_out, is_filtered
 from sapwood.recipe.data import Normalise
 
 ODD = st.text(
@@ -76,8 +76,8 @@ def test_the_block_converts_chinese_sources_alone() -> None:
 
 def test_empty_texts_are_set_aside_and_others_left_alone() -> None:
     empty, earlier = new_document("\x00 \u200b\r\n", "f#0", START), new_document("\x00", "f#1", START)
-    set_aside(earlier, "an earlier reason")
+    filter_out(earlier, "an earlier reason")
     found = list(NormaliseText(Normalise(), None).run([empty, earlier]))
     assert [document.metadata["reason"] for document in found] == [Reason.EMPTY, "an earlier reason"]
     assert found[1].text == "\x00"
-    assert is_set_aside(found[0])
+    assert is_filtered(found[0])

@@ -13,7 +13,7 @@ from sapwood.corpus import inputs
 from sapwood.corpus.document import Position
 from sapwood.corpus.formats import Fields, Row
 from sapwood.corpus.inputs import InputFile, Part, list_files, split_files
-from sapwood.corpus.quarantine import is_set_aside
+from sapwood.corpus.quarantine import is_filtered
 from sapwood.corpus.read import ReadDocuments, read_part
 
 
@@ -87,7 +87,7 @@ def test_documents_say_where_they_came_from(tmp_path: Path, monkeypatch: pytest.
     tasks = [list(ReadDocuments(parts, Fields("text", "at"), tmp_path / "out").run(None, rank, 3)) for rank in range(3)]
     found = {document.metadata["origin"]: document for task in tasks for document in task}
     assert len(found) == 62
-    assert is_set_aside(found["a.jsonl#0"])
+    assert is_filtered(found["a.jsonl#0"])
     assert found["a.jsonl#60"].text == "text 59"
     assert found["a.jsonl#60"].metadata["url"] == "x.org/59"
     assert found["b.txt#0"].metadata["url"] is None

@@ -14,7 +14,7 @@ from datatrove.data import Document
 
 from sapwood.corpus.block import Annotator, Block
 from sapwood.corpus.engine import run
-from sapwood.corpus.quarantine import set_aside
+from sapwood.corpus.quarantine import filter_out
 from sapwood.errors import SapwoodError
 from sapwood.files import write_atomic
 from sapwood.recipe.data import Engine
@@ -66,7 +66,7 @@ class Shorten(Annotator):
     def annotate(self, document: Document) -> None:
         document.metadata["length"] = len(document.text)
         if len(document.text) < 30:
-            set_aside(document, "too short")
+            filter_out(document, "too short")
 
 
 def run_items(block: Block, logs: Path, engine: Engine, tasks: int = ITEMS) -> None:

@@ -151,7 +151,7 @@ def test_pages_that_were_set_aside_are_not_used(corpus: Corpus) -> None:
     corpus.after["web"] = (QUALITY,)
     choice = corpus.choose(items=1000)
     assert of(choice.seeds) == {"physics": 20, "chemistry": 3, "biology": 20}
-    assert choice.counts.set_aside == 22
+    assert choice.counts.filtered == 22
 
 
 def test_every_page_is_counted(corpus: Corpus) -> None:

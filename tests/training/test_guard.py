@@ -24,14 +24,14 @@ def settled(**settings: object) -> Watch:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_not_finite_is_left_out_from_the_first_step(value: float) -> None:
+def test_what_is_not_finite_is_skipped_from_the_first_step(value: float) -> None:
     watch = Watch(Guard(), torch.device("cpu"))
     assert judge(watch, value)
     assert judge(watch, 2.0, abs(value))
     assert not judge(watch, 2.0)
 
 
-def test_a_jump_is_left_out_and_a_ripple_is_not() -> None:
+def test_a_jump_is_skipped_and_a_ripple_is_not() -> None:
     watch = settled()
     assert not judge(watch, 2.3)
     assert judge(watch, 4.0)
@@ -59,9 +59,9 @@ def test_a_lasting_change_is_got_used_to() -> None:
     watch = Watch(Guard(window=128), torch.device("cpu"))
     for step in range(128):
         judge(watch, 2.0 + 0.05 * (-1) ** step)
-    left_out = [judge(watch, 3.0 + 0.05 * (-1) ** step) for step in range(50)]
-    assert 1 <= sum(left_out) <= 8
-    assert not any(left_out[8:])
+    skipped = [judge(watch, 3.0 + 0.05 * (-1) ** step) for step in range(50)]
+    assert 1 <= sum(skipped) <= 8
+    assert not any(skipped[8:])
 
 
 def test_what_is_not_finite_is_not_remembered() -> None:

@@ -296,10 +296,10 @@ def test_a_step_is_skipped_and_its_documents_are_named(tiny_recipe: TinyRecipe, 
     run = prepare_and_train(tiny_recipe())
     metrics = read_lines(run.metrics)
     assert [line["step"] for line in metrics if line["skipped"]] == [5]
-    trouble, *others = Ledger(run.ledger).troubles
+    skipped, *others = Ledger(run.ledger).skipped_steps
     assert not others
-    assert (trouble.action, trouble.step, trouble.start, trouble.stop) == ("skip", 5, 32, 40)
-    named = {(line["source"], line["document"]) for line in read_lines(run.left_out)}
+    assert (skipped.action, skipped.step, skipped.start, skipped.stop) == ("skip", 5, 32, 40)
+    named = {(line["source"], line["document"]) for line in read_lines(run.skipped)}
     stream = stream_of(run)
     expected = {
         (sequence.domain, stream.passes[sequence.domain].store.document_id(span.document))
@@ -326,8 +326,8 @@ def test_a_run_is_rolled_back_and_passes_over_the_batch(tiny_recipe: TinyRecipe,
     assert [line["step"] for line in metrics] == list(range(1, len(metrics) + 1))
     assert [line["step"] for line in metrics if line["skipped"]] == [6]
     assert metrics[5]["loss"] is None
-    (trouble,) = Ledger(run.ledger).troubles
-    assert (trouble.action, trouble.step, trouble.start, trouble.stop) == ("roll-back", 6, 40, 48)
+    (skipped,) = Ledger(run.ledger).skipped_steps
+    assert (skipped.action, skipped.step, skipped.start, skipped.stop) == ("roll-back", 6, 40, 48)
     assert Ledger(run.ledger).finished_at == 7000 // 64
 
 

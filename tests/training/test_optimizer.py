@@ -37,7 +37,7 @@ def built(recipe: Recipe, **changes: object) -> tuple[PreTrainedModel, torch.opt
 def train(
     model: PreTrainedModel, optimizer: torch.optim.Optimizer, steps: range, *, leave_out: tuple[int, ...] = ()
 ) -> list[float]:
-    """The losses of some steps; those left out are done with a gradient of infinities."""
+    """The losses of some steps; those skipped are done with a gradient of infinities."""
     losses = []
     for step in steps:
         loss = loss_of(model, step % 4)
@@ -71,7 +71,7 @@ def test_all_kinds_learn_about_as_well(training: dict) -> None:
 
 
 @EVERY_KIND
-def test_a_step_can_be_left_out(training: dict) -> None:
+def test_a_step_can_be_skipped(training: dict) -> None:
     model, optimizer = built(a_recipe(**training))
     other, others = built(a_recipe(**training))
     train(model, optimizer, range(3), leave_out=(2,))

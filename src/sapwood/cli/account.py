@@ -34,10 +34,10 @@ def account(recipe: RecipeArgument, stage: StageOption = None, runs: RunsOption 
         _print_stage(console, part)
     for balance in found.off:
         console.print(str(balance), style="red", soft_wrap=True)
-    if found.left_out:
+    if found.skipped:
         console.print(
-            f"{found.left_out:,} of the tokens trained were read and not learnt from (training.guard): the ledger "
-            f"names the steps, and {run.directory.left_out.name} the documents."
+            f"{found.skipped:,} of the tokens trained were read and skipped (training.guard): the ledger "
+            f"names the steps, and {run.directory.skipped.name} the documents."
         )
     console.print(found.verdict, style="bold red" if found.off else "bold", soft_wrap=True)
     if found.off:

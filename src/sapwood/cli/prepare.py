@@ -60,7 +60,7 @@ def print_prepared(prepared: Prepared) -> None:
     console.print(f"Tokenised with {prepared.tokenizer}")
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("source")
-    for title in ("read", "unreadable", "set aside", "held out", "dropped", "to train on", "tokens"):
+    for title in ("read", "unreadable", "filtered", "held out", "dropped", "to train on", "tokens"):
         table.add_column(title, justify="right")
     for name, account in prepared.accounts.items():
         table.add_row(name, *(f"{number:,}" for number in astuple(account)))

@@ -5,7 +5,7 @@
 
 - `prepare`: all steps in order; begin here. `store`: `SourceStore`, a source's documents and the columns of every
   step.
-- `block`: `Annotator`, a step that looks at one document at a time. `annotate` runs it; `quarantine`: `set_aside`,
+- `block`: `Annotator`, a step that looks at one document at a time. `annotate` runs it; `quarantine`: `filter_out`,
   reasons.
 - Reading: `inputs`, `formats/`, `read`, `write`, `ingest`. Steps: `language`, `quality`, `signals`, `contamination`,
   `duplicates` (with `signatures`, `copies`), `topics/`, `perplexity`, `trim`, `selection`. Where they run:

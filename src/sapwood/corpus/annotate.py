@@ -15,7 +15,7 @@ from datatrove.data import Document
 from sapwood import __version__
 from sapwood.corpus.block import Annotator, Block
 from sapwood.corpus.engine import run
-from sapwood.corpus.quarantine import is_set_aside, set_aside
+from sapwood.corpus.quarantine import filter_out, is_filtered
 from sapwood.corpus.store import DOCUMENTS, REASON, SHARDS, SourceStore, read_account, shard_names, write_shard
 from sapwood.errors import SapwoodError
 from sapwood.recipe.data import Engine
@@ -25,7 +25,7 @@ LOGS = "logs"
 OUTPUTS = (SHARDS, LOGS)
 """What a step writes beside its manifest."""
 
-_EARLIER = "set aside by an earlier step"
+_EARLIER = "filtered by an earlier step"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Step:
     settings: dict[str, Any]
     """Everything that decides what the annotator says, beside the documents."""
     after: tuple[str, ...] = ()
-    """The steps whose reasons count: documents that one of them set aside are not looked at."""
+    """The steps whose reasons count: documents that one of them filtered are not looked at."""
     reads: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Columns of other steps that the annotator finds among the document's metadata, by step."""
 
@@ -132,7 +132,7 @@ class AnnotateShards(Block):
 
 
 def read_documents(store: SourceStore, shard: str, step: Step) -> Iterator[Document]:
-    """The documents of a shard as a step finds them; those that an earlier step set aside are marked as that."""
+    """The documents of a shard as a step finds them; those that an earlier step filtered are marked as that."""
     columns = {DOCUMENTS: ["id", "text", "origin", "url"]}
     for name in step.after:
         columns[name] = [REASON]
@@ -145,7 +145,7 @@ def read_documents(store: SourceStore, shard: str, step: Step) -> Iterator[Docum
             for name, reads in step.reads.items():
                 document.metadata |= {column: row[f"{name}.{column}"] for column in reads}
             if any(row[f"{name}.{REASON}"] is not None for name in step.after):
-                set_aside(document, _EARLIER)
+                filter_out(document, _EARLIER)
             yield document
 
 
@@ -167,7 +167,7 @@ class Columns:
         if not earlier:
             size = len(document.text.encode())
             self.counts.update(documents=1, bytes=size)
-            if is_set_aside(document):
+            if is_filtered(document):
                 self.counts.update(dropped=1, dropped_bytes=size)
                 self.reasons[str(reason)] += 1
 

@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
-from sapwood.corpus.quarantine import is_set_aside
+from sapwood.corpus.quarantine import is_filtered
 
 
 class Block(PipelineStep):  # type: ignore[misc]
     """A datatrove step that keeps three promises, on which exact accounts and resumption rest.
 
     It yields every document that it receives, in the order received: what is not wanted is marked with
-    `quarantine.set_aside` and passed on, and what was set aside before is passed on untouched. What it does to a
+    `quarantine.filter_out` and passed on, and what was filtered before is passed on untouched. What it does to a
     document follows from the document and the block's settings alone.
     """
 
@@ -41,10 +41,10 @@ class Annotator(Block):
 
     @abstractmethod
     def annotate(self, document: Document) -> None:
-        """Writes the columns into `document.metadata`, and calls `set_aside` if the document is not wanted."""
+        """Writes the columns into `document.metadata`, and calls `filter_out` if the document is not wanted."""
 
     def run(self, data: Iterable[Document] | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         for document in data or ():
-            if not is_set_aside(document):
+            if not is_filtered(document):
                 self.annotate(document)
             yield document

@@ -25,7 +25,7 @@ from sapwood.corpus.formats.content import read_blocks
 from sapwood.corpus.formats.row import BrokenFileError
 from sapwood.corpus.inputs import list_files, open_file, require_unchanged, take_fingerprints
 from sapwood.corpus.normalise import normalise
-from sapwood.corpus.quarantine import set_aside
+from sapwood.corpus.quarantine import filter_out
 from sapwood.corpus.store import CONTAMINATION
 from sapwood.errors import SapwoodError
 from sapwood.recipe.data import Decontamination, Normalise
@@ -136,7 +136,7 @@ class ContaminationCheck(Annotator):
         document.metadata |= {"hits": evidence_of(document.text, hits), "cuts": cuts}
         left = len(apply_cuts(document.text, cuts).strip())
         if hits and (not self.cut or left < REMAINDER_CHARACTERS):
-            set_aside(document, reason_of([hit.benchmark for hit in hits]))
+            filter_out(document, reason_of([hit.benchmark for hit in hits]))
 
 
 def contamination_step(settings: Decontamination, normalising: Normalise) -> Step:

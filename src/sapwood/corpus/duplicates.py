@@ -42,7 +42,7 @@ def find_duplicates(
 ) -> dict[str, Manifest]:
     """Runs the step over all sources together, unless that was done before with the same inputs and settings.
 
-    `after` are the steps, by source, whose reasons count: documents that one of them set aside take no part. Of copies
+    `after` are the steps, by source, whose reasons count: documents that one of them filtered take no part. Of copies
     the one in an evaluation-only source stays, then that in the first source of `settings.priority`, then that in the
     first of `stores`; in one source, the first.
 

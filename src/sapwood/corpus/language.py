@@ -16,7 +16,7 @@ import pyarrow as pa
 from datatrove.data import Document
 
 from sapwood.corpus.block import Annotator
-from sapwood.corpus.quarantine import set_aside
+from sapwood.corpus.quarantine import filter_out
 from sapwood.recipe.data import Language
 from sapwood.recipe.language import answers_for
 
@@ -85,7 +85,7 @@ class LanguageCheck(Annotator):
     }
 
     def __init__(self, expected: str | None, settings: Language) -> None:
-        """`expected` is the language of the source; where that is None, no document is set aside."""
+        """`expected` is the language of the source; where that is None, no document is filtered."""
         super().__init__()
         self.expected = expected
         self.settings = settings
@@ -97,7 +97,7 @@ class LanguageCheck(Annotator):
         document.metadata["han_share"] = found.han_share
         reason = None if self.expected is None else mismatch(found, self.expected, self.settings)
         if reason is not None:
-            set_aside(document, reason)
+            filter_out(document, reason)
 
 
 def _slices(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from datatrove.data import Document
 
 from sapwood.corpus.block import Block
-from sapwood.corpus.quarantine import Reason, is_set_aside, set_aside
+from sapwood.corpus.quarantine import Reason, filter_out, is_filtered
 from sapwood.corpus.script import convert
 from sapwood.recipe.data import Normalise, Script
 
@@ -44,7 +44,7 @@ def normalise(text: str, *, mojibake: bool = False, script: Script | None = None
 
 
 class NormaliseText(Block):
-    """Normalises documents. One of which nothing is left is set aside."""
+    """Normalises documents. One of which nothing is left is filtered."""
 
     def __init__(self, settings: Normalise, language: str | None) -> None:
         """`language` is that of the source; scripts are converted in Chinese ones alone."""
@@ -54,10 +54,10 @@ class NormaliseText(Block):
 
     def run(self, data: Iterable[Document] | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         for document in data or ():
-            if not is_set_aside(document):
+            if not is_filtered(document):
                 document.text = normalise(document.text, mojibake=self.mojibake, script=self.script)
                 if not document.text or document.text.isspace():
-                    set_aside(document, Reason.EMPTY)
+                    filter_out(document, Reason.EMPTY)
             yield document
 
 

@@ -27,7 +27,7 @@ from datatrove.data import Document
 from sapwood.corpus.block import Annotator
 from sapwood.corpus.characters import MARK, codes_of, table
 from sapwood.corpus.ngrams import Tokens, is_unspaced, ngram_hashes, tokenise
-from sapwood.corpus.quarantine import set_aside
+from sapwood.corpus.quarantine import filter_out
 from sapwood.recipe.data import RuleSet
 
 UNSPACED_SHARE = 0.3
@@ -194,7 +194,7 @@ class QualityCheck(Annotator):
         rule = judge(document.text, self.rule_sets)
         document.metadata["rule"] = rule
         if rule is not None:
-            set_aside(document, rule)
+            filter_out(document, rule)
 
 
 def _gopher_quality(text: TextMeasures) -> Iterator[str]:

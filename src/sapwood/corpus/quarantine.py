@@ -45,19 +45,19 @@ def rejected_row(origin: str, reason: str, shown: str, position: Position) -> Do
     return Document(text="", id="", metadata={"origin": origin, "position": position, "reason": reason, "shown": shown})
 
 
-def set_aside(document: Document, reason: str) -> None:
+def filter_out(document: Document, reason: str) -> None:
     """Marks a document as not to be used; the first reason stays."""
     document.metadata.setdefault("reason", reason)
     document.metadata.setdefault("shown", excerpt(document.text))
 
 
-def is_set_aside(document: Document) -> bool:
+def is_filtered(document: Document) -> bool:
     """Whether a document is on its way to the quarantine."""
     return "reason" in document.metadata
 
 
 def entry(source: str, document: Document) -> bytes:
-    """The line of the quarantine about a document that was set aside."""
+    """The line of the quarantine about a document that was filtered."""
     file, _, row = document.metadata["origin"].rpartition("#")
     return orjson.dumps(
         {

@@ -23,7 +23,7 @@ class ReadDocuments(Block):
     """Reads every part whose number leaves the task's rank when divided by the number of tasks.
 
     Starts after the last document that `WriteDocuments` has put into a shard in `directory`. A row that is no document
-    becomes a document that is set aside.
+    becomes a document that is filtered.
     """
 
     def __init__(self, parts: list[Part], fields: Fields, directory: Path) -> None:

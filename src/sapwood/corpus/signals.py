@@ -21,7 +21,7 @@ from sapwood.arrays import MappedArray, save_array
 from sapwood.backbone.encode import Encoder
 from sapwood.corpus.annotate import Step
 from sapwood.corpus.block import Annotator
-from sapwood.corpus.quarantine import is_set_aside
+from sapwood.corpus.quarantine import is_filtered
 from sapwood.corpus.store import DOCUMENTS, SIGNALS, SourceStore, open_shard, read_group
 from sapwood.files import atomic_directory, fingerprint, remove_directory
 from sapwood.runs.manifest import remake
@@ -69,7 +69,7 @@ class Signals(Annotator):
         self._measured([document])
 
     def _measured(self, batch: list[Document]) -> list[Document]:
-        documents = [document for document in batch if not is_set_aside(document)]
+        documents = [document for document in batch if not is_filtered(document)]
         ids, offsets = encoder_of(self.tokenizer).encode_batch([document.text for document in documents])
         sums = np.concatenate([[0.0], np.cumsum(self._rarity[ids], dtype=np.float64)])
         tokens = np.diff(offsets)

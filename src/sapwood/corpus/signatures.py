@@ -24,7 +24,7 @@ from sapwood.corpus.annotate import Step
 from sapwood.corpus.block import Annotator
 from sapwood.corpus.characters import WORDS_VERSION, Hashes
 from sapwood.corpus.ngrams import ngram_hashes, tokenise, tokenise_with_signs
-from sapwood.corpus.quarantine import is_set_aside
+from sapwood.corpus.quarantine import is_filtered
 from sapwood.corpus.store import SIGNATURES
 
 SHINGLE_TOKENS = 5
@@ -79,7 +79,7 @@ class Sign(Annotator):
     def run(self, data: Iterable[Document] | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         documents = iter(data or ())
         while batch := list(itertools.islice(documents, _BATCH)):
-            wanted = [document for document in batch if not is_set_aside(document)]
+            wanted = [document for document in batch if not is_filtered(document)]
             for document, signature in zip(wanted, sign(document.text for document in wanted), strict=True):
                 document.metadata["signature"] = signature.tobytes()
             yield from batch

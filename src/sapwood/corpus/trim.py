@@ -20,7 +20,7 @@ from datatrove.data import Document
 
 from sapwood.corpus.annotate import Step
 from sapwood.corpus.block import Annotator
-from sapwood.corpus.quarantine import set_aside
+from sapwood.corpus.quarantine import filter_out
 from sapwood.corpus.store import DOCUMENTS, PERPLEXITY, REASON, TOPICS, TRIM, SourceStore
 from sapwood.recipe.data import Trim
 
@@ -65,13 +65,13 @@ class TrimCheck(Annotator):
             return
         ends, place = self.ends[document.metadata.get("topic")], (value, document.id)
         if place < ends.first:
-            set_aside(document, f"perplexity among the lowest {_percent(self.settings.head)} of its {self.within}")
+            filter_out(document, f"perplexity among the lowest {_percent(self.settings.head)} of its {self.within}")
         elif place > ends.last:
-            set_aside(document, f"perplexity among the highest {_percent(self.settings.tail)} of its {self.within}")
+            filter_out(document, f"perplexity among the highest {_percent(self.settings.tail)} of its {self.within}")
 
 
 def trim_step(store: SourceStore, settings: Trim, after: tuple[str, ...]) -> Step:
-    """The step that trims a source. Documents that the steps in `after` set aside, or that have no score, do not count.
+    """The step that trims a source. Documents that the steps in `after` filtered, or that have no score, do not count.
 
     A source whose documents have no topics is trimmed as a whole. Raises SapwoodError where the scores are missing.
     """

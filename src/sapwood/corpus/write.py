@@ -1,4 +1,4 @@
-"""The last block of the first step: writes documents into Parquet shards, and what was set aside beside them.
+"""The last block of the first step: writes documents into Parquet shards, and what was filtered beside them.
 
 Exactly once: a shard appears whole, after the quarantine entries that belong to it, and says how far its task has got.
 """
@@ -16,7 +16,7 @@ from datatrove.data import Document
 from sapwood.corpus.block import Block
 from sapwood.corpus.document import SCHEMA, START, Position, identify
 from sapwood.corpus.formats.encoding import DECLARED
-from sapwood.corpus.quarantine import entry, is_set_aside
+from sapwood.corpus.quarantine import entry, is_filtered
 from sapwood.corpus.store import read_account, write_shard
 from sapwood.errors import SapwoodError
 from sapwood.files import write_atomic
@@ -85,7 +85,7 @@ class _Shard:
     def add(self, document: Document, source: str) -> None:
         self.position = document.metadata["position"]
         self.counts["documents_read"] += 1
-        if is_set_aside(document):
+        if is_filtered(document):
             self.entries.append(entry(source, document))
             self.bytes += len(self.entries[-1])
             self.counts["quarantined"] += 1

@@ -160,8 +160,8 @@ class Account:
     stages: tuple[StageAccount, ...]
     trained: int
     """Tokens trained on, by position."""
-    left_out: int
-    """How many of them were read and not learnt from, since their loss or gradient was not fit (`training.guard`)."""
+    skipped: int
+    """How many of them were read and skipped, since their loss or gradient was not fit (`training.guard`)."""
     balances: tuple[Balance, ...]
     """Everything that was compared."""
 
@@ -228,7 +228,7 @@ def make_account(
         sources=sources,
         stages=stages,
         trained=ledger.tokens_until(position),
-        left_out=ledger.left_out_until(position),
+        skipped=ledger.skipped_until(position),
         balances=(
             *_balances_of_sources(sources, ledger, counts),
             *_balances_of_stages(stages, plan, ledger, position),

@@ -114,7 +114,7 @@ def uses_of(stream: Stream, steps: Sequence[StepMetrics], document_id: str) -> l
                         found += [use for use in pieces if use.document == number]
     if not known:
         raise SapwoodError(
-            f"No source trains on a document with the id {document_id}. It may be held out or set aside: the columns "
+            f"No source trains on a document with the id {document_id}. It may be held out or filtered: the columns "
             "beside the documents in corpus/ say so."
         )
     return sorted(set(found), key=lambda use: (use.position, use.start))

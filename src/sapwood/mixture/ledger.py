@@ -143,8 +143,8 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """A step that was not learnt from."""
+class SkippedStep:
+    """A skipped step."""
 
     action: str
     """`skip`, or `roll-back` to the last checkpoint."""
@@ -186,7 +186,7 @@ class Ledger:
         """The position at which training reached its end; 0 before. A run with another stage can go on from there."""
         self.ended: dict[str, str] = {}
         """The stages that a gate ended before their budget did, and why."""
-        self.troubles: list[Trouble] = []
+        self.skipped_steps: list[SkippedStep] = []
         """The steps that were not learnt from, in the order in which that was found."""
         self.rounds: list[Round] = []
         for line in lines:
@@ -211,7 +211,7 @@ class Ledger:
         elif event == "gate":
             self.ended[line["stage"]] = line["reason"]
         elif event in ("skip", "roll-back"):
-            self.troubles.append(Trouble(event, line["step"], line["start"], line["stop"], line["reason"]))
+            self.skipped_steps.append(SkippedStep(event, line["step"], line["start"], line["stop"], line["reason"]))
         elif event == "round":
             entry = Round.from_json(line)
             self._check(entry)
@@ -287,26 +287,26 @@ class Ledger:
             self.finished_at = position
             self._write({"event": "finish", "position": position})
 
-    def note(self, trouble: Trouble) -> bool:
-        """Writes that a step was not learnt from, and says whether that is new: it may be found again after a kill."""
-        known = {(found.action, found.step, found.start) for found in self.troubles}
-        new = (trouble.action, trouble.step, trouble.start) not in known
+    def note(self, skipped: SkippedStep) -> bool:
+        """Writes that a step was skipped, and says whether that is new: it may be found again after a kill."""
+        known = {(found.action, found.step, found.start) for found in self.skipped_steps}
+        new = (skipped.action, skipped.step, skipped.start) not in known
         if new:
-            self.troubles.append(trouble)
-            record = asdict(trouble)
+            self.skipped_steps.append(skipped)
+            record = asdict(skipped)
             self._write({"event": record.pop("action"), **record})
         return new
 
     def leaves_out(self, positions: range) -> bool:
         """Whether training passes over these positions, since it was rolled back from them."""
         return any(
-            trouble.action == "roll-back" and trouble.start < positions.stop and positions.start < trouble.stop
-            for trouble in self.troubles
+            skipped.action == "roll-back" and skipped.start < positions.stop and positions.start < skipped.stop
+            for skipped in self.skipped_steps
         )
 
-    def left_out_until(self, position: int) -> int:
-        """How many tokens before `position` were read, and not learnt from."""
-        places = {place for trouble in self.troubles for place in range(trouble.start, trouble.stop)}
+    def skipped_until(self, position: int) -> int:
+        """How many tokens before `position` were read, and skipped."""
+        places = {place for skipped in self.skipped_steps for place in range(skipped.start, skipped.stop)}
         return sum(entry.sequence_length for place in places if place < position and (entry := self.at(place)))
 
     @property

@@ -33,9 +33,9 @@ class RunDirectory:
         return self.root / "metrics.jsonl"
 
     @property
-    def left_out(self) -> Path:
+    def skipped(self) -> Path:
         """One line for each document of a batch that was not learnt from (`training.guard`)."""
-        return self.root / "left-out.jsonl"
+        return self.root / "skipped.jsonl"
 
     @property
     def stalls(self) -> Path:

@@ -31,7 +31,7 @@ class Manifest:
     counts: dict[str, int] = field(default_factory=dict)
     """Documents, bytes, tokens: read, written, dropped."""
     reasons: dict[str, int] = field(default_factory=dict)
-    """Documents set aside, by reason."""
+    """Documents filtered, by reason."""
     versions: dict[str, str] = field(default_factory=dict)
     """Versions of the programs that took part."""
     seconds: float = field(default=0.0, compare=False)

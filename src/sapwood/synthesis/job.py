@@ -72,7 +72,7 @@ def _attempts(job: Synthesis, directory: JobDirectory) -> list[Attempt]:
     write_json(directory.seeds, choice.counts.to_json(), sealed=True)
     if not choice.seeds:
         raise SapwoodError(
-            f"No page gives a seed: of {choice.counts.pages:,}, {choice.counts.set_aside:,} were set aside, "
+            f"No page gives a seed: of {choice.counts.pages:,}, {choice.counts.filtered:,} were filtered, "
             f"{choice.counts.too_short:,} are shorter than a snippet, {choice.counts.without_discipline:,} are of no "
             "discipline. Look at `disciplines` and `snippet` in the job."
         )

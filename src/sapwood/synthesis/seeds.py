@@ -41,7 +41,7 @@ class PageCounts:
     """What became of the pages."""
 
     pages: int = 0
-    set_aside: int = 0
+    filtered: int = 0
     """By the steps that prepared them."""
     too_short: int = 0
     """They have fewer characters than the shortest snippet."""
@@ -157,7 +157,7 @@ def _candidates(
             for step in after[source]:
                 table = table.filter(pc.is_null(table[f"{step}.{REASON}"]))
             long = table.filter(pc.greater_equal(pc.utf8_length(table["text"]), least))
-            counts.set_aside += batch_size - len(table)
+            counts.filtered += batch_size - len(table)
             counts.too_short += len(table) - len(long)
             table = long
             ids, urls = table["id"].to_pylist(), table["url"].to_pylist()

@@ -72,7 +72,7 @@ def encode_source(store: SourceStore, directory: Path, encoder: Encoder, held_ou
 
     In the manifest, `counts` has `documents` and `tokens` (those that begin and end texts among them), the sums of
     `train_…`, `holdout_…` and `dropped_…`; `reasons` counts the dropped documents by reason. Documents that the corpus
-    steps set aside are not among them.
+    steps filtered are not among them.
 
     Raises SapwoodError where the source is not completely prepared.
     """

@@ -7,7 +7,7 @@
 - `loss`: cross-entropy in chunks. `attention`, `isolation`: packed documents do not see each other. `batch`,
   `loader`: tensors, read ahead.
 - `schedule`: learning rates. `optimizer`, `lowbit`, `adapters`, `trainable`: what is trained, and how.
-- `checkpoint`, `saving`, `resume`, `mirror`: states. `guard`, `trouble`, `watchdog`: skipped steps, hangs.
+- `checkpoint`, `saving`, `resume`, `mirror`: states. `guard`, `skipped_steps`, `watchdog`: skipped steps, hangs.
   `trackers`.
 - `footprint`, `dry_run`, `flops`: the memory and compute of a recipe, estimated beforehand. `average`, `adapted`:
   weights out.

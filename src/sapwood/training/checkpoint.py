@@ -38,7 +38,7 @@ class State:
     step: int = 0
     """Optimizer steps done."""
     position: int = 0
-    """Sequences trained on, or left out."""
+    """Sequences trained on, or skipped."""
     tokens: int = 0
     """Tokens in them."""
     seconds: float = 0.0

@@ -61,7 +61,7 @@ class Engine:
         """One optimizer step, the `number`th, with the learning rate `rate`; `predicted` tokens count over all ranks.
 
         Gives, without waiting for the device, float64 numbers [3 + 2 * domains]: the loss per predicted token, the
-        norm of the gradient, whether the step was left out; the sums of losses by domain, and of predicted tokens.
+        norm of the gradient, whether the step was skipped; the sums of losses by domain, and of predicted tokens.
         """
         device = self._ranks.device
         torch.manual_seed(hash((self._recipe.seed, number, self._ranks.rank)))  # dropout, in models that have it
@@ -78,15 +78,15 @@ class Engine:
         self._ranks.add_up(sums)
         loss = sums[0].sum() / max(predicted, 1)
         norm = self._clip().to(loss)
-        left_out = self._watch.judge(loss, norm)
+        skipped = self._watch.judge(loss, norm)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         # The fused kernel leaves everything as it is where this flag is up; it serves overflow in fp16 otherwise.
-        self._optimizer.grad_scale, self._optimizer.found_inf = None, left_out  # type: ignore[attr-defined]
+        self._optimizer.grad_scale, self._optimizer.found_inf = None, skipped  # type: ignore[attr-defined]
         self._optimizer.step()
         self._optimizer.zero_grad()
         self._follow()
-        return torch.cat([torch.stack([loss, norm, left_out.double()]), sums.flatten()])
+        return torch.cat([torch.stack([loss, norm, skipped.double()]), sums.flatten()])
 
     def measured(self, measure: Callable[[PreTrainedModel], T]) -> T:
         """What `measure` finds of the model as it is now."""

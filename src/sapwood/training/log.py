@@ -39,7 +39,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """A step that the guard left out."""
+    """A step that the guard skipped."""
 
     step: int
     positions: range
@@ -74,7 +74,7 @@ class Log:
         self.seconds = seconds
         """Time spent training, up to the last step that was read."""
         self.bad: list[Bad] = []
-        """Steps that were left out, and nothing was done about yet. The same on all ranks, when all have read."""
+        """Steps that were skipped, and nothing was done about yet. The same on all ranks, when all have read."""
 
     def start(self) -> None:
         """Begins to count time anew, after what was no training."""

@@ -31,9 +31,9 @@ from sapwood.training.log import Entry, Log
 from sapwood.training.resume import check_resume
 from sapwood.training.saving import Saver
 from sapwood.training.schedule import final_rate, learning_rate
+from sapwood.training.skipped_steps import note
 from sapwood.training.stop import StopRequest
 from sapwood.training.track import measured_values, open_trackers, step_values, suite_values
-from sapwood.training.trouble import note
 from sapwood.training.watchdog import Watchdog
 
 Measure = Callable[[PreTrainedModel, State, int | None], Losses]
@@ -232,7 +232,7 @@ class Loop:
         )
 
     def _is_rolled_back(self) -> bool:
-        """Notes the steps that were left out, and returns to the last checkpoint if the recipe wants that."""
+        """Notes the steps that were skipped, and returns to the last checkpoint if the recipe wants that."""
         self.log.read()
         bad, self.log.bad = self.log.bad, []
         if bad:

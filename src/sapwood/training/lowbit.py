@@ -60,7 +60,7 @@ class LowBitAdamW(torch.optim.Optimizer):
 
     def _update(self, parameter: torch.Tensor, gradient: torch.Tensor, group: dict[str, Any], seed: int) -> None:
         state = self.state[parameter]
-        left_out = None if self.found_inf is None else self.found_inf.to(parameter.device) != 0
+        skipped = None if self.found_inf is None else self.found_inf.to(parameter.device) != 0
         step = state["step"] + 1
         start = _first_entry(parameter)
         weight, gradient = _local(parameter), _local(gradient)
@@ -73,10 +73,10 @@ class LowBitAdamW(torch.optim.Optimizer):
             updated, new = _adamw(weight[part].float(), gradient[part].float(), old, step, group)
             if weight.dtype == torch.bfloat16:
                 updated = round_stochastically(updated, start + first * columns, step, seed)
-            _put(weight[part], updated, left_out)
+            _put(weight[part], updated, skipped)
             for name, tensor in new.items():
-                _put(old[name], tensor, left_out)
-        _put(state["step"], step, left_out)
+                _put(old[name], tensor, skipped)
+        _put(state["step"], step, skipped)
 
 
 def _zeros(parameter: torch.Tensor, eight_bits: bool) -> dict[str, torch.Tensor]:
@@ -143,5 +143,5 @@ def _first_entry(tensor: torch.Tensor) -> int:
     return offset[0] * (tensor.numel() // tensor.shape[0]) if offset else 0
 
 
-def _put(old: torch.Tensor, new: torch.Tensor, left_out: torch.Tensor | None) -> None:
-    old.copy_(new if left_out is None else torch.where(left_out, old, new))
+def _put(old: torch.Tensor, new: torch.Tensor, skipped: torch.Tensor | None) -> None:
+    old.copy_(new if skipped is None else torch.where(skipped, old, new))

@@ -13,7 +13,7 @@ from datatrove.data import Document
 
 from sapwood.corpus.annotate import Step
 from sapwood.corpus.block import Annotator
-from sapwood.corpus.quarantine import is_set_aside
+from sapwood.corpus.quarantine import is_filtered
 from sapwood.corpus.store import TOPICS
 from sapwood.corpus.topics.train import Classifier, check_words, describe
 
@@ -35,7 +35,7 @@ class TopicLabels(Annotator):
     def run(self, data: Iterable[Document] | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         documents = iter(data or ())
         while batch := list(itertools.islice(documents, _BATCH)):
-            self._label([document for document in batch if not is_set_aside(document)])
+            self._label([document for document in batch if not is_filtered(document)])
             yield from batch
 
     def annotate(self, document: Document) -> None:

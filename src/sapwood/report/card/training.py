@@ -112,8 +112,8 @@ def settings(facts: Facts) -> list[str]:
         ranks = int(environment.get("ranks", 1))
         seconds = f", {duration(facts.last.seconds)} of training" if facts.last else ""
         lines.append(f"Hardware: {ranks} x {environment.get('device', 'unknown')}{seconds}.")
-    if facts.account.left_out:
-        lines.append(f"{count(facts.account.left_out)} tokens were read and not learnt from (training.guard).")
+    if facts.account.skipped:
+        lines.append(f"{count(facts.account.skipped)} tokens were read and skipped (training.guard).")
     return lines + facts.endings
 
 

@@ -1,4 +1,4 @@
-"""The data report: what became of the documents, step by step, with examples of what was set aside."""
+"""The data report: what became of the documents, step by step, with examples of what was filtered."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sapwood.report.html import render_sections
 SECTIONS = (
     ("overview", "What is left", sections.overview_section),
     ("steps", "Step by step", sections.steps_section),
-    ("dropped", "What was set aside", sections.dropped_section),
+    ("dropped", "What was filtered", sections.dropped_section),
     ("languages", "Languages", sections.languages_section),
     ("topics", "Topics", sections.topics_section),
     ("lengths", "Lengths", sections.lengths_section),

@@ -95,7 +95,7 @@ class SourceFacts:
     """By step that set documents aside, `holdout` or `train`."""
     reasons: dict[tuple[str, str], Tally] = field(default_factory=lambda: defaultdict(Tally))
     samples: dict[tuple[str, str], Smallest] = field(default_factory=lambda: defaultdict(lambda: Smallest(SAMPLES)))
-    """Ids of documents that were set aside, by step and reason."""
+    """Ids of documents that were filtered, by step and reason."""
     unreadable_rows: dict[str, Smallest] = field(default_factory=lambda: defaultdict(lambda: Smallest(SAMPLES)))
     """Rows that gave no document (`Found`), by reason."""
     languages: Counter[str] = field(default_factory=Counter)

@@ -47,7 +47,7 @@ def stacked(rows: Mapping[str, Mapping[str, float]], colors: Mapping[str, str], 
 
 
 def shades(kept: Sequence[str], aside: Sequence[str]) -> dict[str, str]:
-    """A colour for each part: greens for what is kept, two at most; greys for what is set aside, by the order."""
+    """A colour for each part: greens for what is kept, two at most; greys for what is filtered, by the order."""
     return {
         **dict(zip(kept, ("--accent", "--accent 50%"), strict=False)),
         **{part: f"--keep {90 - round(65 * n / max(1, len(aside) - 1))}%" for n, part in enumerate(aside)},

@@ -61,7 +61,7 @@ def overview_section(facts: DataFacts) -> dict[str, Any]:
 
 
 def steps_section(facts: DataFacts) -> dict[str, Any]:
-    """What every step looked at, what it set aside, and how long that took."""
+    """What every step looked at, what it filtered, and how long that took."""
     lines = []
     for step in STEPS:
         per_source = [_step_line(source, step) for source in facts.sources if step in source.manifests]
@@ -209,7 +209,7 @@ def _step_line(source: SourceFacts, step: str) -> dict[str, Any]:
     manifest = source.manifests[step]
     counts = manifest.counts
     if step == SELECTION:
-        # It passes on what earlier steps set aside, and sets nothing aside by itself.
+        # It passes on what earlier steps filtered, and filters nothing by itself.
         documents, dropped = counts.get("train", 0) + counts.get("holdout", 0), 0
         size = counts.get("train_bytes", 0) + counts.get("holdout_bytes", 0)
     elif step == DOCUMENTS:

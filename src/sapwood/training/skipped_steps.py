@@ -1,4 +1,4 @@
-"""What is done about steps that the guard left out: they are named, counted, and gone on from."""
+"""What is done about steps that the guard skipped: they are named, counted, and gone on from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sapwood.errors import SapwoodError
 from sapwood.files import append_line
 from sapwood.mixture.audit import documents_of
-from sapwood.mixture.ledger import Trouble
+from sapwood.mixture.ledger import SkippedStep
 from sapwood.mixture.stream import Stream
 from sapwood.mixture.weights import source_of
 from sapwood.progress import console
@@ -16,7 +16,7 @@ from sapwood.runs.directory import RunDirectory
 from sapwood.training.log import Bad
 
 STRETCH = 1000
-"""Steps among which `limit` of them may be left out."""
+"""Steps among which `limit` of them may be skipped."""
 
 
 def note(bad: Sequence[Bad], settings: Guard, stream: Stream, run: RunDirectory, *, write: bool) -> None:
@@ -27,21 +27,21 @@ def note(bad: Sequence[Bad], settings: Guard, stream: Stream, run: RunDirectory,
     ledger = stream.ledger
     for step in bad:
         reason = f"loss {step.loss:.4g}, gradient norm {step.gradient_norm:.4g}"
-        trouble = Trouble(settings.action, step.step, step.positions.start, step.positions.stop, reason)
-        if ledger.note(trouble) and write:
+        skipped = SkippedStep(settings.action, step.step, step.positions.start, step.positions.stop, reason)
+        if ledger.note(skipped) and write:
             for source, document in _documents(stream, step):
                 record = {"step": step.step, "source": source, "document": document, "reason": reason}
-                append_line(run.left_out, record, durable=False)
-        console.print(f"Step {step.step:,} was left out: {reason}. Its documents are named in {run.left_out}.")
-    last = max(trouble.step for trouble in ledger.troubles)
-    recent = [trouble for trouble in ledger.troubles if trouble.step > last - STRETCH]
+                append_line(run.skipped, record, durable=False)
+        console.print(f"Step {step.step:,} was skipped: {reason}. Its documents are named in {run.skipped}.")
+    last = max(skipped.step for skipped in ledger.skipped_steps)
+    recent = [skipped for skipped in ledger.skipped_steps if skipped.step > last - STRETCH]
     if len(recent) > settings.limit:
-        lines = "\n".join(f"  step {trouble.step:,}: {trouble.reason}" for trouble in recent)
+        lines = "\n".join(f"  step {skipped.step:,}: {skipped.reason}" for skipped in recent)
         raise SapwoodError(
-            f"{len(recent)} of the last {STRETCH:,} steps could not be learnt from, and training.guard.limit is "
+            f"{len(recent)} of the last {STRETCH:,} steps were skipped, and training.guard.limit is "
             f"{settings.limit}:\n{lines}\nThe last checkpoint is intact. If these losses rise step by step, the "
             "learning rate is too high; if they come out of nothing, look at the documents in "
-            f"{run.left_out.name}."
+            f"{run.skipped.name}."
         )
 
 
