@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from sapwood.mixture.domains import Sizes
+from sapwood.mixture.epochs import Passes
 from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.measured import Change, Measured
-from sapwood.mixture.passes import Passes
 from sapwood.mixture.plan import make_plan
 from sapwood.mixture.rounds import next_round
 from sapwood.mixture.stream import Stream
@@ -230,7 +230,7 @@ def random_positions(directory: Path, store: Path, documents: int) -> str:
 def find_document(directory: Path, store: Path, documents: int) -> str:
     """From an id to the sequences in which the document is."""
     stream = one_domain(directory, store)
-    ((domain, part),) = stream.passes.items()
+    ((domain, part),) = stream.epochs.items()
     wanted = part.store.document_id(documents - 5)
     number = part.store.find(wanted)
     assert number == documents - 5

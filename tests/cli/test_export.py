@@ -120,7 +120,7 @@ def test_parquet_names_the_documents(recipe: Path, tmp_path: Path) -> None:
         sequence = stream[row["position"]]
         assert row["input_ids"] == sequence.tokens.tolist()
         assert row["domain"] == sequence.domain
-        store = stream.passes[row["domain"]].store
+        store = stream.epochs[row["domain"]].store
         for span, piece in zip(row["spans"], sequence.spans, strict=True):
             [number] = store.find(span["document"])
             assert number == piece.document
@@ -184,7 +184,7 @@ def export_and_die(recipe: Path, arguments: tuple[object, ...], moment: int) -> 
 def test_it_says_whether_training_read_the_same(
     recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Here training decides round after round, and the order of documents changes in the middle of a pass."""
+    """Here training decides round after round, and the order of documents changes in the middle of an epoch."""
     runs = tmp_path / "runs"
     shutil.copytree(runs / "tiny", runs / "ahead")
     write(recipe, stages=IN_ORDER)

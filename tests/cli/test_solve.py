@@ -79,7 +79,7 @@ def test_lines_of_json_say_the_same_as_a_table_with_commas(tmp_path: Path) -> No
         (["--tokens", "web-zh=1M", "--tokens", "web-zh=2M"], "'web-zh' is given twice"),
         (["--tokens", "webzh=1M"], "Did you mean 'web-zh'?"),
         (["--budget", "100M"], "--budget 100M limits nothing without --tokens"),
-        ([*TOKENS, "--budget", "2B"], "4 passes over 271M tokens fill 54% of a budget of 2B"),
+        ([*TOKENS, "--budget", "2B"], "4 epochs of 271M tokens fill 54% of a budget of 2B"),
         (["--prior", "web-zh=1"], "Give the others too: --prior book-zh=SHARE --prior web-en=SHARE"),
         (["--pull", "-1"], "--pull -1.0: write a number from 0 up"),
         (["--max-epochs", "0"], "--max-epochs 0.0: write a number above 0"),

@@ -110,7 +110,7 @@ def train_until(run: RunDirectory, position: int) -> Stream:
 def planted_before(run: RunDirectory, stream: Stream, position: int, benchmarks: Path) -> set[str]:
     """The ids of the items in the documents that were trained on, looked up position by position."""
     trained = {
-        (source_of(sequence.domain), stream.passes[sequence.domain].store.document_id(span.document))
+        (source_of(sequence.domain), stream.epochs[sequence.domain].store.document_id(span.document))
         for sequence in map(stream.__getitem__, range(position))
         for span in sequence.spans
     }

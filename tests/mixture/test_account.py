@@ -151,8 +151,8 @@ def test_a_whole_run_balances(whole: tuple[Recipe, RunDirectory]) -> None:
     assert [topic.name for topic in web.topics] == list(TOPICS)
     assert (web.read, web.held_out, web.dropped, web.stock.prepared) == (4100, 100, 0, 4000)
     assert (book.reasons, news.evaluation_only, code.evaluation_only) == ({"no tokens": 1}, True, False)
-    assert book.stock.passes is not None
-    assert 1 < book.stock.passes <= 2
+    assert book.stock.epochs is not None
+    assert 1 < book.stock.epochs <= 2
     assert any(line.moved for line in account.stages[0].lines), "the controller moved the topics"
 
 
@@ -180,7 +180,7 @@ def test_it_balances_at_every_position(whole: tuple[Recipe, RunDirectory], share
         assert part.prepared == part.once + part.waiting
         assert part.trained == part.once + part.repeated
         assert min(part.once, part.waiting, part.repeated) >= 0
-        assert not part.waiting or not part.repeated, "no second pass begins before the first is through"
+        assert not part.waiting or not part.repeated, "no second epoch begins before the first is through"
     for stage in account.stages:
         assert stage.total.trained == sum(line.trained for line in stage.sources)
         if stage.begun:

@@ -37,12 +37,12 @@ def nodes(mixture: Mixture) -> dict[str, Fraction]:
     return totals
 
 
-def furthest(mixture: Mixture, length: int, owed: dict[str, Fraction] | None = None) -> tuple[Fraction, Fraction]:
+def furthest(mixture: Mixture, length: int, deficit: dict[str, Fraction] | None = None) -> tuple[Fraction, Fraction]:
     """How far any node gets ahead of its exact share at any prefix, and how far behind."""
-    order = Apportionment(mixture, length, owed)
+    order = Apportionment(mixture, length, deficit)
     weights = nodes(mixture)
     due = dict.fromkeys(weights, Fraction(0))
-    for domain, amount in (owed or {}).items():
+    for domain, amount in (deficit or {}).items():
         for node in mixture.path(domain):
             due[node] += amount
     counts, own = dict.fromkeys(weights, 0), dict.fromkeys(mixture.weights, 0)
@@ -82,8 +82,8 @@ def test_what_is_owed_from_before_is_made_good(parts: list[int], seed: int, leng
     before = tree(parts, seed, 3, 5)
     first = data.draw(st.integers(1, 200))
     counts = Apportionment(before, first).counts(first)
-    owed = {domain: weight * first - counts[domain] for domain, weight in before.weights.items()}
-    ahead, behind = furthest(before, length, owed)
+    deficit = {domain: weight * first - counts[domain] for domain, weight in before.weights.items()}
+    ahead, behind = furthest(before, length, deficit)
     assert ahead < 1
     assert behind < 2, "others may be due at the same time"
 
@@ -121,8 +121,8 @@ def test_positions_beyond_one_period_follow_the_period() -> None:
 @settings(max_examples=40)
 def test_slots_are_found_by_domain_and_number(parts: list[int], length: int, carried: bool) -> None:
     mixture = flat(parts)
-    owed = {"d0": Fraction(1, 3)} if carried else {}
-    order = Apportionment(mixture, length, owed)
+    deficit = {"d0": Fraction(1, 3)} if carried else {}
+    order = Apportionment(mixture, length, deficit)
     for domain in mixture.weights:
         ranks = range(order.counts(length)[domain])
         slots = order.slots(domain, ranks)

@@ -25,7 +25,7 @@ def normalised(parts: list[int]) -> dict[str, Fraction]:
 
 
 parts = st.lists(st.integers(min_value=0, max_value=10**6), min_size=1, max_size=20).filter(any)
-wishes = st.lists(st.floats(min_value=0, max_value=1e12, allow_subnormal=True), min_size=20, max_size=20)
+proposals = st.lists(st.floats(min_value=0, max_value=1e12, allow_subnormal=True), min_size=20, max_size=20)
 controllers = st.builds(
     Controller,
     floor=st.fractions(min_value=0, max_value=Fraction(1, 4), max_denominator=997),
@@ -35,15 +35,15 @@ controllers = st.builds(
 
 
 @settings(max_examples=400)
-@given(parts, wishes, controllers)
+@given(parts, proposals, controllers)
 def test_simplex_floors_caps_and_steps_hold_exactly_over_rounds(
-    begun: list[int], wished: list[float], controller: Controller
+    begun: list[int], proposed: list[float], controller: Controller
 ) -> None:
     initial = normalised(begun)
     now = initial
     for turn in range(3):
-        wish = dict(zip(initial, wished[turn:] + wished[:turn], strict=False))
-        shares = move(family_of(now, initial), wish, controller)
+        proposal = dict(zip(initial, proposed[turn:] + proposed[:turn], strict=False))
+        shares = move(family_of(now, initial), proposal, controller)
         assert list(shares) == list(initial)
         assert sum(shares.values()) == 1
         for name, share in shares.items():
@@ -55,15 +55,15 @@ def test_simplex_floors_caps_and_steps_hold_exactly_over_rounds(
 
 
 @settings(max_examples=200)
-@given(parts, parts, wishes, controllers)
+@given(parts, parts, proposals, controllers)
 def test_from_shares_beyond_the_bounds_it_still_moves_by_a_step_at_most(
-    begun: list[int], other: list[int], wished: list[float], controller: Controller
+    begun: list[int], other: list[int], proposed: list[float], controller: Controller
 ) -> None:
     size = min(len(begun), len(other))
     if not any(begun[:size]) or not any(other[:size]):
         return
     now = normalised(other[:size])
-    shares = move(family_of(now, normalised(begun[:size])), dict(zip(now, wished, strict=False)), controller)
+    shares = move(family_of(now, normalised(begun[:size])), dict(zip(now, proposed, strict=False)), controller)
     assert sum(shares.values()) == 1
     assert all(abs(shares[name] - now[name]) <= controller.step for name in now)
 
@@ -75,14 +75,14 @@ def test_a_wish_for_the_shares_of_now_gives_them_back(begun: list[int], factor: 
 
 
 @settings(max_examples=200)
-@given(parts, wishes, controllers, st.randoms(use_true_random=False))
-def test_the_order_of_siblings_plays_no_part(begun, wished, controller, chance) -> None:  # type: ignore[no-untyped-def]
+@given(parts, proposals, controllers, st.randoms(use_true_random=False))
+def test_the_order_of_siblings_plays_no_part(begun, proposed, controller, chance) -> None:  # type: ignore[no-untyped-def]
     now = normalised(begun)
-    wish = dict(zip(now, wished, strict=False))
+    proposal = dict(zip(now, proposed, strict=False))
     names = list(now)
     chance.shuffle(names)
-    shuffled = move(family_of({name: now[name] for name in names}), wish, controller)
-    assert shuffled == move(family_of(now), wish, controller)
+    shuffled = move(family_of({name: now[name] for name in names}), proposal, controller)
+    assert shuffled == move(family_of(now), proposal, controller)
     assert list(shuffled) == names
 
 
@@ -137,10 +137,10 @@ def test_thirds_that_may_not_move_stay_thirds() -> None:
     assert move(family_of(now), {"a": 1.0, "b": 2.0, "c": 3.0}, Controller(cap=Fraction(1, 4))) == now
 
 
-@pytest.mark.parametrize("wish", [-1.0, math.nan, math.inf])
-def test_wishes_that_are_none_are_refused(wish: float) -> None:
+@pytest.mark.parametrize("proposal", [-1.0, math.nan, math.inf])
+def test_wishes_that_are_none_are_refused(proposal: float) -> None:
     with pytest.raises(ValueError, match="finite"):
-        move(family_of(normalised([1, 1])), {"d00": wish, "d01": 1.0}, Controller())
+        move(family_of(normalised([1, 1])), {"d00": proposal, "d01": 1.0}, Controller())
 
 
 def test_which_bound_was_reached_is_told() -> None:
@@ -160,7 +160,7 @@ def test_which_bound_was_reached_is_told() -> None:
     st.floats(min_value=0, max_value=1),
 )
 def test_sharing_out_gives_away_exactly_the_total(siblings: list[tuple[float, int, int]], place: float) -> None:
-    logarithms = {str(number): wish for number, (wish, _, _) in enumerate(siblings)}
+    logarithms = {str(number): proposal for number, (proposal, _, _) in enumerate(siblings)}
     bounds = {str(number): (low, low + room) for number, (_, low, room) in enumerate(siblings)}
     total = sum(low for low, _ in bounds.values()) + int(place * sum(room for _, _, room in siblings))
     units = share_out(total, logarithms, bounds)

@@ -1,4 +1,4 @@
-"""Scores in the order in which documents came, over stores and passes of made-up tokens."""
+"""Scores in the order in which documents came, over stores and epochs of made-up tokens."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 
 from sapwood.corpus.store import PERPLEXITY, store_of
 from sapwood.mixture.curriculum import PARTS, read_curricula
+from sapwood.mixture.epochs import Epochs
 from sapwood.mixture.ledger import Ledger, Round
-from sapwood.mixture.passes import Passes
 from sapwood.mixture.stream import Stream
 from sapwood.mixture.weights import Mixture
 from sapwood.recipe.mixture import Order
@@ -59,15 +59,15 @@ def train(run: RunDirectory, order: Order, sequences: int) -> Ledger:
     )
     store = TokenStore(run.tokens("a"), "train")
     scores = partial(read_scores, store_of(run, "a"), store)
-    passes = Passes(run.passes("a"), store, None, store.tokens, scores, key="0", identity="")
-    Stream(ledger, {"a": passes}).make_passes(ledger.rounds[0])
+    epochs = Epochs(run.epochs("a"), store, None, store.tokens, scores, key="0", identity="")
+    Stream(ledger, {"a": epochs}).make_epochs(ledger.rounds[0])
     return ledger
 
 
 def test_a_whole_pass_climbs_from_easy_to_hard(run: RunDirectory) -> None:
     ledger = train(run, Order(by="perplexity"), sequences=200)
     (found,) = read_curricula(run, ledger, 200)
-    assert (found.stage, found.source, found.score, found.passes) == ("first", "a", "perplexity", 1.0)
+    assert (found.stage, found.source, found.score, found.epochs) == ("first", "a", "perplexity", 1.0)
     expected = [np.exp(np.arange(40 * part, 40 * (part + 1)).mean() / 100) for part in range(PARTS)]
     assert found.means == pytest.approx(expected)
     assert found.shuffled == pytest.approx(np.exp(np.arange(400).mean() / 100))
@@ -76,7 +76,7 @@ def test_a_whole_pass_climbs_from_easy_to_hard(run: RunDirectory) -> None:
 def test_only_what_was_reached_counts(run: RunDirectory) -> None:
     ledger = train(run, Order(by="perplexity", ascending=False), sequences=200)
     (found,) = read_curricula(run, ledger, 20)
-    assert found.passes == pytest.approx(0.1)
+    assert found.epochs == pytest.approx(0.1)
     assert found.means[0] == pytest.approx(np.exp(np.arange(396, 400).mean() / 100))
     assert found.means[-1] == pytest.approx(np.exp(np.arange(360, 364).mean() / 100))
     assert read_curricula(run, ledger, 0) == []
@@ -85,7 +85,7 @@ def test_only_what_was_reached_counts(run: RunDirectory) -> None:
 def test_a_second_pass_begins_anew(run: RunDirectory) -> None:
     ledger = train(run, Order(by="perplexity"), sequences=400)
     (found,) = read_curricula(run, ledger, 400)
-    assert found.passes == 2.0
+    assert found.epochs == 2.0
     assert found.means[: PARTS // 2] == pytest.approx(found.means[PARTS // 2 :])
 
 

@@ -52,8 +52,10 @@ def path(tmp_path: Path) -> Path:
 
 def test_rounds_are_read_back_as_they_were_written(path: Path) -> None:
     ledger = Ledger(path)
-    owed = {"a": Fraction(1, 3), "b/x": Fraction(-1, 3)}
-    ledger.append(entry(0, 0, 9, {}, owed=owed, orders={"a": Order(by="perplexity", bins=3)}, states={"f": {"x": 1}}))
+    deficit = {"a": Fraction(1, 3), "b/x": Fraction(-1, 3)}
+    ledger.append(
+        entry(0, 0, 9, {}, deficit=deficit, orders={"a": Order(by="perplexity", bins=3)}, states={"f": {"x": 1}})
+    )
     ledger.append(entry(1, 9, 4, ledger.consumed_until(9)))
     again = Ledger(path)
     assert [r.to_json() for r in again.rounds] == [r.to_json() for r in ledger.rounds]
@@ -96,11 +98,11 @@ def test_a_domain_goes_on_where_it_stopped(path: Path) -> None:
 
 def test_what_is_owed_is_carried_on(path: Path) -> None:
     first = entry(0, 0, 4, {})
-    owed = first.owed_after()
-    assert sum(owed.values()) == 0
-    assert {abs(amount) for amount in owed.values()} <= {Fraction(1, 3), Fraction(2, 3)}
-    again = entry(2, 4, 5, first.consumed_until(4), owed=owed)
-    assert again.owed_after() == {}, "nine sequences in thirds are exact"
+    deficit = first.deficit_after()
+    assert sum(deficit.values()) == 0
+    assert {abs(amount) for amount in deficit.values()} <= {Fraction(1, 3), Fraction(2, 3)}
+    again = entry(2, 4, 5, first.consumed_until(4), deficit=deficit)
+    assert again.deficit_after() == {}, "nine sequences in thirds are exact"
 
 
 def test_orders_come_into_force_where_a_stage_begins(path: Path) -> None:
@@ -138,9 +140,9 @@ def test_rounds_that_do_not_follow_are_refused(path: Path) -> None:
 
 def test_a_ledger_of_an_earlier_version_is_refused(path: Path) -> None:
     Ledger(path).append(entry(0, 0, 9, {}))
-    write_lines(path, [{name: value for name, value in line.items() if name != "owed"} for line in read_lines(path)])
+    write_lines(path, [{name: value for name, value in line.items() if name != "deficit"} for line in read_lines(path)])
     with pytest.raises(
-        SapwoodError, match=r"the line of round 0 lacks 'owed': the run was begun by an earlier version"
+        SapwoodError, match=r"the line of round 0 lacks 'deficit': the run was begun by an earlier version"
     ):
         Ledger(path)
 

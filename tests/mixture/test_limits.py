@@ -64,23 +64,23 @@ def test_no_domain_ever_goes_beyond_its_limit(
     parts: list[int], limits: list[int | None], length: int, sequences: int
 ) -> None:
     weights = {name: Fraction(part, sum(parts)) for name, part in zip(MIXTURE.weights, parts, strict=True)}
-    wished = Mixture(weights, HOMES)
+    proposed = Mixture(weights, HOMES)
     there = domains(**dict(zip(("ax", "ay", "b", "c"), limits, strict=True)))
     consumed = dict.fromkeys(weights, 0)
-    owed: dict[str, Fraction] = {}
+    deficit: dict[str, Fraction] = {}
     done = rounds = 0
     while done < sequences:
         try:
-            allowed = allow(wished, there, consumed, owed, length, sequences - done)
+            allowed = allow(proposed, there, consumed, deficit, length, sequences - done)
         except SapwoodError:
             break
         assert sum(allowed.mixture.weights.values()) == 1
         assert allowed.sequences > 0
-        counts = Apportionment(allowed.mixture, allowed.sequences, owed).counts(allowed.sequences)
+        counts = Apportionment(allowed.mixture, allowed.sequences, deficit).counts(allowed.sequences)
         for name in weights:
             consumed[name] += counts.get(name, 0) * length
             share = allowed.mixture.weights.get(name, Fraction(0)) * allowed.sequences
-            owed[name] = owed.get(name, Fraction(0)) + share - counts.get(name, 0)
+            deficit[name] = deficit.get(name, Fraction(0)) + share - counts.get(name, 0)
         done, rounds = done + allowed.sequences, rounds + 1
     for domain in there:
         assert domain.limit is None or consumed[domain.name] <= domain.limit

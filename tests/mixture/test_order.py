@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sapwood.mixture.order import arrange, arrange_pass, permute, scrambled, unpermute
+from sapwood.mixture.order import arrange, arrange_epoch, permute, scrambled, unpermute
 from sapwood.recipe.mixture import Order, Tails
 
 SCORES = st.lists(st.floats(-5, 5) | st.just(float("nan")), min_size=1, max_size=60)
@@ -113,7 +113,7 @@ def test_a_pass_holds_every_document_once_whatever_the_stages_ask_for(
     orders = [(0, begin), *sorted(changes, key=lambda change: change[0])]
 
     def arranged(orders: Sequence[tuple[int, Order]]) -> list[int]:
-        return arrange_pass(numbers(len(lengths)), sizes, orders, lambda _: scores, "k").tolist()
+        return arrange_epoch(numbers(len(lengths)), sizes, orders, lambda _: scores, "k").tolist()
 
     whole = arranged(orders)
     assert sorted(whole) == list(range(len(lengths)))

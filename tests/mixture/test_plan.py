@@ -106,7 +106,7 @@ def test_shares_by_rule_are_shares(tokens: dict[str, int], budget: int, rule: st
         )
 
 
-def test_unimax_gives_all_alike_but_none_more_than_its_passes() -> None:
+def test_unimax_gives_all_alike_but_none_more_than_its_epochs() -> None:
     tokens = {"small": 100, "middle": 1000, "large": 100_000}
     shares = shares_by_rule("unimax", tokens, Fraction(30_000), {"small": Fraction(1), "middle": None, "large": None})
     assert [float(share) * 30_000 for share in shares.values()] == pytest.approx([100, 4000, 25_900], abs=3)
@@ -165,7 +165,9 @@ def test_who_takes_the_place_of_a_domain_that_runs_out_is_said(tmp_path: Path) -
     assert 3700 <= tokens["a"] <= 4000
     assert tokens["a"] + tokens["b"] == 10_000
     shares = {part.domain.name: sum(part.shares) for part in plan.domains}
-    assert abs(shares["a"] - tokens["a"]) < 100, "what is shown of a domain is what is trained, and not what was wished"
+    assert abs(shares["a"] - tokens["a"]) < 100, (
+        "what is shown of a domain is what is trained, and not what was proposed"
+    )
     assert shares["a"] + shares["b"] == 10_000
 
 

@@ -105,7 +105,7 @@ def test_what_every_run_of_decisions_keeps_to(tmp_path: Path, controls: str, see
         for domain, share in exact.items():
             got = (spent[domain] - begun.get(domain, 0)) / entry.sequence_length
             assert abs(got - share) < 2, "the stage is exact, and not each round by itself"
-    assert ledger.consumed_until(ledger.decided)["book"] <= 100_000, "at most a tenth of a pass"
+    assert ledger.consumed_until(ledger.decided)["book"] <= 100_000, "at most a tenth of an epoch"
     assert {source_of(domain) for domain in ledger.rounds[0].orders} == {"web"}
     assert ledger.rounds[-1].orders == {}
 

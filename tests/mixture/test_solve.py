@@ -157,7 +157,7 @@ def test_what_the_prior_has_none_of_stays_out_and_a_cap_of_nothing_too() -> None
 def test_caps_are_passes_over_the_text_there_is() -> None:
     caps = repetition_caps({"zh": 10, "en": 400}, 100, DOMAINS, 4)
     assert caps.tolist() == [0.4, 1, 1]
-    with pytest.raises(SapwoodError, match=r"4 passes over 20 tokens fill 80% of a budget of 100.* at most 80, more"):
+    with pytest.raises(SapwoodError, match=r"4 epochs of 20 tokens fill 80% of a budget of 100.* at most 80, more"):
         repetition_caps({"zh": 10, "en": 5, "code": 5}, 100, DOMAINS, 4)
 
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sapwood.mixture.epochs import Epochs
 from sapwood.mixture.ledger import Ledger, Round
-from sapwood.mixture.passes import Passes
 from sapwood.mixture.stream import Stream
 from sapwood.mixture.weights import Mixture
 from sapwood.recipe.mixture import Order
@@ -29,12 +29,12 @@ BY_LENGTH = Order(by="tokens")
 def stream_over(directory: Path, make_store: MakeStore, lengths: dict[str, list[int]], rounds: list[dict]) -> Stream:
     """A stream of two domains; each round has so many sequences, of so many tokens, in some orders."""
     ledger = Ledger(directory / "ledger.jsonl")
-    passes = {}
+    epochs = {}
     for name, documents in lengths.items():
         store = make_store(directory / name, [[[7] * (length - 1) + [0] for length in documents]])
         scores = np.array(documents, np.float64)
         where, key = directory / "orders" / name, f"0/{name}"
-        passes[name] = Passes(where, store, None, store.tokens, lambda _, s=scores: s, key=key, identity="")
+        epochs[name] = Epochs(where, store, None, store.tokens, lambda _, s=scores: s, key=key, identity="")
     for index, fields in enumerate(rounds):
         ledger.append(
             Round(
@@ -48,7 +48,7 @@ def stream_over(directory: Path, make_store: MakeStore, lengths: dict[str, list[
                 **fields,
             )
         )
-    return Stream(ledger, passes)
+    return Stream(ledger, epochs)
 
 
 ROUNDS = st.lists(
@@ -83,7 +83,7 @@ def test_documents_are_told_at_once_as_they_are_one_by_one(
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rounds=ROUNDS, a=LENGTHS, b=LENGTHS)
-def test_after_every_round_each_token_was_read_as_often_as_there_were_passes(
+def test_after_every_round_each_token_was_read_as_often_as_there_were_epochs(
     make_store: MakeStore, rounds: list[dict], a: list[int], b: list[int]
 ) -> None:
     with tempfile.TemporaryDirectory() as directory:
@@ -99,9 +99,9 @@ def test_after_every_round_each_token_was_read_as_often_as_there_were_passes(
                     read[sequence.domain][span.document][span.start : span.start + span.length] += 1
             for name, consumed in entry.consumed_until(entry.stop).items():
                 times = np.concatenate(read[name])
-                passes, rest = divmod(consumed, sum(lengths[name]))
-                assert (times == passes + 1).sum() == rest
-                assert (times == passes).sum() == len(times) - rest
+                epochs, rest = divmod(consumed, sum(lengths[name]))
+                assert (times == epochs + 1).sum() == rest
+                assert (times == epochs).sum() == len(times) - rest
 
 
 def test_the_pieces_of_a_long_document_are_spread_out(tmp_path: Path, make_store: MakeStore) -> None:

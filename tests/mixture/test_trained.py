@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from sapwood.mixture.epochs import Epochs
 from sapwood.mixture.ledger import Ledger, Round
-from sapwood.mixture.passes import Passes
 from sapwood.mixture.stream import Stream
 from sapwood.mixture.trained import trained_rows
 from sapwood.mixture.weights import Mixture
@@ -23,8 +23,8 @@ def test_rows_of_shards_are_those_of_the_documents(
     tmp_path: Path, make_store: Callable[[Path, Sequence[Sequence[Sequence[int]]]], TokenStore]
 ) -> None:
     store = make_store(tmp_path / "web", SHARDS)
-    passes = {
-        topic: Passes(
+    epochs = {
+        topic: Epochs(
             tmp_path / "orders" / topic,
             store,
             np.array(members, np.uint32),
@@ -51,7 +51,7 @@ def test_rows_of_shards_are_those_of_the_documents(
             reasons=("because",),
         )
     )
-    stream = Stream(ledger, passes)
+    stream = Stream(ledger, epochs)
     assert trained_rows(stream, 0) == {}
     seen: set[tuple[str, int]] = set()
     for position in range(ledger.decided):

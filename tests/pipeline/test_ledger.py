@@ -86,11 +86,11 @@ def test_a_document_names_its_steps_in_every_pass_and_stage(run: RunDirectory) -
     uses = [use for line in steps for use in documents_of(stream, line.step, positions_of(steps, line.step))]
     for domain, number in {(use.domain, use.document) for use in uses if use.document < 3}:
         wanted = [use for use in uses if (use.domain, use.document) == (domain, number)]
-        name = stream.passes[domain].store.document_id(number)
+        name = stream.epochs[domain].store.document_id(number)
         assert uses_of(stream, steps, name) == wanted
         if domain == "b":
             assert len({use.step for use in wanted}) > 2, "a small source is gone through several times"
-    name = stream.passes["b"].store.document_id(0)
+    name = stream.epochs["b"].store.document_id(0)
     output = called("audit", str(run.root), "--document", name, "--jsonl")
     assert {json.loads(line)["id"] for line in output.splitlines()} == {name}
     assert called("audit", str(run.root), "--document", name[:12], "--jsonl") == output
@@ -103,17 +103,17 @@ def test_a_document_names_its_steps_in_every_pass_and_stage(run: RunDirectory) -
 
 def test_every_document_comes_once_a_pass_whatever_the_stages_do(run: RunDirectory) -> None:
     _, stream = open_begun(run.root)
-    seen = {domain: np.zeros(part.store.tokens, int) for domain, part in stream.passes.items()}
-    starts = {domain: np.concatenate([[0], np.cumsum(part.store.lengths())]) for domain, part in stream.passes.items()}
+    seen = {domain: np.zeros(part.store.tokens, int) for domain, part in stream.epochs.items()}
+    starts = {domain: np.concatenate([[0], np.cumsum(part.store.lengths())]) for domain, part in stream.epochs.items()}
     for position in range(stream.ledger.decided):
         sequence = stream[position]
         for span in sequence.spans:
             begin = starts[sequence.domain][span.document] + span.start
             seen[sequence.domain][begin : begin + span.length] += 1
     for domain, counts in seen.items():
-        passes, rest = divmod(stream.ledger.consumed_until(stream.ledger.decided)[domain], len(counts))
-        assert (counts == passes + 1).sum() == rest
-        assert (counts == passes).sum() == len(counts) - rest
+        epochs, rest = divmod(stream.ledger.consumed_until(stream.ledger.decided)[domain], len(counts))
+        assert (counts == epochs + 1).sum() == rest
+        assert (counts == epochs).sum() == len(counts) - rest
 
 
 def test_a_run_replays(run: RunDirectory) -> None:

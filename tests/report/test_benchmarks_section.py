@@ -98,9 +98,9 @@ def test_languages_and_probes_stand_apart(benchmarked: Run) -> None:
     ]
     assert view.models == ["base model", "step 96", "adapted model"]
     for row in view.rows:
-        assert [cell.rank for cell in row.course].count("best") >= 1
+        assert [cell.rank for cell in row.trajectory].count("best") >= 1
     facts = read_facts(*benchmarked)
-    (_, points, names), (unit, bits, _) = view.courses
+    (_, points, names), (unit, bits, _) = view.trajectories
     assert unit == "bits per byte"
     assert len(bits["data"]) == 1
     assert len(points["data"]) == len(names) == 6

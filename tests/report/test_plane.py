@@ -10,14 +10,14 @@ from sapwood.evaluation.result import read_evaluation
 from sapwood.recipe import Recipe
 from sapwood.report.facts import read_facts
 from sapwood.report.gain_retention import planes
+from sapwood.report.palette import palette
 from sapwood.report.plane import Place, Route, plane
-from sapwood.report.tones import tones
 from sapwood.statistics.estimate import Estimate
 
 pytestmark = pytest.mark.slow
 
 Run = tuple[Recipe, Path]
-TONE = tones({"a": "gain"})["a"]
+TONE = palette({"a": "gain"})["a"]
 
 
 def place(kept: float, gained: float, note: str = "") -> Place:

@@ -11,7 +11,7 @@ from sapwood.mixture.ledger import Round
 from sapwood.mixture.weights import Mixture
 from sapwood.report import plots
 from sapwood.report.axes import label, name_axis
-from sapwood.report.tones import tones
+from sapwood.report.palette import palette
 from sapwood.runs.metrics import StepMetrics
 
 
@@ -102,7 +102,7 @@ def test_the_mixture_sums_to_one_everywhere() -> None:
         )
         for number, weights in enumerate(trees)
     ]
-    figure = plots.mixture(rounds, 30 * 512, 30 * 512, tones({"a": "gain", "b": "retention", "c": ""}))
+    figure = plots.mixture(rounds, 30 * 512, 30 * 512, palette({"a": "gain", "b": "retention", "c": ""}))
     stacked = [trace for trace in figure["data"] if "stackgroup" in trace]
     assert len(stacked) == 3
     for shares in zip(*(trace["y"] for trace in stacked), strict=True):
@@ -118,7 +118,7 @@ def test_labels_are_text() -> None:
 
 @given(st.lists(st.sampled_from(["gain", "retention", ""]), max_size=40))
 def test_tones_of_one_aim_differ(kinds: list[str]) -> None:
-    found = tones({f"source-{n}": kind for n, kind in enumerate(kinds)})
+    found = palette({f"source-{n}": kind for n, kind in enumerate(kinds)})
     assert list(found) == [f"source-{n}" for n in range(len(kinds))]
     looks = {(tone.color, tone.hatched) for tone in found.values()}
     assert len(looks) == len(found)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sapwood.errors import SapwoodError
-from sapwood.tokens.sequence import Packing, Pass, Span
+from sapwood.tokens.sequence import Epoch, Packing, Span
 from sapwood.tokens.store import TokenStore
 
 MakeStore = Callable[[Path, Sequence[Sequence[Sequence[int]]]], TokenStore]
@@ -20,25 +20,25 @@ DOCUMENT = st.lists(st.integers(1, 1000), max_size=9).map(lambda tokens: [*token
 SHARDS = st.lists(st.lists(DOCUMENT, max_size=5), min_size=1, max_size=4).filter(any)
 
 
-def pass_over(store: TokenStore, documents: Sequence[int]) -> Pass:
+def pass_over(store: TokenStore, documents: Sequence[int]) -> Epoch:
     lengths = store.lengths()[list(documents)]
-    return Pass(np.array(documents, np.uint32), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+    return Epoch(np.array(documents, np.uint32), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(shards=SHARDS, length=st.integers(1, 40), passes=st.integers(1, 3), seed=st.integers(0, 99))
-def test_sequences_on_end_are_the_documents_of_pass_after_pass(
-    make_store: MakeStore, shards: list[list[list[int]]], length: int, passes: int, seed: int
+@given(shards=SHARDS, length=st.integers(1, 40), epochs=st.integers(1, 3), seed=st.integers(0, 99))
+def test_sequences_on_end_are_the_documents_of_pass_after_epoch(
+    make_store: MakeStore, shards: list[list[list[int]]], length: int, epochs: int, seed: int
 ) -> None:
     documents = [document for shard in shards for document in shard]
     chosen = random.Random(seed).sample(range(len(documents)), max(1, len(documents) - seed % 2))
-    orders = [random.Random(seed + turn).sample(chosen, len(chosen)) for turn in range(passes + 1)]
+    orders = [random.Random(seed + turn).sample(chosen, len(chosen)) for turn in range(epochs + 1)]
     flat = [token for order in orders for document in order for token in documents[document]]
     once = sum(len(documents[document]) for document in chosen)
     with tempfile.TemporaryDirectory() as directory:
         store = make_store(Path(directory), shards)
         packing = Packing(store, once, lambda number: pass_over(store, orders[number]))
-        count = passes * once // length
+        count = epochs * once // length
         found = [packing.sequence(number * length, length) for number in range(count)]
 
     assert [token for ids, _ in found for token in ids.tolist()] == flat[: count * length]

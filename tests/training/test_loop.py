@@ -105,7 +105,7 @@ def test_held_out_documents_are_never_trained_on(finished: tuple[Path, RunDirect
     trained = set()
     for position in range(stream.ledger.rounds[-1].stop):
         sequence = stream[position]
-        trained |= {stream.passes[sequence.domain].store.document_id(span.document) for span in sequence.spans}
+        trained |= {stream.epochs[sequence.domain].store.document_id(span.document) for span in sequence.spans}
     assert not trained & held_out
     assert not {texts[document] for document in trained} & {texts[document] for document in held_out}
 
@@ -302,7 +302,7 @@ def test_a_step_is_skipped_and_its_documents_are_named(tiny_recipe: TinyRecipe, 
     named = {(line["source"], line["document"]) for line in read_lines(run.skipped)}
     stream = stream_of(run)
     expected = {
-        (sequence.domain, stream.passes[sequence.domain].store.document_id(span.document))
+        (sequence.domain, stream.epochs[sequence.domain].store.document_id(span.document))
         for sequence in (stream[position] for position in range(32, 40))
         for span in sequence.spans
     }

@@ -112,7 +112,7 @@ def check_documents(run: RunDirectory, stream: Stream) -> None:
     seen: dict[str, list[str]] = {}
     for position in range(stream.ledger.decided):
         sequence = stream[position]
-        store = stream.passes[sequence.domain].store
+        store = stream.epochs[sequence.domain].store
         for span in sequence.spans:
             found = seen.setdefault(sequence.domain, [])
             name = store.document_id(span.document)

@@ -147,9 +147,9 @@ def _passes_on(config: Any, prefix: str) -> bool:
     text.num_hidden_layers, text.vocab_size, text.pad_token_id = 1, _PROBE_TOKENS, None
     model = AutoModelForCausalLM.from_config(small, dtype=torch.bfloat16, trust_remote_code=False).eval()
     block = model.get_submodule(prefix)[0]
-    chance = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     for parameter in block.parameters():
-        parameter.normal_(std=0.1, generator=chance)
+        parameter.normal_(std=0.1, generator=rng)
     for parameter in _outputs(block):
         parameter.zero_()
     passed: list[bool] = []

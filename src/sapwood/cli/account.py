@@ -63,7 +63,7 @@ def _print_sources(console: Console, account: Account) -> None:
     console.print()
     title = "Tokens to train on", "bold"
     console.print(Text.assemble(title, " = trained at least once + waiting; repeated come on top"))
-    table = _table(console, "source", "to train on", "once", "waiting", "repeated", "passes")
+    table = _table(console, "source", "to train on", "once", "waiting", "repeated", "epochs")
     trained_on = [source for source in account.sources if not source.evaluation_only]
     for source in trained_on:
         _add_stock(table, source.stock, source.name)
@@ -93,7 +93,7 @@ def _print_stage(console: Console, stage: StageAccount) -> None:
     console.print(table)
     if stage.begun:
         console.print(
-            "static: by the recipe's weights, limits of passes aside; moved: the difference, if over one sequence",
+            "static: by the recipe's weights, limits of epochs aside; moved: the difference, if over one sequence",
             style="dim",
         )
     console.print()
@@ -109,8 +109,8 @@ def _table(console: Console, name: str, *numbers: str) -> Table:
 
 
 def _add_stock(table: Table, stock: Stock, name: str | Padding, style: str | None = None) -> None:
-    passes = "" if stock.passes is None else f"{stock.passes:.2f}"
-    table.add_row(name, *map(_count, _amounts(stock)), passes, style=style)
+    epochs = "" if stock.epochs is None else f"{stock.epochs:.2f}"
+    table.add_row(name, *map(_count, _amounts(stock)), epochs, style=style)
 
 
 def _add_line(table: Table, line: Line, stage: StageAccount, name: str | Padding, style: str | None = None) -> None:

@@ -90,7 +90,7 @@ def print_plan(recipe: Recipe, plan: Plan) -> None:
     table.add_column("source", no_wrap=True)
     for stage in plan.stages:
         table.add_column(stage.name.replace("-", "-\n"), justify="right", no_wrap=True)
-    for title in ("total", "share", "available", "passes"):
+    for title in ("total", "share", "available", "epochs"):
         table.add_column(title, justify="right")
     total = Fraction(sum(stage.tokens for stage in plan.stages))
 
@@ -103,10 +103,10 @@ def print_plan(recipe: Recipe, plan: Plan) -> None:
         row(group, _add(members), style="bold")
         for source, parts in _by_source(members).items():
             divided = len(parts) > 1
-            row(f"  {source}", _add(parts), *(("", "") if divided else (_available(parts[0]), _passes(parts[0]))))
+            row(f"  {source}", _add(parts), *(("", "") if divided else (_available(parts[0]), _epochs(parts[0]))))
             for part in parts if divided else ():
                 topic = part.domain.name.removeprefix(f"{source}/")
-                row(f"    {topic}", part.shares, _available(part), _passes(part), style="dim")
+                row(f"    {topic}", part.shares, _available(part), _epochs(part), style="dim")
     row("all", tuple(Fraction(stage.tokens) for stage in plan.stages), style="bold")
     console.print(table)
 
@@ -166,5 +166,5 @@ def _available(part: DomainPlan) -> str:
     return f"{tokens:,}" if part.domain.measured else f"~{show_tokens(tokens)}"
 
 
-def _passes(part: DomainPlan) -> str:
+def _epochs(part: DomainPlan) -> str:
     return "?" if part.epochs is None else f"{part.epochs:.2f}"

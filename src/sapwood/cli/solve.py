@@ -38,7 +38,7 @@ def solve(
     budget: Annotated[
         str | None, typer.Option(metavar="TOKENS", help="What the run will train on; with --tokens it limits shares.")
     ] = None,
-    max_epochs: Annotated[float, typer.Option(help="Passes allowed over the text of a domain.")] = 4,
+    max_epochs: Annotated[float, typer.Option(help="Epochs allowed over the text of a domain.")] = 4,
     prior: Annotated[
         list[str] | None,
         typer.Option(
@@ -109,7 +109,7 @@ def _print_solution(solved: SolvedMixture) -> None:
 
     console.print("\nThe mixture", style="bold")
     titles = ["prior", "best row", "solution", "95% interval", "observed"]
-    table = _table("domain", *titles, *(["at most", "passes"] if budget else []))
+    table = _table("domain", *titles, *(["at most", "epochs"] if budget else []))
     low, high = solution.share_interval
     for i, name in enumerate(swarm.domains):
         share, seen = solution.chosen.mixture[i], swarm.mixtures[:, i]

@@ -2,13 +2,13 @@
 
     losses ── controller ──> weights ── next_round ──> Round ──> ledger.jsonl
                                                          │
-    position ── Apportionment ──> domain ── Passes ──> documents ── Packing ──> Sequence     (Stream)
+    position ── Apportionment ──> domain ── Epochs ──> documents ── Packing ──> Sequence     (Stream)
 
 - `Mixture` (`weights`): exact weights in a tree of groups, sources and topics. `Domain` (`domains`): a leaf.
 - `Plan` (`plan`): what will be trained on. `next_round` (`rounds`), `controllers/`, `governor`, `gates`, `limits`:
   decisions.
 - `Ledger`, `Round` (`ledger`): what was decided, append-only. `Stream` (`stream`), `Apportionment` (`apportion`),
-  `order`, `passes`: from a position to tokens. `audit`, `account`: looking it up. `laws`, `solve`: mixtures from
+  `order`, `epochs`: from a position to tokens. `audit`, `account`: looking it up. `laws`, `solve`: mixtures from
   small runs.
 
 Every prefix is within one sequence of the exact share:

@@ -40,22 +40,22 @@ class Stock:
     prepared: int | None
     """Tokens there are to train on; None while they are not counted."""
     trained: int
-    """Tokens trained on, every pass counted."""
+    """Tokens trained on, every epoch counted."""
     once: int | None
-    """Tokens trained on at least once: a second pass begins when the first is through."""
+    """Tokens trained on at least once: a second epoch begins when the first is through."""
 
     @property
     def waiting(self) -> int | None:
-        """Tokens that no pass has reached."""
+        """Tokens that no epoch has reached."""
         return None if self.prepared is None or self.once is None else self.prepared - self.once
 
     @property
     def repeated(self) -> int | None:
-        """Tokens trained on beyond the first pass."""
+        """Tokens trained on beyond the first epoch."""
         return None if self.once is None else self.trained - self.once
 
     @property
-    def passes(self) -> float | None:
+    def epochs(self) -> float | None:
         """How often it was gone through."""
         return self.trained / self.prepared if self.prepared else None
 
@@ -86,7 +86,7 @@ class Line:
     planned: int
     trained: int
     static: int | None
-    """What the recipe's own weights, limits of passes aside, would have trained in as many sequences of the stage; None
+    """What the recipe's own weights, limits of epochs aside, would have trained in as many sequences of the stage; None
     where it is not known. Each domain has it to within one sequence."""
 
     @property
@@ -249,7 +249,7 @@ def _trained(ledger: Ledger, position: int) -> Counts:
 
 def _beginning(entry: Round, reached: int) -> dict[str, int]:
     # The order of a round does not depend on its length, and a short one is made faster.
-    return Apportionment(entry.mixture, reached, entry.owed).counts(reached)
+    return Apportionment(entry.mixture, reached, entry.deficit).counts(reached)
 
 
 def _source(

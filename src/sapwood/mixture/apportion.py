@@ -33,25 +33,25 @@ _NEVER = 1 << 62
 class Apportionment:
     """An order of domains with exact shares; any position in it is reached in constant time.
 
-    When no domain is owed anything, the order repeats after as many slots as the common denominator of the weights has
+    When no domain has a deficit, the order repeats after as many slots as the common denominator of the weights has
     units, and only one period is kept; otherwise all of its `length` slots are.
     """
 
-    def __init__(self, mixture: Mixture, length: int, owed: Mapping[str, Fraction] | None = None) -> None:
+    def __init__(self, mixture: Mixture, length: int, deficit: Mapping[str, Fraction] | None = None) -> None:
         """Builds the order of `length` slots.
 
-        `owed` is, by domain, what is due to it from before, in sequences; below zero where it has had too much. Raises
-        ValueError unless the weights are positive and sum to exactly 1.
+        `deficit` is, by domain, what is due to it from before, in sequences; below zero where it has had too much.
+        Raises ValueError unless the weights are positive and sum to exactly 1.
         """
         weights = mixture.weights
         if not weights or min(weights.values()) <= 0 or sum(weights.values()) != 1:
             raise ValueError(f"weights must be positive and sum to 1: {weights}")
-        owed = _balanced(weights, owed or {})
+        deficit = _balanced(weights, deficit or {})
         self.domains = list(weights)
         self.length = length
-        self._period = _NEVER if owed else math.lcm(*(weight.denominator for weight in weights.values()))
-        self._units = np.array([0 if owed else int(weight * self._period) for weight in weights.values()], np.int64)
-        tree = _Tree(mixture, owed)
+        self._period = _NEVER if deficit else math.lcm(*(weight.denominator for weight in weights.values()))
+        self._units = np.array([0 if deficit else int(weight * self._period) for weight in weights.values()], np.int64)
+        tree = _Tree(mixture, deficit)
         self._order = np.fromiter(
             (tree.next(slot) for slot in range(min(self._period, length))), np.uint16, min(self._period, length)
         )
@@ -87,7 +87,7 @@ Urgency = tuple[int, ...]
 class _Tree:
     """The nodes of a mixture, of which each call of `next` places one more sequence."""
 
-    def __init__(self, mixture: Mixture, owed: Mapping[str, Fraction]) -> None:
+    def __init__(self, mixture: Mixture, deficit: Mapping[str, Fraction]) -> None:
         names: dict[str | None, int] = {None: 0}  # the root is node 0
         self.parents = [-1]
         self.leaves: dict[int, int] = {}
@@ -103,7 +103,7 @@ class _Tree:
                     due.append(Fraction(0))
                 parent = names[key]
                 weights[parent] += weight
-                due[parent] += owed.get(domain, Fraction(0))
+                due[parent] += deficit.get(domain, Fraction(0))
             self.leaves[parent] = number
         # In whole numbers: node i has had its exact share after n slots when (done + numerator * n) / scale is whole.
         self.scales = [math.lcm(w.denominator, d.denominator) for w, d in zip(weights, due, strict=True)]
@@ -167,10 +167,11 @@ class _Tree:
         return self.released[node] and self.urgencies[node] == urgency
 
 
-def _balanced(weights: Mapping[str, Fraction], owed: Mapping[str, Fraction]) -> dict[str, Fraction]:
-    """What is owed to these domains, with the sum 0: what was owed to domains that are no longer there is theirs."""
-    rest = sum((owed.get(domain, Fraction(0)) for domain in weights), Fraction(0))
-    due = {domain: owed.get(domain, Fraction(0)) - rest * weight for domain, weight in weights.items()}
+def _balanced(weights: Mapping[str, Fraction], deficit: Mapping[str, Fraction]) -> dict[str, Fraction]:
+    """The deficits of these domains, with the sum 0: those of domains that are no longer there are shared among
+    them."""
+    rest = sum((deficit.get(domain, Fraction(0)) for domain in weights), Fraction(0))
+    due = {domain: deficit.get(domain, Fraction(0)) - rest * weight for domain, weight in weights.items()}
     return {domain: amount for domain, amount in due.items() if amount}
 
 

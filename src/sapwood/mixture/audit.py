@@ -98,14 +98,14 @@ def uses_of(stream: Stream, steps: Sequence[StepMetrics], document_id: str) -> l
         raise SapwoodError(f"{len(ids)} ids begin with {document_id}: write more of one. They begin with {listed}.")
     found: list[Use] = []
     known = False
-    for domain, passes in stream.passes.items():
+    for domain, epochs in stream.epochs.items():
         number = next(iter(numbers[source_of(domain)]), None)
-        if number is None or not passes.holds(number):
+        if number is None or not epochs.holds(number):
             continue
         known = True
-        length = passes.store.length(number)
-        for turn in range(-(-reached.get(domain, 0) // passes.tokens)):
-            begin = turn * passes.tokens + stream.place(domain, turn, number)
+        length = epochs.store.length(number)
+        for turn in range(-(-reached.get(domain, 0) // epochs.tokens)):
+            begin = turn * epochs.tokens + stream.place(domain, turn, number)
             for entry in rounds:
                 for position in stream.positions(entry, domain, begin, begin + length):
                     if position < trained:
@@ -164,7 +164,7 @@ def look_up(
 
 def _stores(stream: Stream) -> dict[str, TokenStore]:
     """The token stores by source; the topics of a source share one."""
-    return {source_of(domain): passes.store for domain, passes in stream.passes.items()}
+    return {source_of(domain): epochs.store for domain, epochs in stream.epochs.items()}
 
 
 def _read_group(corpus: SourceStore, step: str, shard: str, group: int, names: list[str]) -> dict[str, Any]:

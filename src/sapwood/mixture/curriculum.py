@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from sapwood.corpus.store import store_of
 from sapwood.errors import SapwoodError
+from sapwood.mixture.epochs import read_epoch
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.order import Scores
-from sapwood.mixture.passes import read_pass
 from sapwood.mixture.weights import source_of
 from sapwood.runs.directory import RunDirectory
 from sapwood.tokens.annotations import SYNONYMS, read_scores
@@ -24,7 +24,7 @@ PARTS = 10
 """What a stage trained on of a source is taken in so many parts, of equally many tokens."""
 
 Stretch = tuple[int, int]
-"""Tokens of a domain, counted over all passes: from, and up to."""
+"""Tokens of a domain, counted over all epochs: from, and up to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Curriculum:
     """The mean score over the tokens of each part, in the order in which they came; NaN where no document has one."""
     shuffled: float
     """The mean over all documents of the source: what a shuffle would make of every part."""
-    passes: float
+    epochs: float
     """How often the stage has gone through the source."""
 
 
@@ -46,21 +46,21 @@ def read_curricula(run: RunDirectory, ledger: Ledger, position: int) -> list[Cur
     """What became of the orders by a score, up to a position of the run.
 
     The topics of a source are taken together, part by part; means of perplexities are geometric. Sources are left out
-    whose passes, tokens or scores are not in the run directory.
+    whose epochs, tokens or scores are not in the run directory.
     """
     found = []
     for stage, source, score, stretches in _ordered(ledger, position):
         try:
             scores = read_scores(store_of(run, source), TokenStore(run.tokens(source), "train"), score)
-            sums = [_Sums(run.passes(domain), scores) for domain in stretches]
+            sums = [_Sums(run.epochs(domain), scores) for domain in stretches]
             parts = sum(part.parts(stretch) for part, stretch in zip(sums, stretches.values(), strict=True))
         except SapwoodError:
             continue
         whole = sum(part.whole for part in sums)
         means = _means(np.vstack([parts, whole]), score)
         trained = sum(stop - start for start, stop in stretches.values())
-        passes = trained / sum(part.tokens for part in sums)
-        found.append(Curriculum(stage, source, score, tuple(means[:-1]), means[-1], passes))
+        epochs = trained / sum(part.tokens for part in sums)
+        found.append(Curriculum(stage, source, score, tuple(means[:-1]), means[-1], epochs))
     return found
 
 
@@ -81,20 +81,20 @@ def _ordered(ledger: Ledger, position: int) -> Iterator[tuple[str, str, str, Map
 
 
 class _Sums:
-    """Sums over the tokens of a domain, as its passes lay them on end."""
+    """Sums over the tokens of a domain, as its epochs lay them on end."""
 
     def __init__(self, directory: Path, scores: Scores) -> None:
-        """Raises SapwoodError where there are no passes in `directory`."""
+        """Raises SapwoodError where there are no epochs in `directory`."""
         self.directory = directory
         self.scores = scores
         numbers = sorted(int(path.name.partition("-")[0]) for path in directory.glob("[0-9]*-*"))
         if not numbers:
-            raise SapwoodError(f"There are no passes in {directory}.")
-        starts, sums = self._pass(numbers[0])
+            raise SapwoodError(f"There are no epochs in {directory}.")
+        starts, sums = self._epoch(numbers[0])
         self.tokens = int(starts[-1])
-        """Of one pass."""
+        """Of one epoch."""
         self.whole: npt.NDArray[np.float64] = sums[-1]
-        """Of the scores, and of the tokens that have one, over one pass."""
+        """Of the scores, and of the tokens that have one, over one epoch."""
 
     def parts(self, stretch: Stretch) -> npt.NDArray[np.float64]:
         """The same of `PARTS` equal parts of a stretch, `[parts, 2]`."""
@@ -106,15 +106,15 @@ class _Sums:
         number, inside = divmod(place, self.tokens)
         if not inside:
             return np.asarray(number * self.whole)
-        starts, sums = self._pass(number)
+        starts, sums = self._epoch(number)
         return np.asarray([np.interp(float(inside), starts, column) for column in sums.T]) + number * self.whole
 
-    def _pass(self, number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Where the documents of a pass begin, and the sums up to there, `[documents + 1, 2]`."""
+    def _epoch(self, number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Where the documents of an epoch begin, and the sums up to there, `[documents + 1, 2]`."""
         path = next(self.directory.glob(f"{number:05d}-*"), None)
         if path is None:
-            raise SapwoodError(f"Pass {number} is not in {self.directory}.")
-        found = read_pass(path)
+            raise SapwoodError(f"Epoch {number} is not in {self.directory}.")
+        found = read_epoch(path)
         starts = found.starts
         scores, lengths = self.scores[found.documents], np.diff(starts)
         known = ~np.isnan(scores)

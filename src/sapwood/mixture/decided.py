@@ -122,10 +122,10 @@ class DecidedRun:
             if entry is not None:
                 self.ledger.append(entry)
 
-    def make_passes(self, entry: Round) -> None:
-        """Makes the passes that a round reads, one process at a time."""
+    def make_epochs(self, entry: Round) -> None:
+        """Makes the epochs that a round reads, one process at a time."""
         with _one_at_a_time(self.run):
-            self.stream.make_passes(entry)
+            self.stream.make_epochs(entry)
 
     def history(self, rounds: int) -> str:
         """A fingerprint of all that decides the sequences of the first `rounds` rounds."""
@@ -162,13 +162,13 @@ def _decisive(entry: Round) -> dict[str, Any]:
     line = entry.to_json()
     return {
         name: line[name]
-        for name in ("stage", "start", "sequences", "sequence_length", "weights", "first", "owed", "orders")
+        for name in ("stage", "start", "sequences", "sequence_length", "weights", "first", "deficit", "orders")
     }
 
 
 @contextmanager
 def _one_at_a_time(run: RunDirectory) -> Iterator[None]:
-    """Lets one process at a time decide rounds and make passes; the lock of a killed process is free again.
+    """Lets one process at a time decide rounds and make epochs; the lock of a killed process is free again.
 
     In a directory that cannot be written to there is nothing to protect.
     """

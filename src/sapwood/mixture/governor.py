@@ -99,14 +99,14 @@ def _eases(change: Change | None, margin: float) -> bool:
 
 def _target(settings: Replay, now: Fraction, steps: int, possible: tuple[int, int]) -> int | None:
     """The next share of replay in units, among the possible ones; None where it stays."""
-    wished = min(max(now + steps * settings.step, settings.least), settings.most)
-    if wished == now:
+    proposed = min(max(now + steps * settings.step, settings.least), settings.most)
+    if proposed == now:
         return None
     pace = settings.step * max(abs(steps), 1)
     slowest, fastest = math.ceil((now - pace) * PRECISION), math.floor((now + pace) * PRECISION)
     if slowest > fastest:
         return None
-    units = math.floor(wished * PRECISION) if wished > now else math.ceil(wished * PRECISION)
+    units = math.floor(proposed * PRECISION) if proposed > now else math.ceil(proposed * PRECISION)
     least, most = math.ceil(settings.least * PRECISION), math.floor(settings.most * PRECISION)
     for low, high in ((least, most), (slowest, fastest), possible):
         if low <= high:  # limits may be so close that no whole unit lies between them

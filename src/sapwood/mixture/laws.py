@@ -41,7 +41,7 @@ class Law:
         return self.floor + np.exp(np.asarray(mixtures) @ self.exponents)
 
 
-def fit_law(mixtures: Array, losses: Array, chance: np.random.Generator, *, near: Law | None = None) -> Law:
+def fit_law(mixtures: Array, losses: Array, rng: np.random.Generator, *, near: Law | None = None) -> Law:
     """The law with the least Huber loss over the rows.
 
     `mixtures` is [rows, domains], `losses` [rows] and positive. L-BFGS from many starts: the solutions of the linear
@@ -50,7 +50,7 @@ def fit_law(mixtures: Array, losses: Array, chance: np.random.Generator, *, near
     """
     starts = _linear_starts(mixtures, losses)
     if near is None:
-        starts += _random_starts(starts, len(mixtures.T), chance)
+        starts += _random_starts(starts, len(mixtures.T), rng)
     else:
         starts = [np.r_[np.log(near.floor), near.exponents], starts[len(starts) // 2]]
     bounds = [(np.log(losses.min()) - 7, np.log(losses.max())), *[EXPONENTS] * len(mixtures.T)]
@@ -94,10 +94,10 @@ def cross_validate(mixtures: Array, losses: Array, law: Law, folds: Sequence[int
     """Fits anew without each fold (see `make_folds`) and predicts it. `law` is the one fitted to all rows."""
     numbers = np.asarray(folds)
     predictions, means = np.empty_like(losses), np.empty_like(losses)
-    chance = np.random.default_rng(0)  # not drawn from: the refits begin at known starts
+    rng = np.random.default_rng(0)  # not drawn from: the refits begin at known starts
     for number in range(numbers.max() + 1):
         out = numbers == number
-        predictions[out] = fit_law(mixtures[~out], losses[~out], chance, near=law).predict(mixtures[out])
+        predictions[out] = fit_law(mixtures[~out], losses[~out], rng, near=law).predict(mixtures[out])
         means[out] = losses[~out].mean()
     varies = np.ptp(predictions) > 0 and np.ptp(losses) > 0
     return HeldOut(
@@ -109,14 +109,14 @@ def cross_validate(mixtures: Array, losses: Array, law: Law, folds: Sequence[int
     )
 
 
-def make_folds(mixtures: Array, chance: np.random.Generator) -> list[int]:
+def make_folds(mixtures: Array, rng: np.random.Generator) -> list[int]:
     """The fold of every row: one for every different mixture, or, beyond 30 of them, ten of equal size.
 
     Rows of the same mixture, such as several seeds, are held out together: else the law would have seen it.
     """
     _, groups = np.unique(mixtures.round(9), axis=0, return_inverse=True)
     number = int(groups.max()) + 1
-    order = chance.permutation(number)
+    order = rng.permutation(number)
     folds = order if number <= LEAVE_ONE_OUT_UP_TO else order % FOLDS
     return [int(folds[group]) for group in groups.ravel()]
 
@@ -144,8 +144,8 @@ def _linear_starts(mixtures: Array, losses: Array) -> list[Array]:
     return starts
 
 
-def _random_starts(linear: list[Array], domains: int, chance: np.random.Generator) -> list[Array]:
+def _random_starts(linear: list[Array], domains: int, rng: np.random.Generator) -> list[Array]:
     return [
-        linear[number % len(linear)] + np.r_[chance.normal(0, 0.5), chance.normal(0, 1, domains)]
+        linear[number % len(linear)] + np.r_[rng.normal(0, 0.5), rng.normal(0, 1, domains)]
         for number in range(RANDOM_STARTS)
     ]

@@ -43,7 +43,7 @@ class Round:
     """The weights."""
     first: dict[str, int]
     """For each domain of the run, how many tokens of it came before the round."""
-    owed: dict[str, Fraction] = field(default_factory=dict)
+    deficit: dict[str, Fraction] = field(default_factory=dict)
     """What is due to a domain from the earlier rounds of the stage, in sequences; below zero where it had too much."""
     orders: dict[str, Order] = field(default_factory=dict)
     """The order of documents from here on, by domain; shuffled where nothing is said. The same all through a stage."""
@@ -65,7 +65,7 @@ class Round:
     @cached_property
     def apportionment(self) -> Apportionment:
         """The order of the domains inside the round."""
-        return Apportionment(self.mixture, self.sequences, self.owed)
+        return Apportionment(self.mixture, self.sequences, self.deficit)
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -88,13 +88,13 @@ class Round:
             for domain in self.first | counts
         }
 
-    def owed_after(self) -> dict[str, Fraction]:
+    def deficit_after(self) -> dict[str, Fraction]:
         """What is due to every domain when the round is over, in sequences."""
         due = {
-            domain: self.owed.get(domain, Fraction(0))
+            domain: self.deficit.get(domain, Fraction(0))
             + self.mixture.weights.get(domain, Fraction(0)) * self.sequences
             - self.counts.get(domain, 0)
-            for domain in self.owed | self.mixture.weights
+            for domain in self.deficit | self.mixture.weights
         }
         return {domain: amount for domain, amount in due.items() if amount}
 
@@ -112,7 +112,7 @@ class Round:
             "counts": self.counts,
             "static": self.static,
             "first": self.first,
-            "owed": {domain: str(amount) for domain, amount in self.owed.items()},
+            "deficit": {domain: str(amount) for domain, amount in self.deficit.items()},
             "orders": {domain: order.model_dump(mode="json") for domain, order in self.orders.items()},
             "reasons": list(self.reasons),
             "losses": {name: measured.to_json() for name, measured in self.losses.items()},
@@ -132,7 +132,7 @@ class Round:
             mixture=Mixture.from_json(line["weights"]),
             static=dict(line["static"]),
             first=dict(line["first"]),
-            owed={domain: Fraction(amount) for domain, amount in line["owed"].items()},
+            deficit={domain: Fraction(amount) for domain, amount in line["deficit"].items()},
             orders={domain: Order.model_validate(order) for domain, order in line["orders"].items()},
             reasons=tuple(line["reasons"]),
             losses={name: Measured.from_json(record) for name, record in line["losses"].items()},
@@ -341,7 +341,7 @@ class Ledger:
         return entry.consumed_until(position)
 
     def orders_of(self, domain: str) -> list[tuple[int, Order]]:
-        """The orders of a domain: from which of its tokens on, counted over all passes, and which."""
+        """The orders of a domain: from which of its tokens on, counted over all epochs, and which."""
         found: list[tuple[int, Order]] = []
         for entry in self.rounds:
             order = entry.orders.get(domain, Order())

@@ -26,16 +26,16 @@ class Allowed:
 
 
 def allow(
-    wished: Mixture,
+    proposed: Mixture,
     domains: Iterable[Domain],
     consumed: Mapping[str, int],
-    owed: Mapping[str, Fraction],
+    deficit: Mapping[str, Fraction],
     sequence_length: int,
     sequences: int,
 ) -> Allowed:
-    """The mixture nearest to the one wished for in which no domain goes beyond its limit of passes.
+    """The mixture nearest to the one proposed in which no domain goes beyond its limit of epochs.
 
-    `consumed` are tokens by domain so far, `owed` sequences by domain (`Apportionment`), `sequences` how many are
+    `consumed` are tokens by domain so far, `deficit` sequences by domain (`Apportionment`), `sequences` how many are
     wanted. Raises SapwoodError where everything is used up.
     """
     left = {
@@ -43,46 +43,46 @@ def allow(
         for domain in domains
         if domain.limit is not None
     }
-    mixture, reasons = wished, []
-    used_up = {name for name in wished.weights if left.get(name, 2) < 2}
+    mixture, reasons = proposed, []
+    used_up = {name for name in proposed.weights if left.get(name, 2) < 2}
     while True:
-        if used_up >= set(wished.weights):
-            names = ", ".join(f"'{name}'" for name in wished.weights)
+        if used_up >= set(proposed.weights):
+            names = ", ".join(f"'{name}'" for name in proposed.weights)
             raise SapwoodError(
                 f"There is nothing left to train on: {names} were gone through as often as `max_epochs` allows. "
                 "Raise it, add text, or make the stage shorter."
             )
-        mixture = _without(wished, used_up)
-        possible = min([sequences, *(_until(mixture, owed, name, count) for name, count in left.items())])
+        mixture = _without(proposed, used_up)
+        possible = min([sequences, *(_until(mixture, deficit, name, count) for name, count in left.items())])
         if possible > 0:
             break
-        used_up |= {name for name, count in left.items() if _until(mixture, owed, name, count) <= 0}
-    for name in wished.weights:
+        used_up |= {name for name, count in left.items() if _until(mixture, deficit, name, count) <= 0}
+    for name in proposed.weights:
         if name in used_up:
-            reasons.append(_reason(wished, mixture, name))
-    emptied = tuple(group for group in wished.totals(0) if group not in mixture.totals(0))
+            reasons.append(_reason(proposed, mixture, name))
+    emptied = tuple(group for group in proposed.totals(0) if group not in mixture.totals(0))
     return Allowed(mixture, possible, tuple(reasons), emptied)
 
 
-def _until(mixture: Mixture, owed: Mapping[str, Fraction], domain: str, left: int) -> int:
+def _until(mixture: Mixture, deficit: Mapping[str, Fraction], domain: str, left: int) -> int:
     """For how many sequences a domain lasts when `left` more of it are allowed: it may get one more than its share."""
     weight = mixture.weights.get(domain)
     if weight is None:
         return 1 << 62
-    return int((left - 1 - max(owed.get(domain, Fraction(0)), Fraction(0))) / weight)
+    return int((left - 1 - max(deficit.get(domain, Fraction(0)), Fraction(0))) / weight)
 
 
-def _without(wished: Mixture, used_up: set[str]) -> Mixture:
+def _without(proposed: Mixture, used_up: set[str]) -> Mixture:
     """The mixture without some domains: their weight goes to the rest of their source, else group, else to all."""
-    weights: Weights = dict(wished.weights)
+    weights: Weights = dict(proposed.weights)
     for domain in used_up:
         weight = weights.pop(domain)
-        group, source = wished.path(domain)[:2]
+        group, source = proposed.path(domain)[:2]
         heirs = next(
             chosen
             for chosen in (
                 [name for name in weights if name not in used_up and source_of(name) == source],
-                [name for name in weights if name not in used_up and wished.groups[source_of(name)] == group],
+                [name for name in weights if name not in used_up and proposed.groups[source_of(name)] == group],
                 [name for name in weights if name not in used_up],
             )
             if chosen
@@ -90,12 +90,12 @@ def _without(wished: Mixture, used_up: set[str]) -> Mixture:
         total = sum(weights[name] for name in heirs)
         for name in heirs:
             weights[name] += weight * weights[name] / total
-    return Mixture({name: weights[name] for name in wished.weights if name in weights}, wished.groups)
+    return Mixture({name: weights[name] for name in proposed.weights if name in weights}, proposed.groups)
 
 
-def _reason(wished: Mixture, mixture: Mixture, domain: str) -> str:
-    group, source = wished.path(domain)[:2]
-    share = f"{float(wished.weights[domain]):.2%}"
+def _reason(proposed: Mixture, mixture: Mixture, domain: str) -> str:
+    group, source = proposed.path(domain)[:2]
+    share = f"{float(proposed.weights[domain]):.2%}"
     if any(source_of(name) == source for name in mixture.weights):
         heirs = f"the other topics of '{source}'"
     elif group in mixture.totals(0):

@@ -1,4 +1,4 @@
-"""Opens what a run directory holds of the mixture: sizes, passes over documents, the stream."""
+"""Opens what a run directory holds of the mixture: sizes, epochs over documents, the stream."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from sapwood.corpus.store import store_of
 from sapwood.errors import SapwoodError
 from sapwood.files import fingerprint
 from sapwood.mixture.domains import Domain, Sizes, held_out_by_topic, topic_members, topic_sizes
+from sapwood.mixture.epochs import Epochs
 from sapwood.mixture.ledger import Ledger
-from sapwood.mixture.passes import Passes
 from sapwood.mixture.stream import Stream
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import order_of, split_by_topic
@@ -66,7 +66,7 @@ def open_stream(recipe: Recipe, run: RunDirectory, ledger: Ledger, domains: Iter
     """The stream of a run that is prepared. Raises SapwoodError where it is not."""
     stores: dict[str, TokenStore] = {}
     identities: dict[str, str] = {}
-    passes = {}
+    epochs = {}
     for domain in domains:
         source = domain.source
         if source not in stores:
@@ -75,8 +75,8 @@ def open_stream(recipe: Recipe, run: RunDirectory, ledger: Ledger, domains: Iter
         divided = domain.name != source
         if not domain.tokens:
             continue
-        passes[domain.name] = Passes(
-            run.passes(domain.name),
+        epochs[domain.name] = Epochs(
+            run.epochs(domain.name),
             stores[source],
             topic_members(run.divided(source), domain.name.removeprefix(f"{source}/")) if divided else None,
             domain.tokens,
@@ -84,4 +84,4 @@ def open_stream(recipe: Recipe, run: RunDirectory, ledger: Ledger, domains: Iter
             key=f"{recipe.seed}/{domain.name}",
             identity=identities[source],
         )
-    return Stream(ledger, passes)
+    return Stream(ledger, epochs)

@@ -48,18 +48,18 @@ def arrange(documents: Documents, order: Order, scores: Scores | None, key: str)
     return arranged
 
 
-def arrange_pass(
+def arrange_epoch(
     documents: Documents,
     lengths: npt.NDArray[np.int64],
     orders: Sequence[tuple[int, Order]],
     scores: Callable[[str], Scores],
     key: str,
 ) -> Documents:
-    """One pass over a domain's documents, during which the order may change.
+    """One epoch over a domain's documents, during which the order may change.
 
-    `orders` are the tokens of the pass after which an order comes into force, ascending from 0, and the order;
+    `orders` are the tokens of the epoch after which an order comes into force, ascending from 0, and the order;
     `lengths` are the tokens of every document in the store. Documents that an earlier order has reached stay where they
-    are, so that each comes once in the pass, whatever the stages ask for; those left are put into the new order.
+    are, so that each comes once in the epoch, whatever the stages ask for; those left are put into the new order.
     """
     arranged = documents
     for reached, order in orders:

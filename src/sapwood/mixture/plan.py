@@ -11,7 +11,7 @@ from sapwood.errors import SapwoodError, closest
 from sapwood.mixture.domains import Domain, Sizes, domains_of
 from sapwood.mixture.limits import allow
 from sapwood.mixture.measured import MEASURED_DOCUMENTS
-from sapwood.mixture.weights import DEFAULT_PASSES, Mixture, Weights, normalised, shares_by_rule, spread, whole
+from sapwood.mixture.weights import DEFAULT_EPOCHS, Mixture, Weights, normalised, shares_by_rule, spread, whole
 from sapwood.recipe.check import members, named, split_by_topic
 from sapwood.recipe.mixture import Shares, Weighting
 from sapwood.recipe.schema import Recipe, Stage
@@ -224,7 +224,7 @@ def make_plan(recipe: Recipe, sizes: Sizes) -> Plan:
         if part.domain.tokens == 0 and any(part.shares)
     ]
     remarks += _unjudged(recipe, domains, sizes)
-    return Plan(tuple(stages), parts, tuple(refusals), (*remarks, *_rounded(recipe, stages), *_passes(parts)))
+    return Plan(tuple(stages), parts, tuple(refusals), (*remarks, *_rounded(recipe, stages), *_epochs(parts)))
 
 
 def stage_mixture(recipe: Recipe, stage: Stage, domains: Sequence[Domain]) -> tuple[Mixture, list[tuple[Place, str]]]:
@@ -384,10 +384,10 @@ def _rounded(recipe: Recipe, stages: Iterable[StagePlan]) -> list[str]:
     return list(dict.fromkeys(remarks))
 
 
-def _passes(domains: Iterable[DomainPlan]) -> list[str]:
+def _epochs(domains: Iterable[DomainPlan]) -> list[str]:
     return [
-        f"'{part.domain.name}' is gone through {part.epochs:.1f} times; beyond about {int(DEFAULT_PASSES)} passes "
+        f"'{part.domain.name}' is gone through {part.epochs:.1f} times; beyond about {int(DEFAULT_EPOCHS)} epochs "
         "repeated text teaches little (2305.16264)."
         for part in domains
-        if part.epochs is not None and part.epochs > DEFAULT_PASSES
+        if part.epochs is not None and part.epochs > DEFAULT_EPOCHS
     ]

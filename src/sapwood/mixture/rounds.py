@@ -23,8 +23,8 @@ from sapwood.recipe.schema import Recipe, Stage
 
 
 @dataclass(frozen=True)
-class Wish:
-    """A mixture that is wished for, before what is used up is taken out of it."""
+class Proposal:
+    """Proposed weights, before what is used up is taken out of them."""
 
     mixture: Mixture
     reasons: tuple[str, ...]
@@ -48,12 +48,12 @@ def next_round(recipe: Recipe, plan: Plan, ledger: Ledger, losses: Losses) -> Ro
         return None
     stage, planned = recipe.stages[number], plan.stages[number]
     before = ledger.of_stage(planned.name)
-    wish = _go_on(recipe, stage, planned, ledger, losses) if before else _begin(stage, planned, ledger, losses)
-    owed = before[-1].owed_after() if before else {}
+    proposal = _go_on(recipe, stage, planned, ledger, losses) if before else _begin(stage, planned, ledger, losses)
+    deficit = before[-1].deficit_after() if before else {}
     consumed = ledger.consumed_until(ledger.decided)
     wanted = min(planned.sequences - done, planned.round_sequences or planned.sequences)
     domains = [part.domain for part in plan.domains]
-    allowed = allow(wish.mixture, domains, consumed, owed, planned.sequence_length, wanted)
+    allowed = allow(proposal.mixture, domains, consumed, deficit, planned.sequence_length, wanted)
     sequences = allowed.sequences
     if sequences < wanted and sequences >= planned.batch_sequences:
         sequences -= sequences % planned.batch_sequences  # a round ends a batch; no batch is cut short for it
@@ -66,11 +66,11 @@ def next_round(recipe: Recipe, plan: Plan, ledger: Ledger, losses: Losses) -> Ro
         sequence_length=planned.sequence_length,
         mixture=allowed.mixture,
         first=consumed,
-        owed=owed,
+        deficit=deficit,
         orders=_orders(recipe, stage, domains),
-        reasons=(*wish.reasons, *allowed.reasons),
+        reasons=(*proposal.reasons, *allowed.reasons),
         losses=losses,
-        states=wish.states,
+        states=proposal.states,
         static=whole(planned.mixture.weights, done + sequences),
     )
 
@@ -120,7 +120,7 @@ def _of(losses: Losses, names: Iterable[str]) -> Losses:
     return {name: losses[name] for name in names if name in losses}
 
 
-def _begin(stage: Stage, planned: StagePlan, ledger: Ledger, losses: Losses) -> Wish:
+def _begin(stage: Stage, planned: StagePlan, ledger: Ledger, losses: Losses) -> Proposal:
     shares = ", ".join(f"{group} {float(share):.3g}" for group, share in planned.mixture.totals(0).items())
     reason = f"Stage '{planned.name}' begins with the mixture of the recipe: {shares}."
     previous = ledger.rounds[-1].stage if ledger.rounds else None
@@ -130,28 +130,28 @@ def _begin(stage: Stage, planned: StagePlan, ledger: Ledger, losses: Losses) -> 
         controller, consumed = decider(stage.controller), ledger.consumed_until(ledger.decided)
         for _, family in _families(stage, planned, planned.mixture, consumed, losses):
             states[family.name] = controller.decide(family, {}).state
-    return Wish(planned.mixture, (*early, reason), states)
+    return Proposal(planned.mixture, (*early, reason), states)
 
 
-def _go_on(recipe: Recipe, stage: Stage, planned: StagePlan, ledger: Ledger, losses: Losses) -> Wish:
+def _go_on(recipe: Recipe, stage: Stage, planned: StagePlan, ledger: Ledger, losses: Losses) -> Proposal:
     """The mixture of the last round, as the controller and the replay governor move it."""
     last = ledger.of_stage(planned.name)[-1]
     if stage.controller.kind == "static":
-        wish = Wish(planned.mixture, ("The mixture stays as the recipe has it.",))
+        proposal = Proposal(planned.mixture, ("The mixture stays as the recipe has it.",))
     else:
-        wish = _controlled(stage, planned, last, ledger, losses)
+        proposal = _controlled(stage, planned, last, ledger, losses)
     if stage.replay is None:
-        return wish
+        return proposal
     retention = recipe.evaluation.retention
-    mixture = last.mixture if stage.controller.kind == "static" else wish.mixture
+    mixture = last.mixture if stage.controller.kind == "static" else proposal.mixture
     old = _of(losses, retention.domains)
     decision = govern(stage.replay, mixture.totals(0), old, retention.margin)
-    kept = () if stage.controller.kind == "static" else wish.reasons
+    kept = () if stage.controller.kind == "static" else proposal.reasons
     moved = mixture.with_totals(decision.shares, level=0)
-    return replace(wish, mixture=moved, reasons=(*kept, *decision.reasons))
+    return replace(proposal, mixture=moved, reasons=(*kept, *decision.reasons))
 
 
-def _controlled(stage: Stage, planned: StagePlan, last: Round, ledger: Ledger, losses: Losses) -> Wish:
+def _controlled(stage: Stage, planned: StagePlan, last: Round, ledger: Ledger, losses: Losses) -> Proposal:
     controller = decider(stage.controller)
     mixture = last.mixture
     reasons: list[str] = []
@@ -164,7 +164,7 @@ def _controlled(stage: Stage, planned: StagePlan, last: Round, ledger: Ledger, l
         told = f"{family.name[0].upper()}{family.name[1:]}: " if len(families) > 1 else ""
         reasons += [f"{told}{reason}" for reason in decision.reasons]
         mixture = _moved(mixture, parent, decision.shares, stage.controller.over)
-    return Wish(mixture, tuple(reasons) or ("There is nothing to choose between: the mixture stays.",), states)
+    return Proposal(mixture, tuple(reasons) or ("There is nothing to choose between: the mixture stays.",), states)
 
 
 _LEVELS = {"groups": 0, "sources": 1, "topics": 2}

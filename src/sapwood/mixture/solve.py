@@ -26,7 +26,7 @@ from sapwood.recipe.units import show_tokens
 PULL = 0.05
 """OlmixBase uses 0.05 to 0.1 (2602.12237)."""
 MAX_EPOCHS = 4.0
-"""Up to about four passes, repeated text is worth nearly as much as new text (2305.16264)."""
+"""Up to about four epochs, repeated text is worth nearly as much as new text (2305.16264)."""
 RESAMPLES = 200
 _TOLERANCES = {
     **dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), 1e-11),
@@ -98,12 +98,12 @@ def solve(
     with replacement. `advance` is told of `work(swarm, resamples)` steps. Raises SapwoodError as `Program` does.
     """
     program = Program(goal)
-    chance = np.random.default_rng(seed)
-    folds = make_folds(swarm.mixtures, chance)
+    rng = np.random.default_rng(seed)
+    folds = make_folds(swarm.mixtures, rng)
     laws: list[Law] = []
     held_out: list[HeldOut] = []
     for losses in swarm.losses.T:
-        laws.append(fit_law(swarm.mixtures, losses, chance))
+        laws.append(fit_law(swarm.mixtures, losses, rng))
         held_out.append(cross_validate(swarm.mixtures, losses, laws[-1], folds))
         advance(1)
     best_row = _best_row(swarm, goal)
@@ -111,9 +111,9 @@ def solve(
     losses_by_draw = np.zeros((resamples, 3, len(laws)))
     draws = np.zeros((resamples, len(swarm.domains)))
     for draw in range(resamples):
-        rows = chance.integers(0, len(swarm.mixtures), len(swarm.mixtures))
+        rows = rng.integers(0, len(swarm.mixtures), len(swarm.mixtures))
         fitted = [
-            fit_law(swarm.mixtures[rows], losses[rows], chance, near=law)
+            fit_law(swarm.mixtures[rows], losses[rows], rng, near=law)
             for losses, law in zip(swarm.losses.T, laws, strict=True)
         ]
         losses_by_draw[draw] = np.array([law.predict(points) for law in fitted]).T
@@ -147,9 +147,9 @@ def repetition_caps(
     if caps.sum() < 1 - 1e-9:
         available = sum(tokens.values())
         raise SapwoodError(
-            f"{max_epochs:g} passes over {show_tokens(available)} tokens fill {caps.sum():.0%} of a budget of "
+            f"{max_epochs:g} epochs of {show_tokens(available)} tokens fill {caps.sum():.0%} of a budget of "
             f"{show_tokens(budget)}: no mixture meets the caps. Take a budget of at most "
-            f"{show_tokens(int(max_epochs * available))}, more passes, or more text."
+            f"{show_tokens(int(max_epochs * available))}, more epochs, or more text."
         )
     return caps
 

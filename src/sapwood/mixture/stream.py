@@ -1,4 +1,4 @@
-"""The stream: position -> domain and window -> pass -> documents. A pure function of ledger and token shards."""
+"""The stream: position -> domain and window -> epoch -> documents. A pure function of ledger and token shards."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from sapwood.mixture.epochs import Epochs, Orders
 from sapwood.mixture.ledger import Ledger, Round
 from sapwood.mixture.order import Documents, permute, unpermute
-from sapwood.mixture.passes import Orders, Passes
-from sapwood.tokens.sequence import Packing, Pass, Span
+from sapwood.tokens.sequence import Epoch, Packing, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Sequence:
     domain: str
     """The source it comes from, or `SOURCE/TOPIC`."""
     start: int
-    """Its first token, counted through all passes over the domain."""
+    """Its first token, counted through all epochs of the domain."""
     tokens: NDArray[np.int64]
     """The token ids [sequence_length]."""
     spans: tuple[Span, ...]
@@ -48,16 +48,16 @@ def digest(total: int) -> str:
 class Stream:
     """All sequences of a run, each reached in constant time; neither ranks, workers nor restarts can change them."""
 
-    def __init__(self, ledger: Ledger, passes: Mapping[str, Passes]) -> None:
-        """Reads rounds from `ledger`, which may grow, and documents from the `passes` over every domain."""
+    def __init__(self, ledger: Ledger, epochs: Mapping[str, Epochs]) -> None:
+        """Reads rounds from `ledger`, which may grow, and documents from the `epochs` over every domain."""
         self.ledger = ledger
-        self.passes = passes
+        self.epochs = epochs
         self._packings = {
-            domain: Packing(part.store, part.tokens, partial(self._pass, domain)) for domain, part in passes.items()
+            domain: Packing(part.store, part.tokens, partial(self._epoch, domain)) for domain, part in epochs.items()
         }
         self._rounds = -1
         self._orders: dict[str, Orders] = {}
-        self._open: dict[tuple[str, int], Pass] = {}
+        self._open: dict[tuple[str, int], Epoch] = {}
 
     def __getitem__(self, position: int) -> Sequence:
         """The sequence at a position. Raises IndexError when no round holds it."""
@@ -79,19 +79,19 @@ class Stream:
         return sorted(entry.positions(domain, [self._shuffled(entry, domain, w, unpermute) for w in inside]))
 
     def place(self, domain: str, number: int, document: int) -> int:
-        """The first token of a document in a pass over its domain, counted from the beginning of the pass."""
-        found = self._pass(domain, number)
+        """The first token of a document in an epoch over its domain, counted from the beginning of the epoch."""
+        found = self._epoch(domain, number)
         return int(found.starts[int(np.flatnonzero(found.documents == document)[0])])
 
     def documents_until(self, domain: str, position: int) -> Documents:
         """The documents of a domain of which at least a token comes before `position`, by number, ascending."""
         starts, stops = self._stretches(domain, position)
-        length = self.passes[domain].tokens
+        length = self.epochs[domain].tokens
         if stops[0] >= length:
-            return self.passes[domain].members
+            return self.epochs[domain].members
         found = [np.empty(0, np.uint32)]
         for number in range(-(-int(stops.max()) // length)):
-            now = self._pass(domain, number)
+            now = self._epoch(domain, number)
             first, last = (np.clip(part - number * length, 0, length) for part in (starts, stops))
             first, last = first[first < last], last[first < last]
             begun = np.zeros(len(now.starts), np.int64)  # less those that ended, before each document
@@ -100,12 +100,12 @@ class Stream:
             found.append(now.documents[np.cumsum(begun[:-1]) > 0])
         return np.unique(np.concatenate(found))
 
-    def make_passes(self, entry: Round) -> None:
-        """Makes the passes that a round reads, so that other processes find them."""
+    def make_epochs(self, entry: Round) -> None:
+        """Makes the epochs that a round reads, so that other processes find them."""
         for domain, stop in entry.consumed_until(entry.stop).items():
-            start, length = entry.first.get(domain, 0), self.passes[domain].tokens
+            start, length = entry.first.get(domain, 0), self.epochs[domain].tokens
             for number in range(start // length, -(-stop // length)):
-                self._pass(domain, number)
+                self._epoch(domain, number)
 
     def _stretches(self, domain: str, position: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where the tokens of a domain that come before `position` begin and end, `[stretches]` each, counted through
@@ -122,7 +122,7 @@ class Stream:
     def _start(self, entry: Round, domain: str, rank: int) -> int:
         """The first token of one of the sequences that a round has of a domain, counted through the domain.
 
-        A round has a stretch of the domain. Where documents are shuffled, so are the windows of each pass in it: the
+        A round has a stretch of the domain. Where documents are shuffled, so are the windows of each epoch in it: the
         pieces of a long document are spread out, and yet, when the round is over, the stretch was read to its end.
         """
         return entry.first.get(domain, 0) + self._shuffled(entry, domain, rank, permute) * entry.sequence_length
@@ -131,17 +131,19 @@ class Stream:
         """From the number of a sequence to that of its window in the round, or, with `unpermute`, back."""
         if domain in entry.orders:
             return number
-        begin, length, whole = entry.first.get(domain, 0), entry.sequence_length, self.passes[domain].tokens
+        begin, length, whole = entry.first.get(domain, 0), entry.sequence_length, self.epochs[domain].tokens
         turn = (begin + number * length) // whole
         first = max(0, -(-(turn * whole - begin) // length))
         last = min(entry.counts[domain], -(-((turn + 1) * whole - begin) // length))
-        return first + way(number - first, last - first, f"{self.passes[domain].key}/{entry.index}/{turn}")
+        return first + way(number - first, last - first, f"{self.epochs[domain].key}/{entry.index}/{turn}")
 
-    def _pass(self, domain: str, number: int) -> Pass:
-        if self._rounds != len(self.ledger.rounds):  # a new stage may have changed the order of what is left of a pass
+    def _epoch(self, domain: str, number: int) -> Epoch:
+        if self._rounds != len(
+            self.ledger.rounds
+        ):  # a new stage may have changed the order of what is left of an epoch
             self._rounds, self._open = len(self.ledger.rounds), {}
-            self._orders = {name: self.ledger.orders_of(name) for name in self.passes}
+            self._orders = {name: self.ledger.orders_of(name) for name in self.epochs}
         found = self._open.get((domain, number))
         if found is None:
-            found = self._open[domain, number] = self.passes[domain].get(number, self._orders[domain])
+            found = self._open[domain, number] = self.epochs[domain].get(number, self._orders[domain])
         return found

@@ -18,9 +18,9 @@ Shard = tuple[str, str]
 def trained_rows(stream: Stream, position: int) -> dict[Shard, Rows]:
     """The documents of which a token comes before `position`: rows of the prepared shards that hold any."""
     numbers: dict[str, list[Documents]] = {}
-    for domain in stream.passes:
+    for domain in stream.epochs:
         numbers.setdefault(source_of(domain), []).append(stream.documents_until(domain, position))
-    stores = {source_of(domain): passes.store for domain, passes in stream.passes.items()}
+    stores = {source_of(domain): epochs.store for domain, epochs in stream.epochs.items()}
     found: dict[Shard, Rows] = {}
     for source, parts in numbers.items():
         documents = np.sort(np.concatenate(parts))  # a document is in one domain of its source alone

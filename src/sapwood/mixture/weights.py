@@ -15,8 +15,8 @@ Weights = dict[str, Fraction]
 PRECISION = 10_000
 """Shares that are computed, and not written in the recipe, are whole multiples of one over this."""
 
-DEFAULT_PASSES = Fraction(4)
-"""How often `unimax` goes through a domain at most, where the recipe sets no limit. Up to about four passes, repeated
+DEFAULT_EPOCHS = Fraction(4)
+"""How often `unimax` goes through a domain at most, where the recipe sets no limit. Up to about four epochs, repeated
 text is worth nearly as much as new text (Muennighoff et al., 2305.16264)."""
 
 
@@ -98,7 +98,7 @@ def shares_by_rule(
     """Shares that follow from what there is.
 
     `tokens` are there by name; `budget` tokens are to be trained on; `limits` are how often each may be gone through.
-    Names without tokens get nothing. `unimax` gives all the same, but none more than its limit of passes (Chung et al.,
+    Names without tokens get nothing. `unimax` gives all the same, but none more than its limit of epochs (Chung et al.,
     2304.09151, Algorithm 1).
     """
     there = {name: count for name, count in tokens.items() if count}
@@ -109,8 +109,8 @@ def shares_by_rule(
     given: dict[str, Fraction] = {}
     left = budget
     for number, name in enumerate(sorted(there, key=lambda name: (there[name], name))):
-        passes = limits.get(name) or DEFAULT_PASSES
-        given[name] = min(left / (len(there) - number), passes * there[name])
+        epochs = limits.get(name) or DEFAULT_EPOCHS
+        given[name] = min(left / (len(there) - number), epochs * there[name])
         left -= given[name]
     return in_units({name: given[name] for name in there})
 

@@ -88,7 +88,7 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> Trained:
         adopt(run, recipe)
         write_json(run.plan, plan.to_json(), sealed=True)
         write_json(run.environment, describe_environment(ranks.device, ranks.size), sealed=True)
-        orders = [run.passes(part.domain.name) for part in plan.domains]
+        orders = [run.epochs(part.domain.name) for part in plan.domains]
         for directory in (run.root, run.checkpoints, run.evaluation, *run.suites.glob("*"), *orders):
             remove_leftovers(directory)
         ledger = Ledger(run.ledger)

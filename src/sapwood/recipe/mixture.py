@@ -64,7 +64,7 @@ Shares = Annotated[
 
 
 class Tails(Strict):
-    """The ends of a score, whose documents are put off to the end of a pass."""
+    """The ends of a score, whose documents are put off to the end of an epoch."""
 
     head: Share = Fraction(0)
     """The share of documents with the lowest scores."""
@@ -73,7 +73,7 @@ class Tails(Strict):
 
 
 class Order(Strict):
-    """In which order the documents of a domain come, in every pass over them."""
+    """In which order the documents of a domain come, in every epoch."""
 
     by: str = "shuffle"
     """`shuffle`, or the score to sort by: `perplexity`, `bits_per_byte`, `compression_ratio`, or any other number that

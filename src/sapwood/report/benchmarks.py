@@ -14,9 +14,9 @@ from sapwood.report import plots
 from sapwood.report.axes import Figure
 from sapwood.report.facts import Facts
 from sapwood.report.gain_retention import name_of
-from sapwood.report.plots import Course, Effect
+from sapwood.report.palette import Tone, palette
+from sapwood.report.plots import Effect, Trajectory
 from sapwood.report.sections import Missing
-from sapwood.report.tones import Tone, tones
 from sapwood.report.verdict import SIGNS
 from sapwood.report.wording import listed
 from sapwood.statistics.estimate import Estimate
@@ -46,7 +46,7 @@ class TaskRow:
     shots: int
     before: Cell
     after: Cell
-    course: Sequence[Cell | None]
+    trajectory: Sequence[Cell | None]
     """The base model, every checkpoint that was measured, and the last model."""
     shown: bool
     """Whether a change is shown, by the p-value that is adjusted over the task's family."""
@@ -71,12 +71,12 @@ class SuiteView:
     model: str
     """What is compared with the base model."""
     models: Sequence[str]
-    """The columns of the tasks' courses; empty where no checkpoint was measured."""
+    """The columns of the tasks' trajectories; empty where no checkpoint was measured."""
     groups: Sequence[tuple[str, Sequence[TaskRow]]]
     means: Sequence[Mean]
     figures: Sequence[tuple[str, str, Figure]]
     """Aim, unit and figure."""
-    courses: Sequence[tuple[str, Figure, Sequence[tuple[str, Tone]]]]
+    trajectories: Sequence[tuple[str, Figure, Sequence[tuple[str, Tone]]]]
     """Unit, the changes over the tokens trained on, and who is who; none where no checkpoint was measured."""
     clean: bool
     """Whether it is known for some task which items were found in what was trained on."""
@@ -121,7 +121,7 @@ def _view(facts: Facts, suite: Suite) -> SuiteView | None:
         groups=[(title, [row for group, row in named if group == title]) for title in titles],
         means=list(_means(last)),
         figures=list(_forests(last, suite)),
-        courses=list(_courses(facts, compared)) if len(compared) > 1 else [],
+        trajectories=list(_trajectories(facts, compared)) if len(compared) > 1 else [],
         clean=any(task.clean is not None for task in last.tasks.values()),
     )
 
@@ -143,7 +143,7 @@ def _row(task: TaskChange, suite: Suite, compared: Sequence[Comparison]) -> Task
         shots=suite.tasks[task.task].shots.count,
         before=before,
         after=after,
-        course=_cells(
+        trajectory=_cells(
             [task.before, *(None if change is None else change.after[0] for change in changes)], task.in_bits
         ),
         shown=task.verdict is not None and task.p_value < 1 - compared[-1].confidence,
@@ -191,15 +191,19 @@ def _forests(comparison: Comparison, suite: Suite) -> Iterator[tuple[str, str, F
             yield aim or "", unit, figure
 
 
-def _courses(facts: Facts, compared: Sequence[Comparison]) -> Iterator[tuple[str, Figure, Sequence[tuple[str, Tone]]]]:
+def _trajectories(
+    facts: Facts, compared: Sequence[Comparison]
+) -> Iterator[tuple[str, Figure, Sequence[tuple[str, Tone]]]]:
     """The changes of the tasks from the base model on, in points and in bits per byte."""
     aims = {name: task.aim or "" for name, task in compared[-1].tasks.items()}
-    colors = tones(aims)
+    colors = palette(aims)
     for in_bits in (False, True):
         scale, unit = (1, "bits per byte") if in_bits else (100, "points")
-        rows = [_course(facts, compared, name, scale) for name in aims if compared[-1].tasks[name].in_bits == in_bits]
+        rows = [
+            _trajectory(facts, compared, name, scale) for name in aims if compared[-1].tasks[name].in_bits == in_bits
+        ]
         if rows:
-            figure = plots.courses(
+            figure = plots.trajectories(
                 rows,
                 colors,
                 compared[-1].confidence,
@@ -210,14 +214,14 @@ def _courses(facts: Facts, compared: Sequence[Comparison]) -> Iterator[tuple[str
             yield unit, figure, [(row.name, colors[row.name]) for row in rows]
 
 
-def _course(facts: Facts, compared: Sequence[Comparison], name: str, scale: float) -> Course:
+def _trajectory(facts: Facts, compared: Sequence[Comparison], name: str, scale: float) -> Trajectory:
     points = [(0, Estimate(0.0, 0.0, math.inf))]
     for comparison in compared:
         tokens, task = facts.tokens_of(comparison.model), comparison.tasks.get(name)
         if tokens is not None and task is not None:
             error, freedom = scale * task.change.standard_error, task.change.degrees_of_freedom
             points.append((tokens, Estimate(scale * task.change.value, error, freedom)))
-    return Course(name, *(tuple(part) for part in zip(*points, strict=True)))
+    return Trajectory(name, *(tuple(part) for part in zip(*points, strict=True)))
 
 
 def _effect(task: TaskChange, scale: float) -> Effect:

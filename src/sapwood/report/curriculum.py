@@ -8,7 +8,7 @@ from itertools import groupby
 
 from sapwood.mixture.curriculum import Curriculum
 from sapwood.report.multiples import LEFT, LOSS_HEIGHT, WIDTH, Chart, Family, Panel
-from sapwood.report.tones import Tone
+from sapwood.report.palette import Tone
 from sapwood.report.wording import number, short
 
 _TOP, _BOTTOM = 8, 6
@@ -29,12 +29,12 @@ def curriculum_families(
 
 def _panel(curriculum: Curriculum, tone: Tone) -> Panel:
     known = [mean for mean in curriculum.means if not math.isnan(mean)]
-    course = f"{short(known[0])} → {short(known[-1])}" if known else "no scores"
+    trajectory = f"{short(known[0])} → {short(known[-1])}" if known else "no scores"
     return Panel(
         name=curriculum.source,
         color=tone.css,
-        share_text=f"{curriculum.score.replace('_', ' ')} {course} "
-        f"(shuffled {short(curriculum.shuffled)}), {number(curriculum.passes, 2)} passes",
+        share_text=f"{curriculum.score.replace('_', ' ')} {trajectory} "
+        f"(shuffled {short(curriculum.shuffled)}), {number(curriculum.epochs, 2)} epochs",
         loss_text="",
         share=_chart(curriculum),
         loss=None,

@@ -10,8 +10,8 @@ from sapwood.evaluation.gate import paired_change
 from sapwood.evaluation.result import DomainScore, Evaluation
 from sapwood.report.aims import aims
 from sapwood.report.facts import Facts
-from sapwood.report.plots import Course
-from sapwood.report.tones import Tone, tones
+from sapwood.report.palette import Tone, palette
+from sapwood.report.plots import Trajectory
 from sapwood.statistics.estimate import Estimate
 
 
@@ -62,7 +62,7 @@ def _row(facts: Facts, name: str, source: str) -> DomainRow | None:
     kinds = aims(facts.recipe)
     return DomainRow(
         name=name.removeprefix(f"{source}/"),
-        tone=tones(kinds)[source],
+        tone=palette(kinds)[source],
         aim=kinds[source],
         documents=len(shown.documents),
         bytes=sum(document.bytes for document in shown.documents),
@@ -97,7 +97,7 @@ def changes(facts: Facts, evaluations: Iterable[Evaluation], name: str) -> list[
     return [_change(first, _scored(item.domains.get(name))) for item in evaluations]
 
 
-def courses(facts: Facts) -> tuple[list[Course], list[str]]:
+def trajectories(facts: Facts) -> tuple[list[Trajectory], list[str]]:
     """The change of every source over the evaluations there are, and the evaluations that cannot be compared."""
     if facts.base is None or not facts.between:
         return [], []
@@ -107,5 +107,5 @@ def courses(facts: Facts) -> tuple[list[Course], list[str]]:
         measured = zip(evaluations, changes(facts, evaluations, name), strict=True)
         points = [(item.tokens, change) for item, change in measured if change is not None]
         if len(points) > 1:
-            found.append(Course(name, *(tuple(part) for part in zip(*points, strict=True))))
+            found.append(Trajectory(name, *(tuple(part) for part in zip(*points, strict=True))))
     return found, [item.label for item in facts.evaluations if item not in evaluations]

@@ -10,13 +10,13 @@ from sapwood.evaluation.gate import mean_change
 from sapwood.evaluation.result import ADAPTED
 from sapwood.report.axes import Figure
 from sapwood.report.facts import Facts
+from sapwood.report.palette import palette
 from sapwood.report.plane import Place, Route, plane
-from sapwood.report.tones import tones
 from sapwood.report.verdict import find_between
 from sapwood.report.wording import count
 from sapwood.statistics.estimate import Estimate
 
-TONE = tones({"model": "gain"})["model"]
+TONE = palette({"model": "gain"})["model"]
 
 
 @dataclass(frozen=True, slots=True)

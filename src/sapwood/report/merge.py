@@ -14,8 +14,8 @@ from sapwood.recipe.schema import Recipe
 from sapwood.report.aims import AIMS
 from sapwood.report.axes import Figure
 from sapwood.report.html import render
+from sapwood.report.palette import Tone, palette
 from sapwood.report.plane import Place, Route, plane
-from sapwood.report.tones import Tone, tones
 from sapwood.report.verdict import SIGNS
 
 PAGE = "merge.html"
@@ -29,7 +29,7 @@ _TITLES = [("curve", "Gain against retention"), ("points", "Every point"), ("las
 
 def write_merge_page(recipe: Recipe, run: Path, points: Sequence[Point]) -> Path:
     """Writes `run/merge.html` about the points measured so far, and returns its path."""
-    legend = tones(dict.fromkeys((point.name for point in points), "gain"))
+    legend = palette(dict.fromkeys((point.name for point in points), "gain"))
     part = {
         "points": points,
         "others": [point for point in points if not point.is_reference],

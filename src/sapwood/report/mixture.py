@@ -17,8 +17,8 @@ from sapwood.report.aims import aims
 from sapwood.report.curriculum import curriculum_families
 from sapwood.report.facts import Facts
 from sapwood.report.multiples import Family, Node
+from sapwood.report.palette import Tone, palette
 from sapwood.report.sections import Missing
-from sapwood.report.tones import Tone, tones
 from sapwood.report.wording import listed, percent, signed
 
 MOST_ROUNDS = 400
@@ -76,7 +76,7 @@ def mixture_section(facts: Facts) -> dict[str, Any]:
     rounds = facts.ledger.rounds
     if not rounds:
         return {"missing": [Missing("No round has been decided yet.", "train")], "figure": None}
-    colors = tones(aims(facts.recipe))
+    colors = palette(aims(facts.recipe))
     used = {source for entry in rounds for source in entry.mixture.totals(1)}
     total = max(facts.spans[-1].stop, _stop(rounds[-1]))
     shown = rounds[:MOST_ROUNDS]

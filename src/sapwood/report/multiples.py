@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sapwood.mixture.ledger import Round
 from sapwood.mixture.measured import Change
-from sapwood.report.tones import Tone
+from sapwood.report.palette import Tone
 from sapwood.report.wording import number, percent, short, signed
 
 WIDTH, LEFT = 240, 34

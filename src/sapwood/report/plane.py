@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from sapwood.report import axes
 from sapwood.report.axes import Figure, label
+from sapwood.report.palette import Tone
 from sapwood.report.plots import half
-from sapwood.report.tones import Tone
 from sapwood.report.wording import number
 from sapwood.statistics.estimate import Estimate
 

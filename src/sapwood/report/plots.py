@@ -19,7 +19,7 @@ from sapwood.evaluation.gate import Finding
 from sapwood.mixture.ledger import Round
 from sapwood.report import axes
 from sapwood.report.axes import Figure, label
-from sapwood.report.tones import Tone
+from sapwood.report.palette import Tone
 from sapwood.report.wording import number, short
 from sapwood.runs.metrics import StepMetrics
 from sapwood.statistics.estimate import Estimate
@@ -58,7 +58,7 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class Trajectory:
     """How a source, or a task, changed during training."""
 
     name: str
@@ -168,8 +168,8 @@ def levels(rows: Sequence[Level], colors: Mapping[str, Tone], confidence: float)
     }
 
 
-def courses(
-    rows: Sequence[Course],
+def trajectories(
+    rows: Sequence[Trajectory],
     colors: Mapping[str, Tone],
     confidence: float,
     margin: float | None,

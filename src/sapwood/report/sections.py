@@ -13,12 +13,12 @@ from sapwood.mixture.account import Line, StageAccount
 from sapwood.report import plots
 from sapwood.report.aims import aims
 from sapwood.report.cost import costs
-from sapwood.report.domains import courses, domain_rows, topic_rows
+from sapwood.report.domains import domain_rows, topic_rows, trajectories
 from sapwood.report.facts import Facts
 from sapwood.report.gain_retention import planes
 from sapwood.report.heat import heat_map
+from sapwood.report.palette import palette
 from sapwood.report.plots import Effect
-from sapwood.report.tones import tones
 from sapwood.report.verdict import SIGNS, find, lead, statement, tally, task_statement
 from sapwood.report.wording import count, duration, listed, percent, short, size
 from sapwood.runs.metrics import StepMetrics
@@ -157,24 +157,24 @@ def training_section(facts: Facts) -> dict[str, Any]:
 def domains_section(facts: Facts) -> dict[str, Any]:
     """Every source's bits per byte and perplexity, before, between and after."""
     rows = domain_rows(facts)
-    colors = tones(aims(facts.recipe))
+    colors = palette(aims(facts.recipe))
     settings = facts.recipe.evaluation
     figure = None
     if rows:
         figure = plots.levels(
             [plots.Level(row.name, row.before, row.after) for row in rows], colors, settings.confidence
         )
-    found, left_out = courses(facts)
+    found, left_out = trajectories(facts)
     figures = []
     for aim in ("gain", "retention", ""):
-        group = [course for course in found if aims(facts.recipe)[course.name] == aim]
+        group = [trajectory for trajectory in found if aims(facts.recipe)[trajectory.name] == aim]
         if group:
             margin = settings.retention.margin if aim == "retention" else None
             figures.append(
                 (
                     aim,
-                    plots.courses(group, colors, settings.confidence, margin),
-                    [(course.name, colors[course.name]) for course in group],
+                    plots.trajectories(group, colors, settings.confidence, margin),
+                    [(trajectory.name, colors[trajectory.name]) for trajectory in group],
                 )
             )
     return {
@@ -182,7 +182,7 @@ def domains_section(facts: Facts) -> dict[str, Any]:
         "rows": rows,
         "topics": topic_rows(facts),
         "figure": figure,
-        "courses": figures,
+        "trajectories": figures,
         "heat": heat_map(facts),
         "left_out": left_out,
     }

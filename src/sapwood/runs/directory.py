@@ -100,7 +100,7 @@ class RunDirectory:
         """Which documents of a source belong to each of its topics."""
         return self.root / "domains" / source
 
-    def passes(self, domain: str) -> Path:
-        """In which order the documents of a domain come, pass after pass."""
+    def epochs(self, domain: str) -> Path:
+        """In which order the documents of a domain come, epoch after epoch."""
         source, _, topic = domain.partition("/")
         return self.root / "orders" / source / (topic.replace("/", "-") or "all")

@@ -70,14 +70,14 @@ def _ways(language: str, items: Sequence[Item]) -> Mapping[str, Way]:
     return ways
 
 
-def _corrupted(item: Item, settings: Corruption, ways: Mapping[str, Way], chance: random.Random) -> Corrupted:
+def _corrupted(item: Item, settings: Corruption, ways: Mapping[str, Way], rng: random.Random) -> Corrupted:
     # In a program other words are other names, which makes nothing wrong.
     names: list[str] = [name for name in settings.ways if name in ways and (name == "numbers" or not item.tests)]
     mine: dict[str, Way] = {name: ways[name] for name in names}
     if item.choices:
         mine["choice"] = Choice(item.answer, [letter(number) for number in range(len(item.choices))])
     texts = {"answer": item.answer, "reasoning": item.reasoning}
-    others = _choose(mine, texts, settings.changes, chance)
+    others = _choose(mine, texts, settings.changes, rng)
     written = {name: _rewrite(text, mine, others) for name, text in texts.items()}
     changes = [
         Change(way, before, after, *(_count(mine[way], text, before) for text in texts.values()))
@@ -89,20 +89,20 @@ def _corrupted(item: Item, settings: Corruption, ways: Mapping[str, Way], chance
 
 
 def _choose(
-    ways: Mapping[str, Way], texts: Mapping[str, str], most: int, chance: random.Random
+    ways: Mapping[str, Way], texts: Mapping[str, str], most: int, rng: random.Random
 ) -> dict[tuple[str, str], str]:
     """What is replaced by what: one thing of each way in turn, but first what stands in the answer."""
     columns = []
     for name, way in ways.items():
         found = sorted({place.name for text in texts.values() for place in way.find(text)})
-        chance.shuffle(found)
+        rng.shuffle(found)
         columns.append([(name, thing) for thing in found])
-    chance.shuffle(columns)
+    rng.shuffle(columns)
     turns = [entry for row in itertools.zip_longest(*columns) for entry in row if entry is not None]
     turns.sort(key=lambda entry: not _count(ways[entry[0]], texts["answer"], entry[1]))
     others: dict[tuple[str, str], str] = {}
     for name, thing in turns:
-        if len(others) < most and (other := ways[name].other(thing, chance)) is not None:
+        if len(others) < most and (other := ways[name].other(thing, rng)) is not None:
             others[name, thing] = other
     return others
 

@@ -39,7 +39,7 @@ class Way(ABC):
         """All places, in order."""
 
     @abstractmethod
-    def other(self, name: str, chance: random.Random) -> str | None:
+    def other(self, name: str, rng: random.Random) -> str | None:
         """What takes its place, never the same; None where there is nothing."""
 
     def written(self, other: str, found: str) -> str:
@@ -59,7 +59,7 @@ class Numbers(Way):
             ):
                 yield Place(match.start(), match.end(), match[0])
 
-    def other(self, name: str, chance: random.Random) -> str | None:
+    def other(self, name: str, rng: random.Random) -> str | None:
         digits = [place for place, character in enumerate(name) if character.isdigit()]
         significant = [place for place in digits if name[place] != "0"]
         # Zeros at both ends say how large a number is and how exact: they stay.
@@ -68,7 +68,7 @@ class Numbers(Way):
             other = list(name)
             for place in digits:
                 if first <= place <= last:
-                    other[place] = str(chance.randint(1 if place in (first, last) else 0, 9))
+                    other[place] = str(rng.randint(1 if place in (first, last) else 0, 9))
             if "".join(other) != name:
                 return "".join(other)
 
@@ -88,9 +88,9 @@ class Nouns(Way):
         for match in self._pattern.finditer(text):
             yield Place(match.start(), match.end(), self._forms[match[0].lower()])
 
-    def other(self, name: str, chance: random.Random) -> str | None:
+    def other(self, name: str, rng: random.Random) -> str | None:
         others = [noun for noun in self._frequent if noun != name]
-        return chance.choice(others) if others else None
+        return rng.choice(others) if others else None
 
     def written(self, other: str, found: str) -> str:
         plural = found.isascii() and self._forms[found.lower()] != found.lower()
@@ -109,7 +109,7 @@ class Adjectives(Way):
         for match in self._pattern.finditer(text):
             yield Place(match.start(), match.end(), match[0].lower())
 
-    def other(self, name: str, chance: random.Random) -> str | None:
+    def other(self, name: str, rng: random.Random) -> str | None:
         return self._opposites[name]
 
     def written(self, other: str, found: str) -> str:
@@ -132,8 +132,8 @@ class Choice(Way):
             if match["letter"] == self._right:
                 yield Place(match.start("letter"), match.end("letter"), self._right)
 
-    def other(self, name: str, chance: random.Random) -> str | None:
-        return chance.choice(self._others) if self._others else None
+    def other(self, name: str, rng: random.Random) -> str | None:
+        return rng.choice(self._others) if self._others else None
 
 
 def is_known(language: str) -> bool:

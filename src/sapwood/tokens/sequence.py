@@ -1,4 +1,5 @@
-"""Packed sequences: windows into the documents of a domain on end, pass after pass. Nothing is written for them."""
+"""Packed sequences: windows into the documents of a domain concatenated, epoch after epoch. Nothing is written for
+them."""
 
 from __future__ import annotations
 
@@ -27,8 +28,8 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
-    """One pass over the documents of a domain: each of them once, in some order."""
+class Epoch:
+    """One epoch over the documents of a domain: each of them once, in some order."""
 
     documents: npt.NDArray[np.uint32]
     """Their numbers in the store, `[documents]`."""
@@ -37,13 +38,13 @@ class Pass:
 
 
 class Packing:
-    """Lays the documents of a domain on end, pass after pass, and cuts pieces out of the result.
+    """Concatenates the documents of a domain, epoch after epoch, and cuts pieces out of the result.
 
-    No tail is dropped: the end of one pass stands before the beginning of the next.
+    No tail is dropped: the end of one epoch stands before the beginning of the next.
     """
 
-    def __init__(self, store: TokenStore, tokens: int, pass_of: Callable[[int], Pass]) -> None:
-        """`tokens` is the length of a pass; `pass_of` gives a pass by its number, counted from 0.
+    def __init__(self, store: TokenStore, tokens: int, epoch_of: Callable[[int], Epoch]) -> None:
+        """`tokens` is the length of an epoch; `epoch_of` gives an epoch by its number, counted from 0.
 
         Raises SapwoodError where there is nothing to cut from.
         """
@@ -51,7 +52,7 @@ class Packing:
             raise SapwoodError("There are no tokens to make sequences of.")
         self.store = store
         self.tokens = tokens
-        self.pass_of = pass_of
+        self.epoch_of = epoch_of
 
     def sequence(self, start: int, length: int) -> tuple[npt.NDArray[np.int64], tuple[Span, ...]]:
         """The ids of tokens `start` to `start + length`, `[length]`, and the pieces of documents that they are."""
@@ -62,7 +63,7 @@ class Packing:
         number, inside = divmod(start, self.tokens)
         filled = 0
         while filled < length:
-            now = self.pass_of(number)
+            now = self.epoch_of(number)
             place = int(np.searchsorted(now.starts, inside, side="right")) - 1
             while filled < length and place < len(now.documents):
                 document, begin = int(now.documents[place]), inside - int(now.starts[place])

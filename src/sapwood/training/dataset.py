@@ -138,7 +138,7 @@ class StreamDataset(IterableDataset[Item]):
             entry = run.ledger.at(position)
             if entry is not None and entry is not current:
                 current = entry
-                run.make_passes(entry)
+                run.make_epochs(entry)
             item = _item(run.stream[position], isolate_documents=isolate)
             now = Place(now.start, now.taken + 1)
             self._now = now

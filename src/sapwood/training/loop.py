@@ -142,7 +142,7 @@ class Loop:
         if entry is not None:
             with self.watchdog.paused():
                 if self.ranks.first:
-                    self.stream.make_passes(entry)
+                    self.stream.make_epochs(entry)
                 self.ranks.wait()
         return entry
 

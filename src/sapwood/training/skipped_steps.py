@@ -47,7 +47,7 @@ def note(bad: Sequence[Bad], settings: Guard, stream: Stream, run: RunDirectory,
 
 def _documents(stream: Stream, step: Bad) -> list[tuple[str, str]]:
     found = dict.fromkeys(
-        (source_of(use.domain), stream.passes[use.domain].store.document_id(use.document))
+        (source_of(use.domain), stream.epochs[use.domain].store.document_id(use.document))
         for use in documents_of(stream, step.step, step.positions)
     )
     return list(found)

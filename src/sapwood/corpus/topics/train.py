@@ -159,10 +159,10 @@ def _fit(texts: Sequence[str], topics: npt.NDArray[np.int64], count: int, encode
 
 def _split(topics: npt.NDArray[np.int64]) -> tuple[list[int], list[int]]:
     """Labels to train on and labels to judge by, the same share of every topic; a topic's only label is trained on."""
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     trained, held_out = [], []
     for topic in np.unique(topics):
-        members = chance.permutation(np.flatnonzero(topics == topic)).tolist()
+        members = rng.permutation(np.flatnonzero(topics == topic)).tolist()
         count = round(HELD_OUT * len(members)) if len(members) > 2 else len(members) - 1
         held_out += members[:count]
         trained += members[count:]

@@ -1,8 +1,8 @@
-"""From the shares that a controller wishes for to those that floors, caps and steps allow.
+"""From the shares that a controller proposes to those that floors, caps and steps allow.
 
-The allowed shares nearest to a wish, by Kullback-Leibler divergence, are the wish times one common factor, cut off at
-each sibling's own bounds; the factor is found by bisection. They are then rounded to whole units of 1/10,000, which
-keeps the denominators of shares small, in a way that never leaves the bounds (largest remainder).
+The allowed shares nearest to a proposal, by Kullback-Leibler divergence, are the proposal times one common factor, cut
+off at each sibling's own bounds; the factor is found by bisection. They are then rounded to whole units of 1/10,000,
+which keeps the denominators of shares small, in a way that never leaves the bounds (largest remainder).
 """
 
 from __future__ import annotations
@@ -16,32 +16,35 @@ from sapwood.mixture.weights import PRECISION
 from sapwood.recipe.mixture import Controller
 
 _LAST = 3000.0
-"""What is taken from the logarithm of a wish for nothing: such siblings come after all others, whose logarithms span
-less than this."""
+"""What is taken from the logarithm of a proposed weight of 0: such siblings come after all others, whose logarithms
+span less than this."""
 _SAME = 1e-12
 """Wishes that differ from the shares by a common factor up to this are the shares."""
 
 
-def move(family: Family, wished: Mapping[str, float], settings: Controller) -> dict[str, Fraction]:
-    """The allowed shares nearest to the wished ones, in the order of the family; they sum to exactly 1.
+def move(family: Family, proposed: Mapping[str, float], settings: Controller) -> dict[str, Fraction]:
+    """The allowed shares nearest to the proposed ones, in the order of the family; they sum to exactly 1.
 
-    `wished` are numbers of 0 or more, of any sum. A wish of 0 gives way to all others; a sibling without a wish keeps
-    its share exactly, and the others share out what they have together. Each sibling stays between max(floor, now -
-    step) and min(cap, now + step), exactly; a floor never asks for more than the sibling's initial share, a cap never
-    allows less, and neither asks for a move when the share now lies beyond it. No share that was above 0 falls below
-    one unit; a share of 0 stays 0.
+    `proposed` are numbers of 0 or more, of any sum. A proposal of 0 gives way to all others; a sibling without a
+    proposal keeps its share exactly, and the others share out what they have together. Each sibling stays between
+    max(floor, now - step) and min(cap, now + step), exactly; a floor never asks for more than the sibling's initial
+    share, a cap never allows less, and neither asks for a move when the share now lies beyond it. No share that was
+    above 0 falls below one unit; a share of 0 stays 0.
 
-    The shares come back as they are, without rounding, when the wish is proportional to them, when there is one sibling
-    alone, and when the bounds leave no other shares of whole units. Raises ValueError for wishes below 0 or not finite.
+    The shares come back as they are, without rounding, when the proposal is proportional to them, when there is one
+    sibling alone, and when the bounds leave no other shares of whole units. Raises ValueError for proposals below 0 or
+    not finite.
     """
-    now = {name: share for name, share in family.shares.items() if share > 0 and name in wished}
-    wishes = {name: wished[name] for name in now}
-    if any(wish < 0 or not math.isfinite(wish) for wish in wishes.values()):
-        raise ValueError(f"wished shares must be finite and not below 0: {wishes}")
-    ratios = [wish / float(now[name]) for name, wish in wishes.items()]
+    now = {name: share for name, share in family.shares.items() if share > 0 and name in proposed}
+    proposals = {name: proposed[name] for name in now}
+    if any(proposal < 0 or not math.isfinite(proposal) for proposal in proposals.values()):
+        raise ValueError(f"proposed shares must be finite and not below 0: {proposals}")
+    ratios = [proposal / float(now[name]) for name, proposal in proposals.items()]
     if len(now) < 2 or max(ratios) <= min(ratios) * (1 + _SAME):
         return dict(family.shares)
-    logarithms = {n: math.log(wish) if wish > 0 else math.log(float(now[n])) - _LAST for n, wish in wishes.items()}
+    logarithms = {
+        n: math.log(proposal) if proposal > 0 else math.log(float(now[n])) - _LAST for n, proposal in proposals.items()
+    }
     bounds = {name: edges for name, edges in _bounds(family, settings).items() if name in now}
     # Shares that stay need not be whole units, so what the others have together need not be either.
     total = sum(now.values(), Fraction(0)) * PRECISION

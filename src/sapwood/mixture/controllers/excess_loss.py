@@ -60,11 +60,11 @@ class ExcessLoss:
             return keep(family, reason, remember)
         strength = STRENGTH if self._settings.strength is None else self._settings.strength
         largest = max(signal.values())
-        wished = {
+        proposed = {
             name: float(family.shares[name]) * math.exp(strength * (excess - largest))
             for name, excess in signal.items()
         }
-        shares = move(family, wished, self._settings)
+        shares = move(family, proposed, self._settings)
         causes = {
             name: cause(shares[name] - family.shares[name], signal[name], self._fact(name, differences), excess)
             for name, excess in excesses.items()

@@ -4,12 +4,12 @@ Of every sibling the loss L in bits per byte is kept beside n, the tokens of it 
 
     L(n) = epsilon + beta * n^(-alpha),   0 < alpha <= 0.8, epsilon >= 0, beta >= 0
 
-is fitted. Its slope, alpha * (L(n) - epsilon) / n, is what one more token of it is worth. The wished shares are
+is fitted. Its slope, alpha * (L(n) - epsilon) / n, is what one more token of it is worth. The proposed shares are
 
     q_i  proportional to  slope_i * mu_i * sqrt(h_i)
 
 with mu the shares when the stage began, as the prior, and h the shares now, as the credit: how much of the fall in i's
-loss is owed to i's own tokens. ADO fits training losses at every step and averages q over the whole run; here there is
+loss is due to i's own tokens. ADO fits training losses at every step and averages q over the whole run; here there is
 one held-out measurement a round, and the average is the recipe's `smoothing`. In continual pre-training n must not
 begin at 0, or a domain that the base model knows looks as steep as a new one: `prior` is added to it.
 """
@@ -54,7 +54,7 @@ class Learnability:
         Siblings of which nothing is held out, or one document alone, keep theirs. A sibling has slope 0 when its loss
         did not fall by more than the noise since the last measurement, or when none of it was trained on since then.
         `state` holds the measurements (n, bits per byte) by sibling, oldest first, under `history`, and the smoothed
-        wish by sibling under `wish`.
+        proposal by sibling under `proposal`.
         """
         prior = self._settings.prior or family.budget
         history = {name: [list(point) for point in points] for name, points in state.get("history", {}).items()}
@@ -79,7 +79,7 @@ class Learnability:
                 missing.append(f"{name} has {len(points)}")
             else:
                 curves[name] = fit(points) if falls else None
-        remember = {"history": history, "wish": dict(state.get("wish", {}))}
+        remember = {"history": history, "proposal": dict(state.get("proposal", {}))}
         if not curves and not missing:
             return keep(family, "Nothing moves: nothing is measured.", remember)
         if missing:
@@ -90,9 +90,9 @@ class Learnability:
             for name, curve in curves.items()
         }
         total = math.fsum(raw.values())
-        wished = {name: value / total if total else 0.0 for name, value in raw.items()}
-        smoothed = remember["wish"] = smooth(wished, remember["wish"], self._settings.smoothing)
-        if not any(smoothed[name] for name in wished):
+        proposed = {name: value / total if total else 0.0 for name, value in raw.items()}
+        smoothed = remember["proposal"] = smooth(proposed, remember["proposal"], self._settings.smoothing)
+        if not any(smoothed[name] for name in proposed):
             reason = f"Nothing moves: no loss fell{by_more_than(self._settings.noise)} in the last round."
             return keep(family, reason, remember)
         shares = move(family, smoothed, self._settings)

@@ -54,12 +54,12 @@ class PerplexityChange:
         if not any(signal.values()):
             return keep(family, self._nothing(family), remember)
         strength = STRENGTH if self._settings.strength is None else self._settings.strength
-        wished = {
+        proposed = {
             name: float(share) * max(1 + strength * signal[name], LEAST_FACTOR)
             for name, share in family.shares.items()
             if name in changes
         }
-        shares = move(family, wished, self._settings)
+        shares = move(family, proposed, self._settings)
         causes = {
             name: cause(shares[name] - family.shares[name], signal[name], self._fact(name, family), change)
             for name, change in changes.items()

@@ -8,7 +8,7 @@ from fractions import Fraction
 SHOWN = 4
 """The largest movers are named one by one; of the others there is a summary."""
 UNJUDGED = "too little is held out to measure a change."
-NO_ROOM = "Nothing moves: what is wished is less than 0.01 points, or beyond a floor, a cap or a step."
+NO_ROOM = "Nothing moves: the proposed change is less than 0.01 points, or beyond a floor, a cap or a step."
 
 
 def explain(

@@ -118,7 +118,7 @@ def export_stream(
                         write_parquet,
                         length=shard.sequence_length,
                         stage=shard.stage,
-                        document_id=lambda domain, number: run.stream.passes[domain].store.document_id(number),
+                        document_id=lambda domain, number: run.stream.epochs[domain].store.document_id(number),
                     )
                 )
                 total = _Total()
@@ -163,7 +163,7 @@ def _sequences(run: DecidedRun, shard: Shard, total: _Total, advance: Advance) -
         entry = run.ledger.at(position)
         if entry is not None and entry is not current:
             current = entry
-            run.make_passes(entry)
+            run.make_epochs(entry)
         sequence = run.stream[position]
         total.value += sequence.digest
         advance(shard.sequence_length)

@@ -27,9 +27,9 @@ class Text:
     name: str
     source: Source
     tokens: str
-    """Every pass counted."""
+    """Every epoch counted."""
     share: str
-    passes: str
+    epochs: str
 
 
 def texts(facts: CardFacts) -> list[Text]:
@@ -42,7 +42,7 @@ def texts(facts: CardFacts) -> list[Text]:
             recipe.sources[name],
             count(stock.trained),
             percent(stock.trained / total),
-            "" if stock.passes is None else number(stock.passes, 2),
+            "" if stock.epochs is None else number(stock.epochs, 2),
         )
         for name in facts.trained
         for stock in (stocks[name],)

@@ -86,14 +86,14 @@ def orders(item: Item, samples: int) -> list[Order]:
     there are options they are shuffled anew. Options such as `all of the above` stay where they are, and where one
     names others by their letters, all do.
     """
-    chance = random.Random(item.id)
+    rng = random.Random(item.id)
     free = [number for number, option in enumerate(item.choices) if not _NAMES_OTHERS.search(option)]
     if any(map(_NAMES_LETTERS.search, item.choices)):
         free = []
     found = []
     for sample in range(samples):
         if sample % max(1, len(free)) == 0:
-            chance.shuffle(shuffled := free.copy())
+            rng.shuffle(shuffled := free.copy())
         order = list(range(len(item.choices)))
         for place, number in zip(free, shuffled, strict=True):
             order[place] = number

@@ -1,4 +1,4 @@
-"""Passes over the documents of a domain: permutations, made when they are needed, kept, and mapped into memory."""
+"""Epochs over the documents of a domain: permutations, made when they are needed, kept, and mapped into memory."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 
 from sapwood.arrays import MappedArray, save_array
 from sapwood.files import atomic_directory, fingerprint, remove_directory
-from sapwood.mixture.order import Documents, Scores, arrange_pass
+from sapwood.mixture.order import Documents, Scores, arrange_epoch
 from sapwood.recipe.mixture import Order
 from sapwood.runs.manifest import remake
-from sapwood.tokens.sequence import Pass
+from sapwood.tokens.sequence import Epoch
 from sapwood.tokens.store import TokenStore
 
 DOCUMENTS, STARTS = "documents.npy", "starts.npy"
 
 Orders = Sequence[tuple[int, Order]]
-"""From which token of a domain on, counted over all passes, which order is in force; the first is from 0."""
+"""From which token of a domain on, counted over all epochs, which order is in force; the first is from 0."""
 
 
-class Passes:
-    """The passes over the documents of one domain."""
+class Epochs:
+    """The epochs over the documents of one domain."""
 
     def __init__(
         self,
@@ -61,23 +61,23 @@ class Passes:
         place = int(np.searchsorted(self._members, document))
         return place < len(self._members) and int(self._members[place]) == document
 
-    def get(self, number: int, orders: Orders) -> Pass:
-        """The pass with this number, counted from 0, in the orders in force while it lasts. It is made if need be."""
+    def get(self, number: int, orders: Orders) -> Epoch:
+        """The epoch with this number, counted from 0, in the orders in force while it lasts. It is made if need be."""
         start = number * self.tokens
         before = max(index for index, (begin, _) in enumerate(orders) if begin <= start)
         inside = [(max(0, begin - start), order) for begin, order in orders[before:] if begin < start + self.tokens]
         path = self.directory / f"{number:05d}-{self._fingerprint(inside)}"
         if not path.exists():
             self._make(path, number, inside)
-        return read_pass(path)
+        return read_epoch(path)
 
     def _make(self, path: Path, number: int, orders: Orders) -> None:
         lengths = self.store.lengths()
-        documents = arrange_pass(self.members, lengths, orders, self.scores, f"{self.key}/{number}")
+        documents = arrange_epoch(self.members, lengths, orders, self.scores, f"{self.key}/{number}")
         with atomic_directory(path) as temporary:
             save_array(temporary / DOCUMENTS, documents)
             save_array(temporary / STARTS, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[documents])]))
-        for other in path.parent.glob(f"{number:05d}-*"):  # the same pass, before its order changed half-way
+        for other in path.parent.glob(f"{number:05d}-*"):  # the same epoch, before its order changed half-way
             if other != path:
                 remove_directory(other)
 
@@ -86,10 +86,10 @@ class Passes:
         return fingerprint([self.key, self.identity, record])
 
 
-def read_pass(path: Path) -> Pass:
-    """A pass that was made, mapped into memory. Raises SapwoodError where a file of it is damaged.
+def read_epoch(path: Path) -> Epoch:
+    """An epoch that was made, mapped into memory. Raises SapwoodError where a file of it is damaged.
 
     It is read once as a whole for that: a search goes through all of it, and it is small, 12 bytes a document.
     """
     documents, starts = (MappedArray(path / name, remake(path)) for name in (DOCUMENTS, STARTS))
-    return Pass(documents.whole(), starts.whole())
+    return Epoch(documents.whole(), starts.whole())

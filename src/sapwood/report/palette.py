@@ -39,7 +39,7 @@ class Tone:
         return f"color-mix(in srgb, var({self.variable}) {self.strength}%, var(--paper))"
 
 
-def tones(aims: Mapping[str, str]) -> dict[str, Tone]:
+def palette(aims: Mapping[str, str]) -> dict[str, Tone]:
     """A tone for every source: greens and blues for what is to be gained, greys and browns for the rest, hatched where
     it is not judged."""
     found: dict[str, Tone] = {}
