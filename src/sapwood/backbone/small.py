@@ -103,9 +103,11 @@ def _shrink(config: PretrainedConfig) -> None:
                 setattr(config, name, largest)
     _narrow(config)
     vocabulary = _own(config, "vocab_size")
-    for name, value in list(_numbers(config)):
-        if name.endswith("_token_id") and vocabulary is not None and value >= vocabulary:
-            setattr(config, name, vocabulary - 1)
+    for name, value in list(vars(config).items()) if isinstance(vocabulary, int) else ():
+        if name.endswith("_token_id") and isinstance(value, int):
+            setattr(config, name, min(value, vocabulary - 1))
+        elif name.endswith("_token_id") and isinstance(value, list):
+            setattr(config, name, [min(number, vocabulary - 1) for number in value])
     rope = _own(config, "rope_parameters")
     if isinstance(rope, dict):
         config.rope_parameters = _plain_rope(rope)
@@ -124,29 +126,35 @@ def _numbers(config: PretrainedConfig) -> Iterator[tuple[str, int]]:
 
 
 def _keep_layers(config: PretrainedConfig) -> None:
-    """Keeps a layer of every kind, two of few kinds; where no list tells kinds, four, twice the longest period left."""
+    """Keeps a layer of every kind, two of few kinds; where no list tells kinds, four, twice the longest period left.
+
+    Lists tell kinds by an entry for each layer, or by the numbers of those that are of a kind; these are numbered anew.
+    """
     count = _own(config, "num_hidden_layers")
     if not isinstance(count, int):
         return
     lists = {name: value for name, value in vars(config).items() if isinstance(value, list | tuple) and value}
-    by_layer = {name: value for name, value in lists.items() if len(value) == count and not _are_places(value)}
+    places = {name: value for name, value in lists.items() if _are_places(name, value, count)}
+    by_layer = {name: value for name, value in lists.items() if len(value) == count and name not in places}
     kinds: dict[str, list[int]] = {}
     for number in range(count):
-        kinds.setdefault(repr([value[number] for value in by_layer.values()]), []).append(number)
-    each = 4 if not by_layer else 2 if len(kinds) < 3 else 1
+        entries = [value[number] for value in by_layer.values()] + [number in value for value in places.values()]
+        kinds.setdefault(repr(entries), []).append(number)
+    each = 4 if not by_layer and not places else 2 if len(kinds) < 3 else 1
     kept = sorted(number for of_kind in kinds.values() for number in of_kind[:each])
     for name, value in by_layer.items():
         setattr(config, name, type(value)(value[number] for number in kept))
-    for name, value in lists.items():
-        if _are_places(value):
-            setattr(config, name, type(value)(number for number in value if number < len(kept)))
+    for name, value in places.items():
+        setattr(config, name, type(value)(new for new, number in enumerate(kept) if number in value))
     config.num_hidden_layers = len(kept)
 
 
-def _are_places(value: Any) -> bool:
-    """Whether a list names layers by their numbers, and does not go through all of them."""
+def _are_places(name: str, value: Any, count: int) -> bool:
+    """Whether a list names some of `count` layers by their numbers."""
     whole = all(isinstance(number, int) and not isinstance(number, bool) for number in value)
-    return whole and len(value) > 2 and list(value) == sorted(set(value))
+    if not whole or "token" in name or list(value) != sorted(set(value)):
+        return False
+    return 0 <= value[0] and value[-1] < count and (len(value) > 2 or "layer" in name)
 
 
 def _narrow(config: PretrainedConfig) -> None:
@@ -160,14 +168,17 @@ def _narrow(config: PretrainedConfig) -> None:
     of_heads = {name: value for name, value in sizes.items() if HEAD_SIZES.search(name)}
     narrower = min((_two(value, HEAD) for value in [*of_heads.values(), *each.values()] if value >= HEAD), default=1)
     factor = min([_two(width, HEAD), 1 << (width // WIDTH).bit_length() - 1])
-    factor = min([factor, *(narrower * _two(number, 4) for number in heads.values())])
+    # Where the size of a head is what the width leaves, heads that are too few to be fewer are narrower instead.
+    stated = [number for name, number in heads.items() if number >= HEAD or _own(config, HEADS[name]) is not None]
+    factor = min([factor, *(narrower * _two(number, 4) for number in stated)])
     narrower = min(narrower, factor)
     for name, value in sizes.items():
         if value >= HEAD:
             smaller = value // narrower if name in of_heads else -(-value // factor // HEAD) * HEAD
             setattr(config, name, smaller)
     for name, number in heads.items():
-        setattr(config, name, number * narrower // factor)
+        fewer = number * narrower
+        setattr(config, name, number if fewer % factor else fewer // factor)
     for name in KEYS:
         if isinstance(_own(config, name), int):
             setattr(config, name, max(1, _own(config, name) * narrower // factor))
