@@ -23,6 +23,14 @@ def test_layers_of_a_kind_are_left_where_numbers_alone_tell_kinds() -> None:
     assert (small.num_hidden_layers, small.global_layers) == (4, [2, 3])
 
 
+def test_the_last_layers_stay_unlike_the_others() -> None:
+    kinds = ["sliding_attention"] * 4 + ["full_attention"]
+    config = AutoConfig.for_model("gemma3n_text", num_hidden_layers=15, num_kv_shared_layers=5, layer_types=kinds * 3)
+    small = small_config(config)
+    assert small.layer_types[-small.num_kv_shared_layers :] == ["sliding_attention", "full_attention"]
+    build_small(small)
+
+
 @pytest.mark.parametrize("ends", [[128001, 128008, 128009], 128001])
 def test_ids_of_tokens_are_no_layers_and_stay_in_the_vocabulary(ends: int | list[int]) -> None:
     small = small_config(AutoConfig.for_model("llama", num_hidden_layers=4, eos_token_id=ends))

@@ -176,14 +176,15 @@ def adapters_of(config: PretrainedConfig) -> Record:
 def memory_of(config: PretrainedConfig) -> Record:
     """A step on a GPU can be gone through without numbers, which the estimate of memory does."""
     spread = Spread(shards=1, master=4, arithmetic=2, sums="none", offload=False)
+    met = []
     for masked in (True, False):
         try:
             model = build_skeleton(config, torch.bfloat16).train()
             dry_run(model, spread, device="cuda", sequences=2, length=32, chunked=True, masked=masked)
             return {"word": "ok"}
         except Exception as error:
-            why = f"{type(error).__name__}: {error}"
-    return {"word": "not estimated", "why": why}
+            met.append(f"{type(error).__name__}: {error}")
+    return {"word": "not estimated", "why": met[0]}
 
 
 def experts(config: PretrainedConfig) -> Record:

@@ -177,6 +177,17 @@ def test_a_model_that_chooses_by_numbers_says_so(tmp_path: Path, monkeypatch: py
         predict(tmp_path, a_recipe(precision="bf16"), CPU)
 
 
+def test_where_no_way_can_be_gone_the_first_reason_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    LlamaConfig(**FEW).save_pretrained(tmp_path)
+
+    def refuse(self: Any, *args: Any, **kwargs: Any) -> Any:
+        raise ValueError("its own reason" if kwargs.get("attention_mask") is not None else "of the mask")
+
+    monkeypatch.setattr(AutoModelForCausalLM._model_mapping[LlamaConfig], "forward", refuse)
+    with pytest.raises(DryRunError, match=r"ValueError: its own reason"):
+        predict(tmp_path, a_recipe(precision="bf16"), CPU)
+
+
 def test_what_the_model_does_not_have_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SapwoodError, match="matches none of the model's parameters"):
         predict(write(tmp_path), a_recipe(trainable=["model.layres.*"]), CPU)

@@ -38,6 +38,8 @@ HEADS = {
 """How many heads there are, and how large one is, where the product is a width of the model."""
 HEAD_SIZES = re.compile(r"head_?dim|d_head|kv_channels|rotary_dim|head_size|dim_head")
 ROPE = ("rope_theta", "partial_rotary_factor")
+AT_THE_END = re.compile(r"shared_layers$")
+"""How many of the last layers are unlike those before them: Gemma 3n has no keys and values of their own there."""
 KEYS = ("num_key_value_heads", "num_kv_heads", "swa_num_key_value_heads", "num_query_groups")
 """Heads of keys and values, of which there may be fewer."""
 SIZES = re.compile(
@@ -129,23 +131,28 @@ def _keep_layers(config: PretrainedConfig) -> None:
     """Keeps a layer of every kind, two of few kinds; where no list tells kinds, four, twice the longest period left.
 
     Lists tell kinds by an entry for each layer, or by the numbers of those that are of a kind; these are numbered anew.
+    Numbers tell how many of the last layers are of a kind.
     """
     count = _own(config, "num_hidden_layers")
     if not isinstance(count, int):
         return
     lists = {name: value for name, value in vars(config).items() if isinstance(value, list | tuple) and value}
     places = {name: value for name, value in lists.items() if _are_places(name, value, count)}
+    ends = {name: value for name, value in _numbers(config) if AT_THE_END.search(name) and value < count}
     by_layer = {name: value for name, value in lists.items() if len(value) == count and name not in places}
     kinds: dict[str, list[int]] = {}
     for number in range(count):
         entries = [value[number] for value in by_layer.values()] + [number in value for value in places.values()]
+        entries += [number >= count - value for value in ends.values()]
         kinds.setdefault(repr(entries), []).append(number)
-    each = 4 if not by_layer and not places else 2 if len(kinds) < 3 else 1
+    each = 4 if not (by_layer or places or ends) else 2 if len(kinds) < 3 else 1
     kept = sorted(number for of_kind in kinds.values() for number in of_kind[:each])
     for name, value in by_layer.items():
         setattr(config, name, type(value)(value[number] for number in kept))
     for name, value in places.items():
         setattr(config, name, type(value)(new for new, number in enumerate(kept) if number in value))
+    for name, value in ends.items():
+        setattr(config, name, sum(number >= count - value for number in kept))
     config.num_hidden_layers = len(kept)
 
 

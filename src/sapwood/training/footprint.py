@@ -146,15 +146,15 @@ def _of_stage(config: Any, recipe: Recipe, stage: Stage, machine: Machine) -> Fo
     )
     try:
         step = go_through(model)
-    except Exception:  # of whatever kind torch has for it
+    except Exception as first:  # of whatever kind torch has for it
         model = _prepared(config, recipe, stage, machine)
         try:
             step = go_through(model, masked=False)
-        except Exception as error:
+        except Exception as second:  # mostly at the making of the mask, which says nothing of what stood in the way
             raise DryRunError(
                 f"{type(model).__name__} could not be run dry on the meta device, with which memory is estimated "
-                f"({type(error).__name__}: {error}). Try a step of it."
-            ) from error
+                f"({type(first).__name__}: {first}). Try a step of it."
+            ) from second
     update = {GRADIENTS: gradients // shards, WORKING: _in_update(model, recipe, machine, shards)}
     if not offload and sum(update.values()) > sum(step.values()):
         step = update
