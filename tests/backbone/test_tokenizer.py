@@ -79,6 +79,21 @@ def test_a_tokenizer_that_names_no_end_needs_one(tmp_path: Path) -> None:
     assert Encoder.load(directory, end="<eos>").delimiters.end == EOS
 
 
+@pytest.mark.parametrize("kind", ["qwen2", "gpt2", "gemma2", "llama", "reformer"])
+def test_a_directory_without_a_tokenizer_is_refused(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind, "vocab_size": 99}))
+    with pytest.raises(SapwoodError, match="has no tokenizer"):
+        open_tokenizer(tmp_path)
+
+
+def test_a_tokenizer_that_fails_at_a_text_is_refused(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(models.WordPiece({"a": 0, "b": 1, "<eos>": 2}, unk_token="<unk>"))
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(FAST))
+    with pytest.raises(SapwoodError, match="has no tokenizer that transformers can open"):
+        open_tokenizer(tmp_path)
+
+
 def test_a_changed_directory_is_opened_anew(tmp_path: Path) -> None:
     assert Encoder.load(save(tmp_path / "model", **FAST)).delimiters.begin == ()
     first = Encoder.load(tmp_path / "model").fingerprint

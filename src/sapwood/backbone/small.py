@@ -161,7 +161,7 @@ def _are_places(name: str, value: Any, count: int) -> bool:
     whole = all(isinstance(number, int) and not isinstance(number, bool) for number in value)
     if not whole or "token" in name or list(value) != sorted(set(value)):
         return False
-    return 0 <= value[0] and value[-1] < count and (len(value) > 2 or "layer" in name)
+    return value[0] >= 0 and value[-1] < count and (len(value) > 2 or "layer" in name)
 
 
 def _narrow(config: PretrainedConfig) -> None:

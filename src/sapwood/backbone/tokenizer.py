@@ -8,6 +8,8 @@ once, and nowhere assumed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -183,10 +185,25 @@ def _load(directory: Path) -> Any:
 
     from sapwood.backbone.load import LOCAL, load_tokenizer
 
-    try:
+    with _explained(directory):
         if (directory / CONFIG).exists():
-            return load_tokenizer(directory)
-        return PreTrainedTokenizerFast.from_pretrained(directory, **LOCAL)
+            tokenizer = load_tokenizer(directory)
+        else:
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(directory, **LOCAL)
+    # Without files, the classes of some kinds make a tokenizer with an empty vocabulary, which drops every text.
+    if len(set(tokenizer.get_vocab().values()) - set(tokenizer.added_tokens_decoder)) < 2:
+        raise SapwoodError(
+            f"{directory} has no tokenizer: {type(tokenizer).__name__} of transformers finds no vocabulary there. Copy "
+            f"the files of the model's tokenizer into it, such as {TOKENIZER} and {TOKENIZER_CONFIG}."
+        )
+    return tokenizer
+
+
+@contextmanager
+def _explained(directory: Path) -> Iterator[None]:
+    """Turns what transformers and tokenizers raise over a tokenizer into an error that says what to do."""
+    try:
+        yield
     except Exception as error:  # tokenizers raises bare Exception
         raise SapwoodError(
             f"{directory} has no tokenizer that transformers can open: {error}. Write one with "
@@ -198,7 +215,8 @@ def _as_users_get_it(directory: Path, tokenizer: Any) -> tuple[str, str]:
     """A tokenizer.json that gives what `tokenizer` gives, and a sentence where that is not the directory's own."""
     path = directory / TOKENIZER
     own = path.read_text(encoding="utf-8") if path.exists() else None
-    texts, theirs = _observed(tokenizer)
+    with _explained(directory):  # one that opens may still fail at a text, for want of the token for what is unknown
+        texts, theirs = _observed(tokenizer)
     first = None if own is None else _difference(own, texts, theirs)
     if own is not None and first is None:
         return own, ""
