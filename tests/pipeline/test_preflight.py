@@ -26,6 +26,13 @@ pytestmark = pytest.mark.slow
 TinyRecipe = Callable[..., Path]
 MOVING = {"controller": {"kind": "perplexity-change", "over": "topics", "every": 2000}}
 
+MODELS: dict[str, dict[str, Any]] = {
+    "bert": {},
+    "reformer": {"is_decoder": False},
+    "xlstm": {"hidden_size": 64, "embedding_dim": 64, "num_hidden_layers": 4, "num_blocks": 4, "num_heads": 2},
+}
+"""Configurations of models that cannot be trained, each for a reason of its own."""
+
 
 def found(path: Path, verb: preflight.Verb = "plan") -> str:
     recipe = load_recipe(path)
@@ -87,6 +94,22 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"sequence_length": 512, "training.batch_tokens": 1024},
         ["sequence_length: 512 tokens are more than the 256", "Write 256 or less", '"rope_type": "yarn"'],
     ),
+    "a model whose layers cannot be told": (
+        {"model": "./xlstm"},
+        ["model: xLSTMForCausalLM has 0 lists of 4 layers", "cannot be trained here"],
+    ),
+    "a model that cannot be built": (
+        {"model": "./reformer"},
+        ["model: transformers", "cannot build a model of kind 'reformer'", "is_decoder=True", "name another model"],
+    ),
+    "what no weights are called": (
+        {"training.trainable": ["model.layres.*"]},
+        ["training.trainable: Stage 'adaptation' trains 'model.layres.*', which matches none"],
+    ),
+    "what no weights are called, of a stage": (
+        {"stages.1.trainable": ["adapter"]},
+        ["stages.1.trainable: Stage 'enhancement' trains 'adapter', and the recipe has no training.adapter"],
+    ),
     "a token that texts begin with": ({"tokenizer": {"begin": "<s>"}}, ["tokenizer.begin: "]),
     "sequences of a stage": (
         {"stages.1.sequence_length": 300},
@@ -126,9 +149,10 @@ def here(tiny_recipe: TinyRecipe, tmp_path: Path) -> Path:
         "plain.jsonl.gz": "x",
     }.items():
         (tmp_path / name).write_text(content)
-    (tmp_path / "bert").mkdir()
-    (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert", "vocab_size": 99}')
-    (tmp_path / "bert" / "model.safetensors").touch()
+    for kind, settings in MODELS.items():
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "config.json").write_text(json.dumps({"model_type": kind, "vocab_size": 99, **settings}))
+        (tmp_path / kind / "model.safetensors").touch()
     return path
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import transformers
 from safetensors import safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
@@ -33,9 +34,9 @@ def load_config(directory: Path) -> Any:
 
 def build_skeleton(config: Any, dtype: torch.dtype | None = None) -> PreTrainedModel:
     """The model of a configuration on the device `meta`: names and shapes, and no numbers. `dtype` is the config's own
-    if it is not given."""
+    if it is not given. Raises SapwoodError where its class cannot be built so, or needs what is not installed."""
     given = {} if dtype is None else {"dtype": dtype}
-    with torch.device("meta"):
+    with _buildable(config), torch.device("meta"):
         model: PreTrainedModel = AutoModelForCausalLM.from_config(
             _own_attention(config), trust_remote_code=False, **given
         )
@@ -43,10 +44,14 @@ def build_skeleton(config: Any, dtype: torch.dtype | None = None) -> PreTrainedM
 
 
 def build_random(config: Any) -> PreTrainedModel:
-    """The model of a configuration on the CPU, in fp32, with the random weights of its class."""
-    model: PreTrainedModel = AutoModelForCausalLM.from_config(
-        _own_attention(config), trust_remote_code=False, dtype=torch.float32
-    )
+    """The model of a configuration on the CPU, in fp32, with the random weights of its class.
+
+    Raises SapwoodError as `build_skeleton` does.
+    """
+    with _buildable(config):
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(
+            _own_attention(config), trust_remote_code=False, dtype=torch.float32
+        )
     return model
 
 
@@ -114,6 +119,23 @@ def _stored_dtype(directory: Path) -> torch.dtype:
             f"model's {', '.join(FLOATS)} version."
         )
     return functools.reduce(torch.promote_types, floats)
+
+
+@contextmanager
+def _buildable(config: Any) -> Iterator[None]:
+    """Turns what transformers raises over a configuration that it cannot build into an error that says what to do."""
+    try:
+        yield
+    except Exception as error:  # of many kinds, none of them documented
+        if isinstance(error, ImportError):
+            remedy = "Install what is missing, or name another model."
+        else:
+            remedy = "Set in its config.json what that speaks of, or name another model."
+        said = " ".join(str(error).split())
+        raise SapwoodError(
+            f"transformers {transformers.__version__} cannot build a model of kind '{config.model_type}' from its "
+            f"config.json: {type(error).__name__}: {said} {remedy}"
+        ) from error
 
 
 @contextmanager

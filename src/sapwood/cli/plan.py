@@ -51,7 +51,7 @@ def plan(
         refuse(problems, file)
     print_plan(loaded, planned)
     fits = True
-    of_model = [problem for problem in found if problem.place[0] in ("model", "tokenizer")]
+    of_model = [problem for problem in found if _is_of_model(problem.place)]
     if all(problem.waits for problem in of_model):
         directory = at_hand(loaded.model, default_cache())
         if directory is not None and not of_model:
@@ -65,6 +65,12 @@ def plan(
     refuse(problems, file)
     if not fits:
         raise typer.Exit(1)
+
+
+def _is_of_model(place: tuple[str, ...]) -> bool:
+    """Whether something at this place of a recipe keeps the model from being looked at as it would be trained."""
+    first, last = place[0], place[-1]
+    return first in ("model", "tokenizer") or (first in ("training", "stages") and last in ("adapter", "trainable"))
 
 
 def print_problems(title: str, lines: list[str]) -> None:

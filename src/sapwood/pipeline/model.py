@@ -12,6 +12,7 @@ from sapwood.backbone.resolve import at_hand, default_cache, gguf_file, hub_name
 from sapwood.errors import SapwoodError
 from sapwood.pipeline.problem import Problem
 from sapwood.recipe import Recipe
+from sapwood.recipe.schema import Stage
 
 _TYPES_TO_EXTEND = ("default", "linear", "dynamic", "yarn")
 """Kinds of rotary positions that YaRN can take the place of."""
@@ -42,6 +43,38 @@ def check_model(recipe: Recipe, *, fetch: bool) -> Iterator[Problem]:
         probe(directory, recipe.training)
     except SapwoodError as error:
         yield Problem(("model",), str(error))
+        return
+    yield from _trained(recipe, config)
+
+
+def _trained(recipe: Recipe, config: Any) -> Iterator[Problem]:
+    """What the recipe trains and the model does not have: adapters beside modules, and weights by their names."""
+    from sapwood.backbone.load import build_skeleton
+    from sapwood.training.adapters import add_adapters
+    from sapwood.training.trainable import select
+
+    training = recipe.training
+    named = [stage.trainable for stage in recipe.stages]
+    if training.adapter is None and training.trainable is None and not any(named):
+        return
+    model = build_skeleton(config)
+    if training.adapter is not None:
+        if find_spec("peft") is None:  # a problem of its own
+            return
+        try:
+            add_adapters(model, training.adapter, recipe.seed)
+        except SapwoodError as error:
+            yield Problem(("training", "adapter"), str(error))
+            return
+    places: dict[tuple[str, ...], Stage] = {}  # of several stages that train the same, the first
+    for number, stage in enumerate(recipe.stages):
+        own = stage.trainable is not None
+        places.setdefault(("stages", str(number), "trainable") if own else ("training", "trainable"), stage)
+    for place, stage in places.items():
+        try:
+            select(model, recipe, stage)
+        except SapwoodError as error:
+            yield Problem(place, str(error))
 
 
 def _tokenizer(recipe: Recipe, directory: Path, *, fetched: bool) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from sapwood.backbone.traits import ModelTraits, Way
 from sapwood.recipe import Recipe
 from sapwood.recipe.schema import Training
 from sapwood.training.attention import isolation
+from sapwood.training.layers import decoder_layers
 from sapwood.training.loss import chunks_agree
 
 EXPERTS = re.compile(r"^(?!.*(shared|per_tok)).*experts$")
@@ -29,6 +30,7 @@ def probe(directory: Path, settings: Training) -> ModelTraits:
     config = load_config(directory)
     skeleton = build_skeleton(config)
     refuse_sight_ahead(config, type(skeleton).__name__)
+    decoder_layers(skeleton)  # which refuses what no layers can be found in
     found = isolation(config)
     found.check(type(skeleton).__name__, isolate_documents=settings.isolate_documents)
     return ModelTraits(
