@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from sapwood.backbone.contents import CONFIG, WEIGHTS, WEIGHTS_INDEX, weight_files
 from sapwood.errors import SapwoodError
-from sapwood.files import read_json
+from sapwood.files import read_json, reading
 
 _ADVICE = (
     "Give them rows with `model.resize_token_embeddings(len(tokenizer))` of transformers and save the model, or use "
@@ -51,7 +51,7 @@ def _stored_rows(directory: Path) -> dict[str, int]:
     names = [f"{name}.weight" for name, module in skeleton.named_modules() if any(module is table for table in tables)]
     found = {}
     for path in weight_files(directory):
-        with safe_open(path, framework="pt") as file:
+        with reading(path, "Copy or download the model again."), safe_open(path, framework="pt") as file:
             for name in set(file.keys()) & set(names):
                 found[name] = int(file.get_slice(name).get_shape()[0])
     return found

@@ -143,7 +143,7 @@ def _keep_layers(config: PretrainedConfig) -> None:
     kinds: dict[str, list[int]] = {}
     for number in range(count):
         entries = [value[number] for value in by_layer.values()] + [number in value for value in places.values()]
-        entries += [number >= count - value for value in ends.values()]
+        entries += [number >= count - last for last in ends.values()]
         kinds.setdefault(repr(entries), []).append(number)
     each = 4 if not (by_layer or places or ends) else 2 if len(kinds) < 3 else 1
     kept = sorted(number for of_kind in kinds.values() for number in of_kind[:each])
@@ -151,8 +151,8 @@ def _keep_layers(config: PretrainedConfig) -> None:
         setattr(config, name, type(value)(value[number] for number in kept))
     for name, value in places.items():
         setattr(config, name, type(value)(new for new, number in enumerate(kept) if number in value))
-    for name, value in ends.items():
-        setattr(config, name, sum(number >= count - value for number in kept))
+    for name, last in ends.items():
+        setattr(config, name, sum(number >= count - last for number in kept))
     config.num_hidden_layers = len(kept)
 
 
