@@ -31,6 +31,11 @@ def test_the_last_layers_stay_unlike_the_others() -> None:
     build_small(small)
 
 
+def test_a_second_name_for_the_number_of_layers_says_the_same() -> None:
+    small = small_config(AutoConfig.for_model("xlstm", num_hidden_layers=6))
+    assert small.num_blocks == small.num_hidden_layers == 4
+
+
 @pytest.mark.parametrize("ends", [[128001, 128008, 128009], 128001])
 def test_ids_of_tokens_are_no_layers_and_stay_in_the_vocabulary(ends: int | list[int]) -> None:
     small = small_config(AutoConfig.for_model("llama", num_hidden_layers=4, eos_token_id=ends))

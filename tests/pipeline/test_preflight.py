@@ -29,7 +29,7 @@ MOVING = {"controller": {"kind": "perplexity-change", "over": "topics", "every":
 MODELS: dict[str, dict[str, Any]] = {
     "bert": {},
     "reformer": {"is_decoder": False},
-    "xlstm": {"hidden_size": 64, "embedding_dim": 64, "num_hidden_layers": 4, "num_blocks": 4, "num_heads": 2},
+    "xlstm": {"hidden_size": 64, "embedding_dim": 64, "num_hidden_layers": 4, "num_blocks": 3, "num_heads": 2},
 }
 """Configurations of models that cannot be trained, each for a reason of its own."""
 

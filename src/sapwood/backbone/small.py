@@ -40,6 +40,8 @@ HEAD_SIZES = re.compile(r"head_?dim|d_head|kv_channels|rotary_dim|head_size|dim_
 ROPE = ("rope_theta", "partial_rotary_factor")
 AT_THE_END = re.compile(r"shared_layers$")
 """How many of the last layers are unlike those before them: Gemma 3n has no keys and values of their own there."""
+ALSO_LAYERS = re.compile(r"^(num|n)_(blocks|layers?)$")
+"""A second name for the number of layers, as xLSTM has one."""
 KEYS = ("num_key_value_heads", "num_kv_heads", "swa_num_key_value_heads", "num_query_groups")
 """Heads of keys and values, of which there may be fewer."""
 SIZES = re.compile(
@@ -153,6 +155,8 @@ def _keep_layers(config: PretrainedConfig) -> None:
         setattr(config, name, type(value)(new for new, number in enumerate(kept) if number in value))
     for name, last in ends.items():
         setattr(config, name, sum(number >= count - last for number in kept))
+    for name in [name for name, number in _numbers(config) if number == count and ALSO_LAYERS.search(name)]:
+        setattr(config, name, len(kept))
     config.num_hidden_layers = len(kept)
 
 
