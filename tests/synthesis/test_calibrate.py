@@ -1,20 +1,22 @@
 from __future__ import annotations
 
-import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sapwood.errors import SapwoodError
+from sapwood.files import write_json
 from sapwood.statistics.proportion import wilson
-from sapwood.synthesis.verify.calibrate import Point, choose, curve, least_rows
+from sapwood.synthesis.verify.calibrate import Calibration, Kept, Point, StageCurve, choose, curve
 
 ROWS = st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.4, 0.6, 0.8, 1.0]), st.booleans()), max_size=60)
 
 
 def test_an_example() -> None:
     rows = [(1.0, True), (1.0, True), (0.6, True), (0.6, False), (0.2, False)]
-    assert curve(rows) == [Point(0.2, 5, 3, 3), Point(0.6, 4, 3, 3), Point(1.0, 2, 2, 3)]
+    assert curve(rows) == [Point(5, 3, 0.2, 3), Point(4, 3, 0.6, 3), Point(2, 2, 1.0, 3)]
     lowest, middle, highest = curve(rows)
     assert (lowest.precision, middle.precision, highest.precision) == (0.6, 0.75, 1.0)
     assert (lowest.recall, middle.recall, highest.recall) == (1.0, 1.0, 2 / 3)
@@ -41,7 +43,7 @@ def test_every_point_says_what_its_threshold_keeps(rows: list[tuple[float, bool]
         kept = [right for score, right in rows if score >= point.threshold]
         assert (point.kept, point.right) == (len(kept), sum(kept))
         assert point.interval[0] <= point.precision <= point.interval[1]
-        assert point.recall == point.right / point.all_right if point.all_right else math.isnan(point.recall)
+        assert point.recall == (point.right / point.all_right if point.all_right else 0)
     assert curve(reversed(rows)) == points
 
 
@@ -55,10 +57,12 @@ def test_what_is_chosen_reaches_the_precision_and_nothing_below_does(
     assert (None if chosen is None else chosen.threshold) == min(reaching, default=None)
 
 
-@pytest.mark.parametrize(("precision", "rows"), [(0.0, 1), (0.5, 4), (0.9, 35), (0.95, 73), (0.99, 381)])
-def test_how_many_it_takes(precision: float, rows: int) -> None:
-    """Of n that are all right the lower bound is n / (n + z²), and so n = z² p / (1 - p): 3.8415 * 19 = 72.99."""
-    assert least_rows(precision) == rows
-    assert wilson(rows, rows)[0] >= precision
-    with pytest.raises(ValueError, match="cannot be shown"):
-        least_rows(1.0)
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    points = curve([(1.0, True), (0.5, False)])
+    written = Calibration(0.95, 2, {"votes": StageCurve(None, tuple(points))}, Kept(2, 1))
+    write_json(tmp_path / "calibration.json", written.to_json(), sealed=True)
+    assert Calibration.read(tmp_path / "calibration.json") == written
+    assert Calibration.read(tmp_path / "none.json") is None
+    write_json(tmp_path / "calibration.json", {**written.to_json(), "accepted": {}}, sealed=True)
+    with pytest.raises(SapwoodError, match=r"'kept' is missing\. Remove it, and run `sapwood synthesize calibrate`"):
+        Calibration.read(tmp_path / "calibration.json")

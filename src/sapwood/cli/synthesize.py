@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +15,7 @@ from sapwood.progress import console
 
 if TYPE_CHECKING:
     from sapwood.pipeline.synthesize import SynthesisEstimate, SynthesizedItems
+    from sapwood.synthesis.verify.calibrate import Calibration
 
 
 class _RunUnlessNamed(TyperGroup):
@@ -105,7 +105,7 @@ def calibrate(
     from sapwood.pipeline.synthesize import calibrate_synthesis
 
     calibrated = calibrate_synthesis(job, file, target=target, overrides=overrides or ())
-    _print_calibration(calibrated.curves)
+    _print_calibration(calibrated.stages)
     if calibrated.items is not None:
         _print_items(calibrated.items)
 
@@ -138,23 +138,24 @@ def _print_estimate(found: SynthesisEstimate) -> None:
     )
 
 
-def _print_calibration(found: Mapping[str, Any]) -> None:
+def _print_calibration(found: Calibration) -> None:
     table = _table("stage", "threshold", "kept", "precision", "95% interval", "right ones kept")
-    for stage, curve in found["stages"].items():
-        for point in curve["curve"]:
-            mark = "  ← " if point["threshold"] == curve["threshold"] else ""
+    for name, stage in found.stages.items():
+        for point in stage.points:
+            mark = "  ← " if point.threshold == stage.threshold else ""
+            low, high = point.interval
             table.add_row(
-                stage,
-                f"{mark}{point['threshold']:.2f}",
-                f"{point['kept']:,}",
-                f"{point['precision']:.1%}",
-                f"{point['low']:.1%} to {point['high']:.1%}",
-                f"{point['recall']:.1%}",
+                name,
+                f"{mark}{point.threshold:.2f}",
+                f"{point.kept:,}",
+                f"{point.precision:.1%}",
+                f"{low:.1%} to {high:.1%}",
+                f"{point.recall:.1%}",
             )
     Output(stderr=True).print(table)
-    for stage, curve in found["stages"].items():
-        if curve["threshold"] is None:
-            console.print(f"{stage}: no threshold reaches {found['target']:.0%} for sure with so few labels.")
+    for name, stage in found.stages.items():
+        if stage.threshold is None:
+            console.print(f"{name}: no threshold reaches {found.target:.0%} for sure with so few labels.")
 
 
 def _table(*titles: str) -> Table:

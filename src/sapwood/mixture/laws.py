@@ -74,8 +74,6 @@ def fit_law(mixtures: Array, losses: Array, rng: np.random.Generator, *, near: L
 class HeldOut:
     """What a law is worth on rows that it was not fitted to, beside predicting the mean of the others."""
 
-    predictions: Array
-    """[rows], each by the law of the other folds."""
     error: float
     """Root mean square error, in the unit of the loss."""
     baseline_error: float
@@ -101,7 +99,6 @@ def cross_validate(mixtures: Array, losses: Array, law: Law, folds: Sequence[int
         means[out] = losses[~out].mean()
     varies = np.ptp(predictions) > 0 and np.ptp(losses) > 0
     return HeldOut(
-        predictions=predictions,
         error=float(np.sqrt(np.mean((predictions - losses) ** 2))),
         baseline_error=float(np.sqrt(np.mean((means - losses) ** 2))),
         rank_correlation=float(spearmanr(predictions, losses).statistic) if varies else float("nan"),

@@ -23,8 +23,6 @@ from sapwood.mixture.solution import Goal, Predicted, Solution, find_warnings
 from sapwood.mixture.swarm import Swarm
 from sapwood.recipe.units import show_tokens
 
-PULL = 0.05
-"""OlmixBase uses 0.05 to 0.1 (2602.12237)."""
 MAX_EPOCHS = 4.0
 """Up to about four epochs, repeated text is worth nearly as much as new text (2305.16264)."""
 RESAMPLES = 200

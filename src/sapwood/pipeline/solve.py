@@ -55,7 +55,7 @@ def solve(
     budget: Quantity | None = None,
     max_epochs: float = 4,
     prior: Mapping[str, Quantity] | None = None,
-    pull: float = 0.05,
+    pull: float = 0.05,  # OlmixBase uses 0.05 to 0.1 (2602.12237)
     seed: int = 0,
 ) -> SolvedMixture:
     """Fits a law to every loss in a table of small runs, then finds the best mixture under caps.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sapwood.runs.manifest import Manifest
     from sapwood.synthesis.directory import JobDirectory
     from sapwood.synthesis.estimate import Estimate
+    from sapwood.synthesis.verify.calibrate import Calibration
 
 Overrides = Mapping[str, Any] | Iterable[str]
 """Fields of a job that are set: by dotted path, or as `path=value`."""
@@ -85,8 +86,8 @@ class SynthesisEstimate:
 class SynthesisCalibration:
     """What labelled items say of the thresholds of a job."""
 
-    curves: Mapping[str, Any]
-    """As calibration.json has it: `target`, `labelled`, `accepted`, and by stage the `curve` and the `threshold`."""
+    stages: Calibration
+    """What the labels say of every stage, as `calibration.json` has it."""
     items: SynthesizedItems | None
     """The job, with its page written anew, where it is finished."""
 
@@ -179,7 +180,7 @@ def calibrate_synthesis(
     asker = Asker(directory.root)
     with hold(directory.root):
         found = calibrate_stages(read_labelled(Path(file)), build_stages(loaded, own, asker.embed), asker, target)
-        write_json(directory.calibration, found, sealed=True)
+        write_json(directory.calibration, found.to_json(), sealed=True)
         manifest = read_manifest(directory.root, directory.remedy)
         return SynthesisCalibration(found, None if manifest is None else _finished(loaded, directory, manifest))
 

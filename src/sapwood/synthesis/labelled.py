@@ -14,12 +14,11 @@ from sapwood.errors import SapwoodError
 from sapwood.files import write_lines
 from sapwood.generation.client import Failure
 from sapwood.runs.manifest import read_manifest
-from sapwood.statistics.proportion import wilson
 from sapwood.synthesis.directory import JobDirectory
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.record import read_records
 from sapwood.synthesis.stage import Ask, Stage
-from sapwood.synthesis.verify.calibrate import Point, choose, curve
+from sapwood.synthesis.verify.calibrate import Calibration, Kept, StageCurve, choose, curve
 
 Labelled = tuple[Item, bool]
 """An item, and whether its answer is right."""
@@ -61,16 +60,15 @@ def read_labelled(file: Path) -> list[Labelled]:
     return found
 
 
-def calibrate_stages(labelled: Sequence[Labelled], stages: Sequence[Stage], ask: Ask, target: float) -> dict[str, Any]:
+def calibrate_stages(labelled: Sequence[Labelled], stages: Sequence[Stage], ask: Ask, target: float) -> Calibration:
     """What each stage's thresholds would let through, and how many of what all stages accept are right.
 
-    `stages`: for each that gives scores, the `curve` and the least `threshold` whose precision is above `target` for
-    sure, or None. `accepted`: `labelled`, `right`, `precision` and its interval. What a server
-    refuses, or never answers, is not accepted. Raises SapwoodError where a server gives no answer this time.
+    What a server refuses, or never answers, is not accepted. Raises SapwoodError where a server gives no answer this
+    time.
     """
     items = [item for item, _ in labelled]
     passed = [True] * len(items)
-    curves: dict[str, Any] = {}
+    curves: dict[str, StageCurve] = {}
     for stage in stages:
         verdicts = stage.check(items, ask)
         failures = [verdict for verdict in verdicts if isinstance(verdict, Failure) and not verdict.final]
@@ -89,35 +87,9 @@ def calibrate_stages(labelled: Sequence[Labelled], stages: Sequence[Stage], ask:
         if rows:
             points = curve(rows)
             chosen = choose(points, target)
-            curves[stage.name] = {
-                "threshold": chosen and chosen.threshold,
-                "curve": [_as_json(point) for point in points],
-            }
+            curves[stage.name] = StageCurve(chosen and chosen.threshold, tuple(points))
     kept = [right for (_, right), passes in zip(labelled, passed, strict=True) if passes]
-    return {
-        "target": target,
-        "labelled": len(labelled),
-        "stages": curves,
-        "accepted": _precision(sum(kept), len(kept)) if kept else None,
-    }
-
-
-def _precision(right: int, labelled: int) -> dict[str, float]:
-    low, high = wilson(right, labelled)
-    return {"labelled": labelled, "right": right, "precision": right / labelled, "low": low, "high": high}
-
-
-def _as_json(point: Point) -> dict[str, float]:
-    low, high = point.interval
-    return {
-        "threshold": point.threshold,
-        "kept": point.kept,
-        "right": point.right,
-        "precision": point.precision,
-        "low": low,
-        "high": high,
-        "recall": point.right / point.all_right if point.all_right else 0.0,
-    }
+    return Calibration(target, len(labelled), curves, Kept(len(kept), sum(kept)) if kept else None)
 
 
 def _choose(path: Path, count: int, remedy: str) -> list[dict[str, Any]]:

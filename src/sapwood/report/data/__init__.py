@@ -9,6 +9,7 @@ from sapwood.recipe.schema import Recipe
 from sapwood.report.data import sections
 from sapwood.report.data.facts import read_data_facts
 from sapwood.report.html import render_sections
+from sapwood.runs.directory import RunDirectory
 
 SECTIONS = (
     ("overview", "What is left", sections.overview_section),
@@ -26,6 +27,6 @@ SECTIONS = (
 def write_data_report(recipe: Recipe, run: Path) -> Path:
     """Writes `run/data.html` about the documents of every source that is prepared, and returns its path."""
     facts = read_data_facts(recipe, run)
-    path = run / "data.html"
+    path = RunDirectory(run).data_report
     write_atomic(path, render_sections("data", SECTIONS, facts, recipe=recipe))
     return path

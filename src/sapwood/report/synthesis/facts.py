@@ -16,6 +16,7 @@ from sapwood.recipe import Synthesis
 from sapwood.synthesis.directory import JobDirectory
 from sapwood.synthesis.estimate import asking, price
 from sapwood.synthesis.record import read_records
+from sapwood.synthesis.verify.calibrate import Calibration
 
 EXAMPLES = 3
 """Items that are shown of each format, and of each reason."""
@@ -44,8 +45,7 @@ class SynthesisFacts:
     account: Mapping[str, Any]
     """As `Account.to_json` gives it."""
     stages: list[StageFacts]
-    calibration: Mapping[str, Any] | None
-    """As `sapwood synthesize calibrate` wrote it."""
+    calibration: Calibration | None
     accepted: Mapping[str, list[dict[str, Any]]]
     """Some items by format."""
     rejected: Mapping[str, Mapping[str, list[dict[str, Any]]]]
@@ -86,15 +86,10 @@ def read_synthesis_facts(job: Synthesis, where: JobDirectory) -> SynthesisFacts:
         job=job,
         account=account,
         stages=stages,
-        calibration=_calibration(where),
+        calibration=Calibration.read(where.calibration),
         accepted=_sample(where.accepted, where.remedy, lambda record: record["format"]),
         rejected=rejected,
     )
-
-
-def _calibration(where: JobDirectory) -> Any:
-    remedy = "Remove it, and run `sapwood synthesize calibrate`."
-    return read_json(where.calibration, remedy) if where.calibration.exists() else None
 
 
 def _sample(path: Path, remedy: str, group: Callable[[dict[str, Any]], Any]) -> dict[Any, list[dict[str, Any]]]:

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from sapwood.report import axes
 from sapwood.report.axes import Figure
 from sapwood.report.wording import percent
+from sapwood.synthesis.verify.calibrate import Point
 
 
-def precision_curve(curve: Sequence[Mapping[str, Any]], chosen: float | None, target: float) -> Figure:
+def precision_curve(points: Sequence[Point], chosen: float | None, target: float) -> Figure:
     """Precision against the threshold, with its interval, and the share of right items that are kept.
 
-    `curve` has `threshold`, `precision`, `low`, `high`, `recall` and `kept` of every threshold, ascending.
+    Points are ascending.
     """
-    x = [point["threshold"] for point in curve]
+    lows, highs = ([point.interval[end] for point in points] for end in (0, 1))
+    x = [point.threshold for point in points]
     band = {"type": "scatter", "mode": "lines", "line": {"width": 0, "shape": "hv"}, "hoverinfo": "skip"}
     hover = [
-        f"at least {point['threshold']:g}: {point['kept']} kept<br>{percent(point['precision'])} right "
-        f"({percent(point['low'])} to {percent(point['high'])})<br>{percent(point['recall'])} of the right ones kept"
-        for point in curve
+        f"at least {point.threshold:g}: {point.kept} kept<br>{percent(point.precision)} right "
+        f"({percent(low)} to {percent(high)})<br>{percent(point.recall)} of the right ones kept"
+        for point, low, high in zip(points, lows, highs, strict=True)
     ]
     data: list[Figure] = [
-        {**band, "x": x, "y": [point["low"] for point in curve]},
-        {**band, "x": x, "y": [point["high"] for point in curve], "fill": "tonexty", "fillcolor": "--accent 25%"},
+        {**band, "x": x, "y": lows},
+        {**band, "x": x, "y": highs, "fill": "tonexty", "fillcolor": "--accent 25%"},
         {
             "type": "scatter",
             "mode": "lines+markers",
             "x": x,
-            "y": [point["precision"] for point in curve],
+            "y": [point.precision for point in points],
             "line": {"color": "--accent", "width": 2},
             "marker": {"size": 7, "color": "--accent"},
             "hovertext": hover,
@@ -39,7 +40,7 @@ def precision_curve(curve: Sequence[Mapping[str, Any]], chosen: float | None, ta
             "type": "scatter",
             "mode": "lines",
             "x": x,
-            "y": [point["recall"] for point in curve],
+            "y": [point.recall for point in points],
             "line": {"color": "--keep", "width": 1.5, "dash": "dot"},
             "hoverinfo": "skip",
         },

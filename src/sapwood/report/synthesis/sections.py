@@ -27,7 +27,7 @@ def overview_section(facts: SynthesisFacts) -> dict[str, Any]:
         "cost": [
             (currency, value, _per_thousand(value, account["accepted"])) for currency, value in facts.cost.items()
         ],
-        "precision": facts.calibration and facts.calibration.get("accepted"),
+        "precision": facts.calibration and facts.calibration.accepted,
         "figure": stacked(amounts, colors, "attempts") if amounts else None,
         "legend": list(colors.items()),
     }
@@ -64,20 +64,17 @@ def precision_section(facts: SynthesisFacts) -> dict[str, Any]:
     """What labelled items say: how many accepted ones are right, and what each threshold would give."""
     if facts.calibration is None:
         return {"stages": [], "accepted": None, "labelled": 0}
+    found = facts.calibration
     stages = [
         {
             "name": name,
-            **found,
-            "figure": precision_curve(found["curve"], found["threshold"], facts.calibration["target"]),
+            "threshold": stage.threshold,
+            "points": stage.points,
+            "figure": precision_curve(stage.points, stage.threshold, found.target),
         }
-        for name, found in facts.calibration["stages"].items()
+        for name, stage in found.stages.items()
     ]
-    return {
-        "stages": stages,
-        "accepted": facts.calibration["accepted"],
-        "labelled": facts.calibration["labelled"],
-        "target": facts.calibration["target"],
-    }
+    return {"stages": stages, "accepted": found.accepted, "labelled": found.labelled, "target": found.target}
 
 
 def accepted_section(facts: SynthesisFacts) -> dict[str, Any]:
