@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sapwood.cli.cost import CHANGES
 from sapwood.cli.main import app
 from sapwood.errors import SapwoodError
+from sapwood.pipeline.cost import CHANGES
 from sapwood.recipe import load_recipe
 from sapwood.recipe.schema import Recipe
 from sapwood.training.footprint import UNUSABLE, Machine, predict

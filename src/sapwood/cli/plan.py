@@ -39,11 +39,12 @@ def plan(
 
     Costs nothing and changes nothing. What is missing on this machine is listed, all at once, after the plan.
     """
+    from sapwood.pipeline.cost import Hardware, estimate_cost
     from sapwood.pipeline.preflight import plan_problems, preflight  # it imports what looks into models
 
     opened = open_run(recipe, overrides, runs)
     loaded, run, file = opened.recipe, opened.directory, opened.file
-    hardware = cost.Hardware(gpu, memory, gpus, gpus_per_node, mfu)
+    hardware = Hardware(gpu, memory, gpus, gpus_per_node, mfu)
     planned = make_plan(loaded, read_sizes(loaded, run))
     found = list(preflight(loaded, run, "plan", elsewhere=hardware.is_named))
     problems = [*plan_problems(planned), *(problem for problem in found if not problem.waits)]
@@ -57,7 +58,12 @@ def plan(
         if directory is not None and not of_model:
             print_delimiters(loaded, directory, file)
             print_traits(loaded, directory)
-        fits = cost.print_cost(loaded, planned, hardware)
+        if directory is None:
+            cost.print_absent_model(loaded)
+        else:
+            estimate = estimate_cost(directory, loaded, planned, hardware)
+            cost.print_cost(estimate, mfu)
+            fits = estimate.fits or (gpu is None and memory is None)
     print_problems("Worth a look:", listed((problem for problem in found if problem.noted), file))
     print_problems(
         "Not here yet, and needed by `sapwood run`:", listed((problem for problem in found if problem.waits), file)

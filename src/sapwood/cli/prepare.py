@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run
 from sapwood.cli.output import Output
 from sapwood.cli.plan import print_remarks
@@ -17,7 +16,7 @@ from sapwood.cli.topics import print_classifier
 from sapwood.progress import console
 
 if TYPE_CHECKING:
-    from sapwood.pipeline.prepare import Prepared
+    from sapwood.pipeline.prepare import Checked, Prepared
 
 UnscoredOption = Annotated[
     bool, typer.Option("--unscored", help="Stop before a model scores documents: `sapwood score` does it on many GPUs.")
@@ -40,10 +39,10 @@ def prepare(
 
     run = open_run(recipe, overrides, runs)
 
-    def show() -> None:
-        print_delimiters(run.recipe, resolve(run.recipe.model, default_cache()), run.file)
+    def show(phase: Checked) -> None:
+        print_delimiters(phase.run.recipe, phase.model, phase.run.file)
 
-    prepared = prepare_sources(run, unscored=unscored, accept_losses=yes, checked=show)
+    prepared = prepare_sources(run, unscored=unscored, accept_losses=yes, reporter=show)
     print_prepared(prepared)
     if prepared.plan is not None:
         print_remarks(console, prepared.plan)

@@ -20,9 +20,9 @@ def run(
 ) -> None:
     """Prepare, train, evaluate and report. Run again, it continues where it stopped."""
     from sapwood.pipeline.evaluate import Evaluated
-    from sapwood.pipeline.prepare import Prepared
+    from sapwood.pipeline.prepare import Checked, Prepared
     from sapwood.pipeline.report import Reported
-    from sapwood.pipeline.run import Checked, Phase
+    from sapwood.pipeline.run import Phase
     from sapwood.pipeline.run import run as run_all
     from sapwood.training.loop import Trained
 

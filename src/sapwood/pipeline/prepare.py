@@ -62,16 +62,25 @@ class Prepared:
     """By the tokens that were counted; None where it stopped before."""
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A run that nothing is known to stop: the first that a reporter is told of."""
+
+    run: Run
+    model: Path
+    """The directory of the base model."""
+
+
 def prepare(
     recipe: Run | Recipe | str | Path,
     *,
     unscored: bool = False,
     accept_losses: bool = False,
-    checked: Callable[[], None] = lambda: None,
+    reporter: Callable[[Checked], None] = lambda phase: None,
 ) -> Prepared:
     """Reads, filters, deduplicates, labels, scores, holds out and tokenises documents. What is done is not done again.
 
-    `unscored` stops before a model scores documents. `checked` is called once nothing is known to stop it.
+    `unscored` stops before a model scores documents. `reporter` is told when nothing is known to stop it.
 
     Raises SapwoodError, before anything is read, where something will stop it; where a step drops more of a source than
     its `max_dropped`, unless `accept_losses`; and where another command writes into the run.
@@ -81,7 +90,7 @@ def prepare(
 
     run = open_run(recipe)
     checked_plan(run.recipe, run.directory, run.file, "prepare")
-    checked()
+    reporter(Checked(run, resolve(run.recipe.model, default_cache())))
     with writing(run.directory.root), full_disk_explained(run.directory.root):
         found = prepare_run(run.recipe, run.directory, unscored=unscored, accept_losses=accept_losses)
         if unscored:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
@@ -13,22 +12,13 @@ from sapwood.mixture.plan import Plan
 from sapwood.pipeline.evaluate import Evaluated, evaluate_base, evaluate_run
 from sapwood.pipeline.handle import Run, open_run
 from sapwood.pipeline.locking import writing
-from sapwood.pipeline.prepare import Prepared, prepare_run
+from sapwood.pipeline.prepare import Checked, Prepared, prepare_run
 from sapwood.pipeline.report import Reported, write_report
 from sapwood.pipeline.train import train_run
 from sapwood.recipe import Recipe
 
 if TYPE_CHECKING:
     from sapwood.training.loop import Trained
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A run that nothing is known to stop."""
-
-    run: Run
-    model: Path
-    """The directory of the base model."""
 
 
 Phase = Union[Checked, Prepared, Plan, "Trained", Evaluated, Reported]

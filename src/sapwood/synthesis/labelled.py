@@ -87,7 +87,7 @@ def calibrate_stages(labelled: Sequence[Labelled], stages: Sequence[Stage], ask:
         if rows:
             points = curve(rows)
             chosen = choose(points, target)
-            curves[stage.name] = StageCurve(chosen and chosen.threshold, tuple(points))
+            curves[stage.name] = StageCurve(None if chosen is None else chosen.threshold, tuple(points))
     kept = [right for (_, right), passes in zip(labelled, passed, strict=True) if passes]
     return Calibration(target, len(labelled), curves, Kept(len(kept), sum(kept)) if kept else None)
 
