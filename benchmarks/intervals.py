@@ -23,11 +23,11 @@ from scipy.optimize import brentq
 from scipy.stats import multivariate_normal, norm
 from threadpoolctl import threadpool_limits
 
-from sapwood.evaluation.family import Uncertain, judge_family
-from sapwood.evaluation.gate import decide
 from sapwood.evaluation.published import unpaired_change
 from sapwood.statistics.chance import better_than_guessing
-from sapwood.statistics.estimate import Floats, mean
+from sapwood.statistics.change import SCORE, Aim, Change, decide
+from sapwood.statistics.estimate import Estimate, Floats, mean
+from sapwood.statistics.family import judge_family
 from sapwood.statistics.forgetting import forgetting
 from sapwood.statistics.items import TaskScores
 from sapwood.statistics.level import level
@@ -75,7 +75,7 @@ class Comparison:
     name: str
     draw: Draw
     margin: float = 0.02
-    judge: Callable[[list[Pairs]], Uncertain] = lambda runs: change(runs[0])
+    judge: Callable[[list[Pairs]], Estimate] = lambda runs: change(runs[0])
     accuracy: float | None = None
     """Of both models where nothing has changed."""
     resample: bool = False
@@ -250,7 +250,7 @@ def partial(name: str, sizes: tuple[int, ...], accuracy: float, samples: int, ti
 def bits(*documents: int, spread: float = 1.0, slope: float = 0.0, cut: float = math.inf) -> Comparison:
     """Of nine in ten documents the largest is exp(3.3 spread) times the smallest."""
 
-    def judge(runs: list[Pairs]) -> Uncertain:
+    def judge(runs: list[Pairs]) -> Estimate:
         return mean([change(run) for run in runs])
 
     name = f"{' + '.join(map(str, documents))} documents, sizes 1 to {math.exp(3.29 * spread):.0f}"
@@ -270,16 +270,20 @@ def family(kind: str, sizes: Sequence[int]) -> Other:
     draws = [answers((1,) * items, 0.3 + 0.05 * place, 0.5) for place, items in enumerate(sizes)]
 
     def trial(random: np.random.Generator) -> list[bool]:
-        same = {str(place): change(draw(random, 0.0)[0]) for place, draw in enumerate(draws)}
-        shown = [found.adjusted_p_value < 0.05 for found in judge_family("gain", same).values()]
-        plain = [estimate.p_value < 0.05 for estimate in same.values()]
-        lost = {**same, str(len(draws) - 1): change(draws[-1](random, -0.05)[0])}
-        kept = [
-            found.verdict in ("kept", "improved") for found in judge_family("retention", lost, margin=0.05).values()
-        ]
+        same = [draw(random, 0.0)[0] for draw in draws]
+        lost = [*same[:-1], draws[-1](random, -0.05)[0]]
+        gains = judge_family([changed(pairs, "gain") for pairs in same])
+        plain = [found.estimate.p_value < 0.05 for found in gains]
+        shown = [found.p_value < 0.05 for found in gains]
+        kept = [found.passed for found in judge_family([changed(pairs, "retention") for pairs in lost])]
         return [any(plain), any(shown), all(kept)]
 
     return Other(kind, ["any found, without Holm", "any found, by Holm", "all called kept, though one has lost"], trial)
+
+
+def changed(pairs: Pairs, aim: Aim) -> Change:
+    before, after = float(pairs.before.mean()), float(pairs.after.mean())
+    return Change.of("", SCORE, before, after, change(pairs), n=len(pairs.items), confidence=0.95, aim=aim, margin=0.05)
 
 
 def guesses(name: str, sizes: tuple[int, ...], options: Sequence[int], tied: float = 0.0) -> Other:

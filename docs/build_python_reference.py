@@ -23,7 +23,7 @@ return records; they print nothing but progress. Nothing is imported before it i
     print(sapwood.plan(recipe))          # a tree of groups, sources and topics; what cannot work is refused
     run = sapwood.run(recipe)            # prepares, trains, evaluates, reports; called again, it continues
     for change in run.changes:           # gain and retention on held-out text
-        print(change.name, change.change.value, change.interval, change.verdict)
+        print(change.name, change.value, change.interval, change.verdict)
     run.metrics().to_pandas()            # a row a logged step
     run.ledger.rounds[0].reasons         # why the mixture is what it is
     run.model                            # the directory of the adapted model
@@ -45,7 +45,7 @@ RECORDS = (
     ("pipeline/prepare.py", "PreparedSource"),
     ("training/loop.py", "Trained"),
     ("pipeline/evaluate.py", "Evaluated"),
-    ("evaluation/gate.py", "Finding"),
+    ("statistics/change.py", "Change"),
     ("pipeline/report.py", "Reported"),
 )
 """What the functions return, and where it is defined."""
@@ -83,8 +83,10 @@ def _record(path: Path, name: str) -> str:
             said = f": {_one_line(str(text))}" if text else ""
             lines.append(f"- `{ast.unparse(node.target)}` ({_code(ast.unparse(node.annotation))}){said}")
         elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-            bare = any(ast.unparse(mark) == "property" for mark in node.decorator_list)
-            shown = node.name if bare else f"{node.name}({', '.join(part.arg for part in node.args.args[1:])})"
+            marks = [ast.unparse(mark) for mark in node.decorator_list]
+            names = [part.arg for part in [*node.args.args, *node.args.kwonlyargs]]
+            names = names if "staticmethod" in marks else names[1:]
+            shown = node.name if "property" in marks else f"{node.name}({', '.join(names)})"
             returns = f" ({_code(ast.unparse(node.returns))})" if node.returns is not None else ""
             lines.append(f"- `{shown}`{returns}: {_one_line(ast.get_docstring(node) or '')}")
     return "\n".join(lines)

@@ -23,10 +23,10 @@ print(sapwood.plan(opened))
 # %% Prepare, train, evaluate, report
 run = sapwood.run(opened)
 
-# %% Gain and retention on held-out text, in bits per byte: fewer are better
+# %% Gain and retention on held-out text, in bits per byte: a change above zero is better
 for change in run.changes:
-    low, high = change.interval
-    print(f"{change.kind:9} {change.name:20} {change.change.value:+.3f} ({low:+.3f} to {high:+.3f})  {change.verdict}")
+    moved = f"{change.value:+.3f} ({change.low:+.3f} to {change.high:+.3f})"
+    print(f"{change.aim:9} {change.name:20} {moved}  {change.verdict}")
 
 # %% Why the mixture is what it is
 for decided in run.ledger.rounds:

@@ -12,13 +12,12 @@ import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from sapwood.evaluation.family import Judgement, judge_family
 from sapwood.evaluation.published import unpaired_change
 from sapwood.recipe.suite import load_suite
+from sapwood.statistics.change import SCORE, Aim, Change
+from sapwood.statistics.family import judge_family
 
-Kind = Literal["gain", "retention"]
 SCORES = Path(__file__).with_name("scores.csv")
 MARGIN = 0.01
 SIGNIFICANCE = 0.05
@@ -37,9 +36,9 @@ class Scores:
 def main() -> None:
     scores = read_scores()
     suite = load_suite("paper")
-    kinds: tuple[tuple[Kind, tuple[str, ...]], ...] = (("gain", suite.gain), ("retention", suite.retention))
-    for kind, tasks in kinds:
-        print(*table(kind, {task: scores[task] for task in tasks}), sep="\n", end="\n\n")
+    aims: tuple[tuple[Aim, tuple[str, ...]], ...] = (("gain", suite.gain), ("retention", suite.retention))
+    for aim, tasks in aims:
+        print(*table(aim, {task: scores[task] for task in tasks}), sep="\n", end="\n\n")
     print("Points. Bold: p below 0.05 by itself, or a verdict that there is a change, by Holm.")
 
 
@@ -54,31 +53,44 @@ def read_scores(path: Path = SCORES) -> dict[str, Scores]:
         }
 
 
-def judge(kind: Kind, scores: Mapping[str, Scores]) -> dict[str, Judgement]:
+def judge(aim: Aim, scores: Mapping[str, Scores]) -> dict[str, Change]:
     """The changes of a family, as if the two models had answered different items."""
-    changes = {task: unpaired_change(row.before, row.after, row.items) for task, row in scores.items()}
-    return judge_family(kind, changes, margin=MARGIN, confidence=1 - SIGNIFICANCE)
+    changes = [
+        Change.of(
+            task,
+            SCORE,
+            row.before,
+            row.after,
+            unpaired_change(row.before, row.after, row.items),
+            n=row.items,
+            confidence=1 - SIGNIFICANCE,
+            aim=aim,
+            margin=MARGIN,
+        )
+        for task, row in scores.items()
+    ]
+    return {change.name: change for change in judge_family(changes)}
 
 
-def table(kind: Kind, scores: Mapping[str, Scores]) -> Iterator[str]:
+def table(aim: Aim, scores: Mapping[str, Scores]) -> Iterator[str]:
     """The lines of a Markdown table, the surest change first."""
-    heading = f"{kind}, a family of {len(scores)}"
+    heading = f"{aim}, a family of {len(scores)}"
     yield f"| {heading} | items | before | after | change | 95% interval | p | p by Holm | verdict |"
     yield "|:--|--:|--:|--:|--:|:-:|--:|--:|:--|"
-    found = judge(kind, scores)
-    for task in sorted(found, key=lambda task: found[task].change.p_value):
-        row, judgement = scores[task], found[task]
-        p_value, (low, high) = judgement.change.p_value, judgement.interval
+    found = judge(aim, scores)
+    for task in sorted(found, key=lambda task: found[task].estimate.p_value):
+        row, change = scores[task], found[task]
+        p_value = change.estimate.p_value
         cells = [
             row.benchmark,
             f"{row.items:,}",
-            f"{100 * row.before:.2f}",
-            f"{100 * row.after:.2f}",
-            f"{100 * judgement.change.value:+.2f}",
-            f"{100 * low:+.1f} to {100 * high:+.1f}",
+            f"{100 * change.before:.2f}",
+            f"{100 * change.after:.2f}",
+            f"{100 * change.value:+.2f}",
+            f"{100 * change.low:+.1f} to {100 * change.high:+.1f}",
             bold(probability(p_value), p_value < SIGNIFICANCE),
-            probability(judgement.adjusted_p_value),
-            bold(judgement.verdict, judgement.adjusted_p_value < SIGNIFICANCE),
+            probability(change.p_value),
+            bold(str(change.verdict), change.p_value < SIGNIFICANCE),
         ]
         yield f"| {' | '.join(cells)} |"
 

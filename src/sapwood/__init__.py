@@ -6,7 +6,7 @@
     print(sapwood.plan(recipe))
     run = sapwood.run(recipe)       # prepares, trains, evaluates, reports; called again, it continues
     for change in run.changes:
-        print(change.name, change.change.value, change.interval, change.verdict)
+        print(change.name, change.value, change.interval, change.verdict)
 
 What each name does stands in docs/python.md. Nothing is imported before it is asked for.
 """

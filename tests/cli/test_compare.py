@@ -94,9 +94,10 @@ def test_lines_hold_all_numbers(tmp_path: Path, suite: Path) -> None:
     base, model = results(tmp_path / "base", 180), results(tmp_path / "adapted", 178)
     code, text = run(base, model, "--suite", str(suite), "--jsonl")
     assert code == 0
-    task = json.loads(text)["tasks"]["exam"]
-    assert task["change"]["value"] == pytest.approx(-0.01)
-    assert task["verdict"] == "kept"
+    change = json.loads(text)["tasks"]["exam"]["change"]
+    assert change["estimate"]["value"] == pytest.approx(-0.01)
+    assert change["low"] < change["estimate"]["value"] < change["high"]
+    assert change["verdict"] == "kept"
 
 
 def test_one_model_alone_is_measured(tmp_path: Path, suite: Path) -> None:

@@ -91,7 +91,7 @@ def test_once(run: RunDirectory) -> None:
     assert "Stage 'adaptation' begins with the mixture of the recipe" in " ".join(said.split())
     finish(run)
     assert "tiny  finished" in watched(run.root)
-    assert "−0.072" in watched(run.root)  # 0.5 nats of 10 bytes
+    assert "+0.072" in watched(run.root)  # 0.5 nats of 10 bytes
 
 
 def test_elsewhere(run: RunDirectory) -> None:

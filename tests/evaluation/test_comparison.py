@@ -10,7 +10,6 @@ import pytest
 from made_results import bits, choices, suite
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.comparison import compare
-from sapwood.statistics.estimate import Estimate
 
 RANDOM = np.random.default_rng(5)
 HALF = RANDOM.random(400) < 0.5
@@ -29,7 +28,7 @@ def test_what_was_won_is_gained_and_what_stayed_is_kept() -> None:
         "old": choices("old", HALF),
     }
     found = compare(suite(), before, [after], model="m")
-    assert {name: task.verdict for name, task in found.tasks.items()} == {
+    assert {name: task.change.verdict for name, task in found.tasks.items()} == {
         "new": "gained",
         "sums": "gained",
         "old": "kept",
@@ -47,7 +46,7 @@ def test_what_was_won_is_gained_and_what_stayed_is_kept() -> None:
 def test_an_ability_that_lost_its_margin_fails_the_gate() -> None:
     before, after = {"old": choices("old", HALF)}, {"old": choices("old", HALF & (RANDOM.random(400) < 0.6))}
     found = compare(suite(), before, [after], model="m")
-    assert found.tasks["old"].verdict == "lost"
+    assert found.tasks["old"].change.verdict == "lost"
     assert [task.task for task in found.failures] == ["old"]
     assert list(found.tasks) == ["old"]
 
@@ -55,16 +54,16 @@ def test_an_ability_that_lost_its_margin_fails_the_gate() -> None:
 def test_few_items_exclude_no_loss() -> None:
     same = {"old": choices("old", HALF[:20])}
     task = compare(suite(), same, [same], model="m").tasks["old"]
-    assert task.verdict == "loss not excluded"
-    assert task.fails
-    assert task.detectable > task.margin
+    assert task.change.verdict == "loss not excluded"
+    assert task.change.fails
+    assert task.detectable > task.change.margin
 
 
 def test_a_gain_that_is_not_shown_fails_no_gate_but_a_loss_of_it_does() -> None:
     before = {"new": choices("new", HALF)}
     for after, verdict, fails in ((HALF, "no gain shown", False), (HALF & (RANDOM.random(400) < 0.6), "worse", True)):
-        task = compare(suite(), before, [{"new": choices("new", after)}], model="m").tasks["new"]
-        assert (task.verdict, task.fails, task.passed) == (verdict, fails, False)
+        change = compare(suite(), before, [{"new": choices("new", after)}], model="m").tasks["new"].change
+        assert (change.verdict, change.fails, change.passed) == (verdict, fails, False)
 
 
 def test_models_that_guess_are_at_chance() -> None:
@@ -77,7 +76,7 @@ def test_models_that_guess_are_at_chance() -> None:
 def test_what_cannot_be_lost_is_said_to_be_so() -> None:
     low = {"old": choices("old", np.arange(400) < 125)}  # 31 of 100, by chance 25, with a margin of 10
     found = compare(suite(), low, [low], model="m").tasks["old"]
-    assert (found.verdict, found.caveat) == ("kept", "nothing to lose")
+    assert (found.change.verdict, found.caveat) == ("kept", "nothing to lose")
     high = {"old": choices("old", HALF)}
     assert compare(suite(), high, [high], model="m").tasks["old"].caveat == ""
 
@@ -87,8 +86,8 @@ def test_the_family_is_adjusted_together() -> None:
     after = {"new": choices("new", better(HALF, 0.05)), "sums": bits("sums", [31.0, 30.0] * 25)}
     found = compare(suite(), before, [after], model="m")
     alone = compare(replace(suite(), gain=("new",)), before, [after], model="m")
-    assert found.tasks["new"].p_value == pytest.approx(2 * alone.tasks["new"].p_value)
-    assert alone.tasks["sums"].verdict is None
+    assert found.tasks["new"].change.p_value == pytest.approx(2 * alone.tasks["new"].change.p_value)
+    assert alone.tasks["sums"].change.verdict is None
 
 
 def test_items_that_were_trained_on_are_left_out_of_the_clean_change() -> None:
@@ -97,18 +96,18 @@ def test_items_that_were_trained_on_are_left_out_of_the_clean_change() -> None:
     task = compare(suite(), {"new": before}, [{"new": after}], model="m", overlap={"new": seen}).tasks["new"]
     assert task.change.value == 0.5
     assert task.clean is not None
-    assert (task.clean.items, task.clean.change.value) == (20, 0)
+    assert (task.clean.n, task.clean.value) == (20, 0)
     everything = compare(suite(), {"new": before}, [{"new": after}], model="m", overlap={}).tasks["new"]
     assert everything.clean is not None
-    assert everything.clean.items == 40
+    assert everything.clean.n == 40
 
 
 def test_subjects_are_apart() -> None:
     after = choices("new", [number % 2 == 0 for number in range(40)])
     task = compare(suite(), {"new": choices("new", [False] * 40)}, [{"new": after}], model="m").tasks["new"]
-    assert {name: (part.items, part.change.value) for name, part in task.subjects.items()} == {
-        "a": (20, 1.0),
-        "b": (20, 0.0),
+    assert {name: (part.n, part.before, part.after, part.value) for name, part in task.subjects.items()} == {
+        "a": (20, 0.0, 1.0, 1.0),
+        "b": (20, 0.0, 0.0, 0.0),
     }
 
 
@@ -118,11 +117,11 @@ def test_seeds_are_judged_together() -> None:
     found = compare(suite(), before, seeds, model="four")
     task = found.tasks["new"]
     assert len(task.after) == 4
-    assert task.verdict == "gained"
+    assert task.change.verdict == "gained"
     assert task.exact_p_value is None
-    assert not isinstance(task.change, Estimate)
+    assert found.mean_change("gain") is None, "seeds are shared by all tasks"
     one = compare(suite(), before, seeds[:1], model="one").tasks["new"]
-    assert task.change.degrees_of_freedom == 3
+    assert task.change.estimate.degrees_of_freedom == 3
     assert task.detectable != one.detectable
 
 

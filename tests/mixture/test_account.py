@@ -15,7 +15,7 @@ from sapwood.files import read_json, read_lines, write_atomic, write_json, write
 from sapwood.mixture.account import Account, Stock, make_account, read_account
 from sapwood.mixture.domains import Sizes
 from sapwood.mixture.ledger import Ledger
-from sapwood.mixture.measured import Change, Measured
+from sapwood.mixture.measured import Measured, improvement
 from sapwood.mixture.plan import make_plan
 from sapwood.mixture.rounds import next_round
 from sapwood.recipe import Recipe, load_recipe
@@ -85,11 +85,11 @@ def losses(number: int, loss: float) -> dict[str, Measured]:
     """The topics of `web` get better at different rates."""
     found = {}
     for place, topic in enumerate(TOPICS):
-        change = Change(-0.01 * (place + 1) ** 2, 0.001) if number else None
+        change = improvement(0.01 * (place + 1) ** 2, 0.001) if number else None
         found[f"web/{topic}"] = Measured(
             bits_per_byte=1.0 - 0.01 * number, standard_error=0.1, nats_per_token=2.0, since_last=change
         )
-    lost = Change(loss if number > 1 else 0.0, 0.001)
+    lost = improvement(-loss if number > 1 else 0.0, 0.001)
     for name in ("new", "old", "news", "web", "book", "code"):
         found[name] = Measured(bits_per_byte=1.0, standard_error=0.1, nats_per_token=2.0, since_base=lost)
     return found

@@ -17,7 +17,7 @@ from sapwood.mixture.controllers.build import decider
 from sapwood.mixture.controllers.learnability import fit
 from sapwood.mixture.controllers.perplexity_change import normalised_changes, perplexity_before
 from sapwood.mixture.controllers.wording import NO_ROOM
-from sapwood.mixture.measured import Change, Measured
+from sapwood.mixture.measured import Measured, improvement
 from sapwood.recipe.mixture import Controller
 
 NAMES = ("Law", "History", "Medicine", "Philosophy", "Economics", "Psychology")
@@ -29,7 +29,7 @@ def change_of_perplexity(before: float, after: float, error: float = 0.0) -> Mea
     """Measured with four bytes a token; the error is of the change in bits per byte."""
     bits_per_nat = 1 / math.log(2) / 4
     level = math.log(after) * bits_per_nat
-    change = Change(level - math.log(before) * bits_per_nat, error)
+    change = improvement(math.log(before) * bits_per_nat - level, error)
     return Measured(
         bits_per_byte=level, standard_error=0.01, nats_per_token=math.log(after), since_last=change, since_base=change
     )
@@ -70,8 +70,10 @@ def rounds(
                 bits_per_byte=value,
                 standard_error=math.inf if name in single else 0.01,
                 nats_per_token=value * 3,
-                since_last=None if last is None else Change(value - last[name], math.inf if name in single else 1e-6),
-                since_base=Change(value - losses[0][name], math.inf if name in single else 1e-6),
+                since_last=None
+                if last is None
+                else improvement(last[name] - value, math.inf if name in single else 1e-6),
+                since_base=improvement(losses[0][name] - value, math.inf if name in single else 1e-6),
             )
             for name, value in values.items()
         }
@@ -365,7 +367,9 @@ def test_what_is_not_trained_on_any_more_falls_to_its_floor_step_by_step() -> No
     for number in range(20):
         level = power_law(number, 400)
         losses = {
-            name: Measured(bits_per_byte=level, standard_error=0.01, nats_per_token=2.0, since_last=Change(-1.0, 0.001))
+            name: Measured(
+                bits_per_byte=level, standard_error=0.01, nats_per_token=2.0, since_last=improvement(1.0, 0.001)
+            )
             for name in shares
         }
         family = family_of(shares, losses, {"Law": number * 10**7, "History": 0}, shares_of(1, 1))

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from sapwood.mixture.gates import early_end
-from sapwood.mixture.measured import Change, Measured
+from sapwood.mixture.measured import Measured, improvement
 from sapwood.recipe.mixture import Gate
 
 
@@ -16,8 +16,8 @@ def measured(since_last: tuple[float, float] | None = None, since_base: tuple[fl
         bits_per_byte=0.9,
         standard_error=0.01,
         nats_per_token=2.0,
-        since_last=Change(*since_last) if since_last else None,
-        since_base=Change(*since_base) if since_base else None,
+        since_last=improvement(-since_last[0], since_last[1]) if since_last else None,
+        since_base=improvement(-since_base[0], since_base[1]) if since_base else None,
     )
 
 

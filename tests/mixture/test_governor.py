@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sapwood.mixture.governor import govern
-from sapwood.mixture.measured import Change, Measured
+from sapwood.mixture.measured import Measured, improvement
 from sapwood.recipe.mixture import Replay
 
 SHARES = {"en": Fraction(15, 100), "zh": Fraction(60, 100), "code": Fraction(5, 100), "synthetic": Fraction(20, 100)}
@@ -24,7 +24,9 @@ def replay(**fields: Any) -> Replay:
 
 def lost(**changes: tuple[float, float]) -> dict[str, Measured]:
     return {
-        name: Measured(bits_per_byte=0.9, standard_error=0.01, nats_per_token=2.0, since_base=Change(*change))
+        name: Measured(
+            bits_per_byte=0.9, standard_error=0.01, nats_per_token=2.0, since_base=improvement(-change[0], change[1])
+        )
         for name, change in changes.items()
     }
 

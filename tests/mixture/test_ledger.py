@@ -8,7 +8,7 @@ import pytest
 from sapwood.errors import SapwoodError
 from sapwood.files import read_lines, write_lines
 from sapwood.mixture.ledger import Ledger, Round
-from sapwood.mixture.measured import Change, Measured
+from sapwood.mixture.measured import Measured, improvement
 from sapwood.mixture.weights import Mixture
 from sapwood.recipe.mixture import Order
 
@@ -37,7 +37,7 @@ def entry(index: int, start: int, sequences: int, first: dict[str, int], **field
                     bits_per_byte=1.5,
                     standard_error=float("inf"),
                     nats_per_token=3.0,
-                    since_base=Change(-0.1, 0.02),
+                    since_base=improvement(0.1, 0.02),
                 )
             },
             **fields,

@@ -12,7 +12,7 @@ import pytest
 from sapwood.errors import SapwoodError
 from sapwood.mixture.domains import Sizes
 from sapwood.mixture.ledger import Ledger
-from sapwood.mixture.measured import Change, Losses, Measured
+from sapwood.mixture.measured import Losses, Measured, improvement
 from sapwood.mixture.plan import make_plan
 from sapwood.mixture.rounds import is_over, next_round
 from sapwood.mixture.weights import source_of
@@ -62,8 +62,8 @@ def wandering(seed: int) -> Callable[[int], Losses]:
                 bits_per_byte=chance.uniform(0.8, 1.2),
                 standard_error=0.01,
                 nats_per_token=chance.uniform(2, 3),
-                since_last=Change(chance.gauss(0, 0.02), 0.005) if place else None,
-                since_base=Change(chance.gauss(0, 0.02), 0.005),
+                since_last=improvement(-chance.gauss(0, 0.02), 0.005) if place else None,
+                since_base=improvement(-chance.gauss(0, 0.02), 0.005),
             )
             for name in NAMES
         }
@@ -138,7 +138,7 @@ def test_a_gate_ends_a_stage_and_the_next_one_follows(tmp_path: Path) -> None:
     recipe = recipe_of(tmp_path, "controller: {every: 25K}, gate: {retention: 0.05}")
 
     def losses(place: int) -> Losses:
-        worse = Change(0.01 if place < 1000 else 0.2, 0.01)
+        worse = improvement(-0.01 if place < 1000 else -0.2, 0.01)
         return {
             name: Measured(bits_per_byte=1, standard_error=0.01, nats_per_token=2, since_base=worse) for name in NAMES
         }

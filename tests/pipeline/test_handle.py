@@ -67,6 +67,6 @@ def test_the_example_runs_and_goes_on(
     steps = run.metrics()
     assert steps.num_rows == 14
     assert {change.name for change in run.changes} == {"zh", "en", "news-en"}
-    assert all(change.interval[0] <= change.change.value <= change.interval[1] for change in run.changes)
+    assert all(change.low <= change.value <= change.high for change in run.changes)
     assert (run.model / "model.safetensors").exists()
     assert "plotly" in (run.directory.root / "loss.html").read_text(encoding="utf-8")

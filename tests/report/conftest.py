@@ -21,7 +21,7 @@ from sapwood.evaluation.result import DocumentScore, DomainScore, Evaluation, Sa
 from sapwood.files import write_atomic, write_json, write_lines
 from sapwood.mixture.domains import Sizes
 from sapwood.mixture.ledger import Ledger, Round
-from sapwood.mixture.measured import Change, Measured
+from sapwood.mixture.measured import Measured, improvement
 from sapwood.mixture.plan import Plan, make_plan
 from sapwood.mixture.rounds import next_round
 from sapwood.mixture.weights import whole
@@ -471,13 +471,13 @@ def _losses(
         base = (
             None
             if before is None
-            else before[name].bits_per_byte - (before[name].since_base.value if before[name].since_base else 0.0)
+            else before[name].bits_per_byte + (before[name].since_base.value if before[name].since_base else 0.0)
         )
         found[name] = Measured(
             bits_per_byte=level,
             standard_error=0.05,
             nats_per_token=level * 1.6,
-            since_last=None if last is None else Change(level - last, 0.006),
-            since_base=None if base is None else Change(level - base, 0.008),
+            since_last=None if last is None else improvement(last - level, 0.006),
+            since_base=None if base is None else improvement(base - level, 0.008),
         )
     return found

@@ -21,6 +21,7 @@ from sapwood.report.page import write_report
 from sapwood.report.verdict import lead
 from sapwood.report.wording import count, interval, p_value, score, score_change
 from sapwood.runs.directory import RunDirectory
+from sapwood.statistics.change import BITS_PER_BYTE
 from sapwood.suites.item_result import read_task_result
 
 pytestmark = pytest.mark.slow
@@ -47,15 +48,15 @@ def test_the_numbers_are_those_of_the_comparison(benchmarked: Run) -> None:
     for task in comparison.tasks.values():
         cells = row_of(page, task.task, 9)
         assert cells[1] == count(task.before.level.items)
-        assert cells[2].split("°")[0] == score(task.before.value, task.in_bits)
-        assert cells[3].split("°")[0] == score(task.after[0].value, task.in_bits)
-        assert cells[4].split("∗")[0] == score_change(task.change.value, task.in_bits)
+        assert cells[2].split("°")[0] == score(task.change.before, task.change.metric)
+        assert cells[3].split("°")[0] == score(task.change.after, task.change.metric)
+        assert cells[4].split("∗")[0] == score_change(task.change.value, task.change.metric)
         assert cells[5:8] == [
-            interval(task.interval, task.in_bits),
-            p_value(task.p_value),
-            score(task.detectable, task.in_bits),
+            interval(task.change.interval, task.change.metric),
+            p_value(task.change.p_value),
+            score(task.detectable, task.change.metric),
         ]
-        assert (task.verdict or "not judged") in cells[8]
+        assert (task.change.verdict or "not judged") in cells[8]
 
 
 def test_marks_have_words(benchmarked: Run) -> None:
@@ -79,12 +80,12 @@ def test_the_best_is_bold_and_the_second_underlined(benchmarked: Run) -> None:
         assert f"<u>{values[second]}</u>" in source
     bits = comparison.tasks["humaneval"]
     better = min(bits.before.value, bits.after[0].value)
-    assert f"<b>{score(better, in_bits=True)}</b>" in source
+    assert f"<b>{score(better, BITS_PER_BYTE)}</b>" in source
 
 
 def test_languages_and_probes_stand_apart(benchmarked: Run) -> None:
     (view,) = benchmarks_section(read_facts(*benchmarked))["suites"]
-    assert [(title, [row.change.task for row in rows]) for title, rows in view.groups] == [
+    assert [(title, [row.task.task for row in rows]) for title, rows in view.groups] == [
         ("Chinese", ["ceval"]),
         ("English", ["gsm8k", "mmlu", "arc-easy", "humaneval", "sciq"]),
         (PROBES, ["icl-words"]),
@@ -127,12 +128,12 @@ def test_what_was_forgotten_is_shown_item_by_item(benchmarked: Run) -> None:
 
 def test_a_failed_gate_is_a_failed_demand(benchmarked: Run) -> None:
     page, comparison = page_of(benchmarked), adapted(benchmarked)
-    assert comparison.tasks["mmlu"].verdict == "lost"
+    assert comparison.tasks["mmlu"].change.verdict == "lost"
     verdict = page.plain.split("Plan and ledger")[1]
     assert "On the benchmarks of exam, ceval was gained;" in verdict
     assert "mmlu was lost." in verdict
-    judged = [task for task in comparison.tasks.values() if task.verdict]
-    met = sum(task.passed for task in judged)
+    judged = [task for task in comparison.tasks.values() if task.change.verdict]
+    met = sum(task.change.passed for task in judged)
     found = re.search(r"(\d+) of (\d+) demands of the recipe are met\.", page.plain)
     assert found
     assert int(found[2]) == 3 + len(judged)
@@ -197,7 +198,7 @@ def test_clean_items_stand_beside_all(benchmarked: Run) -> None:
     cells = row_of(page, "mmlu", 10)
     clean = compared.tasks["mmlu"].clean
     assert clean is not None
-    assert cells[6].startswith(score_change(clean.change.value))
+    assert cells[6].startswith(score_change(clean.value))
     assert cells[6].endswith("300 items")
     assert row_of(page, "arc-easy", 10)[6].endswith("900 items")
 
@@ -228,5 +229,6 @@ def test_what_had_nothing_to_lose_is_not_praised_for_keeping_it(benchmarked: Run
     comparison = adapted(benchmarked)
     kept = comparison.tasks["arc-easy"]
     assert "arc-easy" in lead((), (comparison,)).partition("kept")[0]
-    wide = replace(comparison, tasks={"arc-easy": replace(kept, margin=1.0)})
+    generous = replace(kept, change=replace(kept.change, margin=1.0))
+    wide = replace(comparison, tasks={"arc-easy": generous})
     assert lead((), (wide,)) == f"On the benchmarks of {comparison.suite}, arc-easy had nothing to lose."

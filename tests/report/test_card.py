@@ -80,9 +80,9 @@ def test_the_card_says_what_the_run_says(recipe: Recipe, make_run: MakeRun) -> N
     assert front["language"] == ["en", "zh"]
     assert front["library_name"] == "transformers"
     before, after = (read_evaluation(run / "evaluation" / f"{label}.json") for label in ("base", "model"))
-    for finding in judge(recipe, before, after):
-        numbers = (number(finding.before), number(finding.after), signed(finding.change.value))
-        assert f"| {' | '.join(numbers)} | {interval(finding.interval)} |" in body
+    for change in judge(recipe, before, after):
+        numbers = (number(change.before), number(change.after), signed(change.value))
+        assert f"| {' | '.join(numbers)} | {interval(change.interval)} |" in body
     assert "trained further on 983,040 tokens" in body
     assert "| manual-zh | manual | zh | not stated | 389,120 | 39.6% | 0.94 |" in body
     assert "book-en" in body  # measured, and therefore in the verdict
@@ -122,8 +122,8 @@ def test_the_hub_reads_the_card_back(recipe: Recipe, make_run: MakeRun) -> None:
     write_card(recipe, run)
     data = ModelCard.load(run / "model" / "README.md").data
     values = {(result.dataset_type, result.dataset_config): result.metric_value for result in data.eval_results}
-    findings = judge(recipe, *(read_evaluation(run / "evaluation" / f"{label}.json") for label in ("base", "model")))
-    expected = {("held-out", finding.name): pytest.approx(finding.after, abs=1e-4) for finding in findings}
+    changes = judge(recipe, *(read_evaluation(run / "evaluation" / f"{label}.json") for label in ("base", "model")))
+    expected = {("held-out", change.name): pytest.approx(change.after, abs=1e-4) for change in changes}
     assert values == {**expected, ("icl-words", "own"): 0.4333, ("mawps", "own"): 1.4}
     assert not any(result.verified for result in data.eval_results)
     index = eval_results_to_model_index(data.model_name, data.eval_results)

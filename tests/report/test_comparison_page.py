@@ -67,9 +67,9 @@ def test_every_run_has_its_verdict_and_each_ability_its_row(recipe: Recipe, runs
     first, second = (judge(recipe, base, model) for base, model in zip(bases, adapted, strict=True))
     for before, after in zip(first, second, strict=True):
         (row,) = [row for row in page.rows if len(row) == 4 and row[0] == before.name]
-        for cell, finding in zip(row[2:], (before, after), strict=True):
-            assert cell.startswith(f"{signed(finding.change.value)} ({interval(finding.interval)})")
-            assert cell.endswith(finding.verdict)
+        for cell, change in zip(row[2:], (before, after), strict=True):
+            assert cell.startswith(f"{signed(change.value)} ({interval(change.interval)})")
+            assert cell.endswith(str(change.verdict))
     assert "demo/report.html" in page.values("href")
     assert "second/report.html" not in page.values("href"), "it was not written"
     properties = {part.split(":")[0].strip() for part in page.source.splitlines() if part.strip().startswith("--")}
@@ -81,11 +81,11 @@ def test_every_run_has_its_verdict_and_each_ability_its_row(recipe: Recipe, runs
 def test_the_second_is_compared_with_the_first_document_by_document(recipe: Recipe, runs: dict[str, Path]) -> None:
     page = compare(runs)
     said = {"zh": "better", "en": "not shown to differ", "book-en": "not shown to differ"}
-    for finding in judge(recipe, *models(runs)):
-        (row,) = [row for row in page.rows if len(row) == 8 and row[0] == finding.name]
-        assert row[3:5] == [number(finding.before), number(finding.after)]
-        assert row[5:7] == [signed(finding.change.value), interval(finding.interval)]
-        assert row[7] == said[finding.name]
+    for change in judge(recipe, *models(runs)):
+        (row,) = [row for row in page.rows if len(row) == 8 and row[0] == change.name]
+        assert row[3:5] == [number(change.before), number(change.after)]
+        assert row[5:7] == [signed(change.value), interval(change.interval)]
+        assert row[7] == said[change.name]
 
 
 def test_recipes_are_compared_field_by_field(runs: dict[str, Path]) -> None:
@@ -135,10 +135,11 @@ def test_suites_that_were_measured_are_side_by_side(recipe: Recipe, runs: dict[s
             answer(RunDirectory(runs[run]), tmp_path / "exam.yaml", label, correct)
     page = compare(runs)
     (comparison,) = compare_run(loaded, RunDirectory(runs["second"]))
-    (change,) = comparison.tasks.values()
+    (task,) = comparison.tasks.values()
+    change = task.change
     (row,) = [row for row in page.rows if row[0] == "arc-easy"]
     low, high = (signed(100 * bound, 1) for bound in change.interval)
-    assert change.change.value == pytest.approx(25 / 60)
+    assert change.value == pytest.approx(25 / 60)
     assert row[3].startswith(f"+41.7 ({low} to {high})")
     assert row[3].endswith("gained")
 

@@ -52,13 +52,13 @@ def test_a_cell_is_the_paired_change_of_a_topic(divided: tuple[Recipe, Path]) ->
         for label in ("base", "step-00000002")
     ]
     assert cells[1] is not None
-    assert cells[1].change.value == pytest.approx(levels[1] - levels[0])
+    assert cells[1].change.value == pytest.approx(levels[0] - levels[1])
     assert cells[1].interval[0] < cells[1].change.value < cells[1].interval[1]
     shown = [cell for part in heat.parts for _, row in part.rows for cell in row if cell is not None]
     assert max(cell.strength for cell in shown) == 100
     strongest = max(shown, key=lambda cell: abs(cell.change.value))
     for cell in shown:
-        assert cell.better == (cell.change.value < 0)
+        assert cell.better == (cell.change.value > 0)
         share = cell.change.value / strongest.change.value
         assert cell.strength == pytest.approx(100 * abs(share) ** 0.5, abs=0.51)
     assert sum(value for value, _ in heat.legend) == pytest.approx(0)

@@ -71,8 +71,8 @@ def test_changes_are_taken_against_the_backbone_and_the_last_weights(points: lis
         against = mean_change(half.since_last, kind)
         assert against is not None
         assert against.value == pytest.approx(-whole.value / 2)
-    assert all(finding.change.value == 0 for finding in last.since_last)
-    passed = sum(finding.passed for finding in half.since_backbone)
+    assert all(change.value == 0 for change in last.since_last)
+    passed = sum(change.passed for change in half.since_backbone)
     assert half.met == f"{passed} of 3"
 
 
@@ -88,9 +88,9 @@ def test_the_page_shows_every_point(recipe: Recipe, run: Path, points: list[Poin
     assert against == [["last weights", "0.5"], ["EMA", "0.9"], ["linear decay over 8", "1"]]
     rows = [row for row in page.rows if row[0] == "EMA"]
     assert len(rows) == 2
-    for finding, cell in zip(points[2].since_backbone, rows[0][2:], strict=False):
-        assert signed(finding.change.value) in cell
-        assert finding.verdict in cell
+    for change, cell in zip(points[2].since_backbone, rows[0][2:], strict=False):
+        assert signed(change.value) in cell
+        assert change.verdict in cell
     assert rows[0][-1].strip() == points[2].met
     assert not page.values("src")
 

@@ -137,29 +137,29 @@ def test_the_numbers_of_the_verdict_are_those_of_judge(recipe: Recipe, make_run:
     run = make_run(recipe)
     before, after = (read_evaluation(run / "evaluation" / f"{label}.json") for label in ("base", "model"))
     page = Page(write_report(recipe, run))
-    findings = judge(recipe, before, after)
-    assert {finding.verdict for finding in findings} >= {"gained"}
-    for finding in findings:
-        (row,) = [row for row in page.rows if len(row) == 8 and row[0] == finding.name]
+    changes = judge(recipe, before, after)
+    assert {change.verdict for change in changes} >= {"gained"}
+    for change in changes:
+        (row,) = [row for row in page.rows if len(row) == 8 and row[0] == change.name]
         assert row[3:7] == [
-            number(finding.before),
-            number(finding.after),
-            signed(finding.change.value),
-            interval(finding.interval),
+            number(change.before),
+            number(change.after),
+            signed(change.value),
+            interval(change.interval),
         ]
-        assert row[7].split(maxsplit=1)[1] == finding.verdict
-        assert f"{finding.name} {number(finding.before)} → {number(finding.after)} bits per byte" in page.plain
+        assert row[7].split(maxsplit=1)[1] == change.verdict
+        assert f"{change.name} {number(change.before)} → {number(change.after)} bits per byte" in page.plain
     drawn = page.figure("forest-retention")["data"][0]
-    kept = [finding for finding in findings if finding.kind == "retention"]
-    assert drawn["x"] == [finding.change.value for finding in kept]
-    assert drawn["error_x"]["array"] == pytest.approx([f.interval[1] - f.change.value for f in kept])
+    kept = [change for change in changes if change.aim == "retention"]
+    assert drawn["x"] == [change.value for change in kept]
+    assert drawn["error_x"]["array"] == pytest.approx([f.high - f.value for f in kept])
 
 
 def test_a_margin_line_only_where_a_margin_counts(recipe: Recipe, make_run: MakeRun) -> None:
     page = write(recipe, make_run)
     gain, keep = page.figure("forest-gain"), page.figure("forest-retention")
     assert [shape["x0"] for shape in gain["layout"]["shapes"]] == [0.0]
-    assert [shape["x0"] for shape in keep["layout"]["shapes"]] == [0.0, 0.02]
+    assert [shape["x0"] for shape in keep["layout"]["shapes"]] == [0.0, -0.02]
 
 
 @pytest.mark.parametrize(

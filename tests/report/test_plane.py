@@ -12,6 +12,7 @@ from sapwood.report.facts import read_facts
 from sapwood.report.gain_retention import planes
 from sapwood.report.palette import palette
 from sapwood.report.plane import Place, Route, plane
+from sapwood.statistics.change import BITS_PER_BYTE
 from sapwood.statistics.estimate import Estimate
 
 pytestmark = pytest.mark.slow
@@ -25,22 +26,22 @@ def place(kept: float, gained: float, note: str = "") -> Place:
 
 
 def test_a_route_begins_at_the_backbone_with_arms_both_ways() -> None:
-    figure = plane([Route(TONE, [place(0.01, -0.3)])], confidence=0.95, margin=0.02, unit="bits", better="lower")
+    figure = plane([Route(TONE, [place(-0.01, 0.3)])], confidence=0.95, margin=0.02, metric=BITS_PER_BYTE)
     (trace,) = figure["data"]
-    assert (trace["x"], trace["y"]) == ([0.0, 0.01], [0.0, -0.3])
+    assert (trace["x"], trace["y"]) == ([0.0, -0.01], [0.0, 0.3])
     assert trace["error_x"]["array"][0] == trace["error_y"]["array"][0] == 0
     assert trace["error_y"]["array"][1] == pytest.approx(2 * trace["error_x"]["array"][1])
-    assert [line["x0"] for line in figure["layout"]["shapes"] if line.get("yref") == "paper"] == [0.0, 0.02]
+    assert [line["x0"] for line in figure["layout"]["shapes"] if line.get("yref") == "paper"] == [0.0, -0.02]
     assert "&lt;b&gt;a&lt;/b&gt;" in trace["hovertext"][1]
     assert "2 of 3 demands met" in trace["hovertext"][1]
 
 
 @pytest.mark.parametrize(("kept", "side"), [(0.2, "left"), (-0.2, "right")])
 def test_a_note_keeps_off_the_line(kept: float, side: str) -> None:
-    route = Route(TONE, [place(0.0, -0.3), place(kept, -0.4, "adapted model")])
-    figure = plane([route], confidence=0.95, margin=0.02, unit="bits", better="lower")
+    route = Route(TONE, [place(0.0, 0.3), place(kept, 0.4, "adapted model")])
+    figure = plane([route], confidence=0.95, margin=0.02, metric=BITS_PER_BYTE)
     (note,) = [note for note in figure["layout"]["annotations"] if note["text"] == "adapted model"]
-    assert (note["x"], note["y"], note["xanchor"]) == (kept, -0.4, side)
+    assert (note["x"], note["y"], note["xanchor"]) == (kept, 0.4, side)
 
 
 def test_every_evaluation_of_a_run_is_a_point(benchmarked: Run) -> None:
@@ -50,9 +51,9 @@ def test_every_evaluation_of_a_run_is_a_point(benchmarked: Run) -> None:
     measured = [("step 96", 786_432), ("adapted model", 983_040)]
     assert [(model.name, model.tokens) for model in held_out.models] == measured
     for model, label in zip(held_out.models, ("step-00000096", "model"), strict=True):
-        findings = judge(recipe, base, read_evaluation(run / "evaluation" / f"{label}.json"))
-        assert (model.gained, model.kept) == (mean_change(findings, "gain"), mean_change(findings, "retention"))
-    assert [(model.name, model.tokens) for model in exam.models] == measured
+        changes = judge(recipe, base, read_evaluation(run / "evaluation" / f"{label}.json"))
+        assert (model.gained, model.kept) == (mean_change(changes, "gain"), mean_change(changes, "retention"))
+    assert [(model.name, model.tokens) for model in exam.models] == [("step 96", 786_432), ("adapted model", 983_040)]
     (trace,) = exam.figure["data"]
     assert trace["y"][-1] == pytest.approx(100 * exam.models[-1].gained.value)
     assert [line["x0"] for line in exam.figure["layout"]["shapes"] if line.get("yref") == "paper"] == [0.0, -3.0]

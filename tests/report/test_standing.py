@@ -172,8 +172,8 @@ def test_domains_with_losses_and_what_was_measured() -> None:
     assert science.loss == pytest.approx(3.0 - 48.5 / 10)  # the mean of the last 32
     assert science.before == pytest.approx(3.0 - 16.5 / 10)  # and of the 32 before
     assert (news.loss, news.bits_per_byte) == (None, None)
-    assert english.change == pytest.approx(-0.1)
-    assert watched.change == pytest.approx(0.05)
+    assert english.change == pytest.approx(0.1)
+    assert watched.change == pytest.approx(-0.05)
     assert standing.measured_at == 2560
 
 
@@ -200,7 +200,7 @@ def test_the_picture_says_what_matters() -> None:
     assert lines[5] == "learning rate 0.0001  ·  gradient 1.5  ·  256 tokens/s  ·  MFU 41.0%"
     assert lines[6] == "memory 1.0 GiB  ·  waiting for data 1.0%  ·  checkpoint of step 2, 1 min ago"
     (english,) = [line.split() for line in lines if line.startswith("web-en")]
-    assert english == ["web-en", "20.0%", "2.000", "1.020", "+0.020"]
+    assert english == ["web-en", "20.0%", "2.000", "1.020", "−0.020"]
     assert lines[-1] == "0  round 1 (adaptation)  Because."
 
 

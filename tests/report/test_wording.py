@@ -19,6 +19,7 @@ from sapwood.report.wording import (
     signed,
     size,
 )
+from sapwood.statistics.change import BITS_PER_BYTE, SCORE
 
 
 @pytest.mark.parametrize(
@@ -41,12 +42,12 @@ from sapwood.report.wording import (
         (rate(0.0005), "0.0005"),
         (confidence(0.95), "95%"),
         (confidence(0.995), "99.5%"),
-        (interval((-0.4314, -0.3736)), "−0.431 to −0.374"),
-        (interval((-0.0151, 0.02), in_bits=False), "−1.5 to +2.0"),
+        (interval((0.3736, 0.4314)), "+0.374 to +0.431"),
+        (interval((-0.0151, 0.02), SCORE), "−1.5 to +2.0"),
         (score(0.6254), "62.5"),
-        (score(1.6124, in_bits=True), "1.612"),
+        (score(1.6124, BITS_PER_BYTE), "1.612"),
         (score_change(0.015), "+1.5"),
-        (score_change(-0.4, in_bits=True), "−0.400"),
+        (score_change(-0.4, BITS_PER_BYTE), "−0.400"),
         (p_value(0.0312), "0.031"),
         (p_value(0.0004), "<0.001"),
         (interval((-math.inf, math.inf)), "unknown"),

@@ -10,7 +10,7 @@ from scipy.stats import ttest_1samp
 
 from made_pairs import clusters, pairs, real, right_or_wrong, task
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.gate import decide
+from sapwood.statistics.change import decide
 from sapwood.statistics.items import ItemScore, by_task
 from sapwood.statistics.paired import change, mcnemar, pair
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sapwood.errors import SapwoodError
-from sapwood.mixture.measured import Change, Measured
+from sapwood.mixture.measured import Measured, improvement
 from sapwood.recipe import Recipe, load_recipe
 from sapwood.runs.directory import RunDirectory
 from sapwood.training import track, trackers
@@ -60,8 +60,9 @@ def test_only_what_may_be_unknown_may_be_missing() -> None:
 
 def test_names_of_what_was_measured() -> None:
     first = Measured(bits_per_byte=0.9, standard_error=0.01, nats_per_token=2.0)
-    later = Measured(bits_per_byte=0.8, standard_error=0.01, nats_per_token=1.8, since_base=Change(-0.1, 0.002))
-    assert measured_values({"en": first, "zh": later}) == {"eval/en": 0.9, "eval/zh": 0.8, "eval/zh/change": -0.1}
+    later = Measured(bits_per_byte=0.8, standard_error=0.01, nats_per_token=1.8, since_base=improvement(0.1, 0.002))
+    values = {"eval/en": 0.9, "eval/zh": 0.8, "eval/zh/improvement": 0.1}
+    assert measured_values({"en": first, "zh": later}) == values
 
 
 @dataclass

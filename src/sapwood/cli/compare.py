@@ -77,7 +77,7 @@ def compare(
         else:
             print_comparison(console, comparison)
     for comparison in compared.failures:
-        tasks = ", ".join(f"{task.task} ({task.verdict})" for task in comparison.failures)
+        tasks = ", ".join(f"{task.task} ({task.change.verdict})" for task in comparison.failures)
         progress.print(f"Gates that fail, {comparison.model}: {tasks}.", style="red")
     if compared.failures:
         sys.exit(FAILED)

@@ -8,11 +8,10 @@ from typing import get_args
 from rich.console import Console
 from rich.table import Table
 
-from sapwood.evaluation.comparison import Comparison, TaskChange
-from sapwood.evaluation.family import Uncertain
-from sapwood.recipe.fields import Aim
+from sapwood.evaluation.comparison import ComparedTask, Comparison
 from sapwood.report.wording import confidence, interval, p_value, score, score_change
-from sapwood.suites.task_scores import TaskLevel
+from sapwood.statistics.change import SCORE, Aim
+from sapwood.suites.task_scores import TaskLevel, metric_of
 
 _LEFT = ("task", "counts", "verdict")
 
@@ -24,7 +23,7 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     for title in ("task", "counts", "items", "before", "after", f"change ± {level}", "p", "detectable", "verdict"):
         table.add_column(title, justify="left" if title in _LEFT else "right", no_wrap=title != "verdict")
     for task in comparison.tasks.values():
-        table.add_row(*_cells(task), style="yellow" if task.fails else None)
+        table.add_row(*_cells(task), style="yellow" if task.change.fails else None)
     console.print(table)
     for line in _remarks(comparison):
         console.print(line, soft_wrap=True)
@@ -38,25 +37,27 @@ def print_levels(
     for title in ("task", "counts", "items", "level", f"{confidence(level)} interval", ""):
         table.add_column(title, justify="left" if title in ("task", "counts", "") else "right")
     for name, (counts, found) in levels.items():
-        low, high = (score(bound, counts == "bits") for bound in found.level.interval(level))
+        metric = metric_of(counts)
+        low, high = (score(bound, metric) for bound in found.level.interval(level))
         at_chance = "at chance" if found.at_chance else ""
         items = f"{found.level.items:,}"
-        table.add_row(name, counts, items, score(found.value, counts == "bits"), f"{low} to {high}", at_chance)
+        table.add_row(name, counts, items, score(found.value, metric), f"{low} to {high}", at_chance)
     console.print(table)
 
 
-def _cells(task: TaskChange) -> list[str]:
-    half = (task.interval[1] - task.interval[0]) / 2
+def _cells(task: ComparedTask) -> list[str]:
+    change, metric = task.change, task.change.metric
+    half = (change.high - change.low) / 2
     return [
         task.task,
         task.counts,
-        f"{task.before.level.items:,}",
-        score(task.before.value, task.in_bits),
-        score(task.value_after, task.in_bits),
-        f"{score_change(task.change.value, task.in_bits)} ± {score(half, task.in_bits)}",
-        p_value(task.p_value),
-        score(task.detectable, task.in_bits),
-        ", ".join(filter(None, (task.verdict, task.caveat))),
+        f"{change.n:,}",
+        score(change.before, metric),
+        score(change.after, metric),
+        f"{score_change(change.value, metric)} ± {score(half, metric)}",
+        p_value(change.p_value),
+        score(task.detectable, metric),
+        ", ".join(filter(None, (change.verdict, task.caveat))),
     ]
 
 
@@ -67,7 +68,8 @@ def _remarks(comparison: Comparison) -> list[str]:
     ]
     for aim in get_args(Aim):
         lines += [
-            f"Mean of {aim}{where}: {_with_interval(found, comparison.confidence)} points"
+            f"Mean of {aim}{where}: {score_change(found.value)} "
+            f"({interval(found.interval(comparison.confidence), SCORE)}) points"
             for where, language in (("", None), *((f", {name}", name) for name in comparison.languages))
             if (found := comparison.mean_change(aim, language)) is not None
             and not (language and len(comparison.languages) == 1)
@@ -76,11 +78,7 @@ def _remarks(comparison: Comparison) -> list[str]:
         if task.flips is not None:
             lost, won = (score(flips.estimate.value) for flips in (task.flips.lost, task.flips.won))
             lines.append(f"{task.task}: {lost} lost, {won} won, {score(task.flips.by_guessing)} of each by guessing")
-        if task.clean is not None and task.clean.items < task.before.level.items:
-            clean = _with_interval(task.clean.change, comparison.confidence, task.in_bits)
-            lines.append(f"{task.task}: {clean} on the {task.clean.items:,} items that were not trained on")
+        if (clean := task.clean) is not None and clean.n < task.change.n:
+            moved = f"{score_change(clean.value, clean.metric)} ({interval(clean.interval, clean.metric)})"
+            lines.append(f"{task.task}: {moved} on the {clean.n:,} items that were not trained on")
     return lines
-
-
-def _with_interval(change: Uncertain, level: float, in_bits: bool = False) -> str:
-    return f"{score_change(change.value, in_bits)} ({interval(change.interval(level), in_bits)})"

@@ -38,19 +38,23 @@ def evaluate(
 
 def print_verdict(recipe: Recipe, evaluated: Evaluated) -> None:
     """Prints what was gained, kept and lost: one line for every ability the recipe names, and for every benchmark."""
-    table = Table(box=None, pad_edge=False, header_style="bold", title="Bits per byte of held-out text")
+    table = Table(
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+        title="Bits per byte of held-out text; a change above zero is better",
+    )
     for title in ("", "before", "after", "change", f"{recipe.evaluation.confidence:.0%} interval", "verdict"):
         table.add_column(title, justify="left" if title in ("", "verdict") else "right")
-    for finding in evaluated.changes:
-        low, high = finding.interval
+    for change in evaluated.changes:
         table.add_row(
-            finding.name,
-            f"{finding.before:.3f}",
-            f"{finding.after:.3f}",
-            f"{finding.change.value:+.3f}",
-            f"{low:+.3f} to {high:+.3f}",
-            finding.verdict,
-            style=None if finding.passed else "yellow",
+            change.name,
+            f"{change.before:.3f}",
+            f"{change.after:.3f}",
+            f"{change.value:+.3f}",
+            f"{change.low:+.3f} to {change.high:+.3f}",
+            change.verdict,
+            style=None if change.passed else "yellow",
         )
     console = Output(stderr=True)
     console.print(table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 from rich.table import Table
@@ -13,7 +13,7 @@ from rich.table import Table
 from sapwood.cli.common import RunArgument, open_run
 from sapwood.cli.output import Output
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.gate import Finding, mean_change
+from sapwood.evaluation.gate import mean_change
 from sapwood.evaluation.merged import Point
 from sapwood.progress import console
 from sapwood.recipe import Recipe
@@ -21,6 +21,7 @@ from sapwood.recipe.schema import DecayShape
 from sapwood.recipe.units import parse_share
 from sapwood.report.merge import CAUTION
 from sapwood.report.wording import confidence, listed, number, percent, rate, short, signed
+from sapwood.statistics.change import Aim, Change
 
 if TYPE_CHECKING:
     from sapwood.pipeline.merge import MergeResult
@@ -83,7 +84,9 @@ def _print_averaged(result: MergeResult) -> None:
 def _print_points(recipe: Recipe, points: Sequence[Point]) -> None:
     """Two tables of mean changes: since the base model, and against the last weights."""
     level = confidence(recipe.evaluation.confidence)
-    table = _table(f"Bits per byte of held-out text since the base model, ± {level} interval; lower is better", "met")
+    table = _table(
+        f"Bits per byte of held-out text since the base model, ± {level} interval; above zero is better", "met"
+    )
     for point in points:
         _add(table, recipe, point, point.since_backbone, point.met)
     terminal = Output(stderr=True)
@@ -103,11 +106,10 @@ def _table(title: str, *more: str) -> Table:
     return table
 
 
-def _add(table: Table, recipe: Recipe, point: Point, findings: tuple[Finding, ...], *more: str) -> None:
+def _add(table: Table, recipe: Recipe, point: Point, changes: tuple[Change, ...], *more: str) -> None:
     cells = []
-    kinds: tuple[Literal["gain", "retention"], ...] = ("gain", "retention")
-    for kind in kinds:
-        change = mean_change(findings, kind)
+    for aim in get_args(Aim):
+        change = mean_change(changes, aim)
         if change is None:
             cells.append("–")
         else:

@@ -10,11 +10,11 @@ from typing import get_args
 
 import numpy as np
 
-from sapwood.evaluation.family import Uncertain, judge_family
-from sapwood.evaluation.gate import Verdict
 from sapwood.recipe.fields import Aim
 from sapwood.recipe.suite import Suite
-from sapwood.statistics.estimate import Estimate, mean
+from sapwood.statistics.change import BITS_PER_BYTE, Change
+from sapwood.statistics.estimate import Estimate, mean, weighted_mean
+from sapwood.statistics.family import judge_family
 from sapwood.statistics.forgetting import Forgetting, forgetting
 from sapwood.statistics.paired import Pairs, change
 from sapwood.statistics.power import detectable
@@ -29,57 +29,40 @@ Overlap = Mapping[str, frozenset[str]]
 """Items, by task, that were found in what a model was trained on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """The change on some items of a task: those of a subject, or those that were not trained on."""
-
-    items: int
-    change: Uncertain
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskChange:
-    """What became of one task. In all changes above zero is better, in those of bits per byte too."""
+class ComparedTask:
+    """What became of one task."""
 
-    task: str
     language: str
-    aim: Aim | None
-    """What the suite wants of it; None where it is not judged."""
     counts: str
     """The measure."""
     chance: float
     """What guessing scores."""
-    margin: float
-    """The loss up to which it counts as kept."""
     before: TaskLevel
     after: tuple[TaskLevel, ...]
     """One for each seed."""
-    change: Uncertain
-    interval: tuple[float, float]
-    """Of this change alone, at the comparison's confidence."""
-    p_value: float
-    """Of no change, two-sided; adjusted over its family by Holm, where it is judged."""
+    change: Change
+    """Over seeds, from the level before to the mean of those after."""
     exact_p_value: float | None
     """Of no change by `sign_flip`, not adjusted; None over seeds."""
-    verdict: Verdict | None
     detectable: float
     """The smallest true change that four of five such evaluations would show."""
     flips: Forgetting | None
     """Items won and lost; None where scores are not right or wrong, and over seeds."""
-    subjects: Mapping[str, Part]
+    subjects: Mapping[str, Change]
     """By subject. To look at: of many subjects some differ by chance."""
-    clean: Part | None
+    clean: Change | None
     """On the items that were not found in what was trained on; None where that is not known, or none is left."""
+
+    @property
+    def task(self) -> str:
+        """Its name."""
+        return self.change.name
 
     @property
     def in_bits(self) -> bool:
         """Whether levels and changes are bits per byte."""
-        return self.counts == "bits"
-
-    @property
-    def value_after(self) -> float:
-        """The level afterwards, the mean over seeds."""
-        return sum(model.value for model in self.after) / len(self.after)
+        return self.change.metric is BITS_PER_BYTE
 
     @property
     def at_chance(self) -> bool:
@@ -93,18 +76,8 @@ class TaskChange:
         if self.at_chance:
             return "at chance"
         above_chance = self.before.value - self.chance
-        keeps_nothing = self.aim == "retention" and not self.in_bits and above_chance <= self.margin
+        keeps_nothing = self.change.aim == "retention" and not self.in_bits and above_chance <= self.change.margin
         return "nothing to lose" if keeps_nothing else ""
-
-    @property
-    def passed(self) -> bool:
-        """Whether the suite's demand is met, or there is none."""
-        return self.verdict in (None, "gained", "kept", "improved")
-
-    @property
-    def fails(self) -> bool:
-        """Whether a gate fails: an old ability is not shown to be kept, or a new one got worse."""
-        return not self.passed and self.verdict != "no gain shown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +87,12 @@ class Comparison:
     suite: str
     model: str
     confidence: float
-    tasks: Mapping[str, TaskChange]
+    tasks: Mapping[str, ComparedTask]
 
     @property
-    def failures(self) -> list[TaskChange]:
+    def failures(self) -> list[ComparedTask]:
         """The tasks whose gates fail."""
-        return [task for task in self.tasks.values() if task.fails]
+        return [task for task in self.tasks.values() if task.change.fails]
 
     @property
     def languages(self) -> list[str]:
@@ -127,16 +100,18 @@ class Comparison:
         return list(dict.fromkeys(task.language for task in self.tasks.values()))
 
     def mean_change(self, aim: Aim, language: str | None = None) -> Estimate | None:
-        """The plain mean of the changes of score over the tasks of an aim, and of a language where one is given.
+        """The plain mean of the improvements in score over the tasks of an aim, and of a language where one is given.
 
-        Tasks of which bits per byte count are left out. None where none is left, and over seeds.
+        Tasks of which bits per byte count are left out. None where none is left, and over seeds, which the tasks share.
         """
-        changes = [
-            task.change
+        estimates = [
+            task.change.estimate
             for task in self.tasks.values()
-            if task.aim == aim and not task.in_bits and language in (None, task.language)
+            if task.change.aim == aim
+            and not task.in_bits
+            and language in (None, task.language)
+            and len(task.after) == 1
         ]
-        estimates = [change for change in changes if isinstance(change, Estimate)]
         return mean(estimates) if estimates else None
 
 
@@ -162,64 +137,68 @@ def compare(
         if all(name in results for results in (before, *after))
     }
     for aim in get_args(Aim):
-        family = {name: task for name, task in tasks.items() if task.aim == aim}
-        judged = judge_family(
-            aim,
-            {name: task.change for name, task in family.items()},
-            margin={name: task.margin for name, task in family.items()},
-            confidence=confidence,
-        )
-        for name, found in judged.items():
-            tasks[name] = replace(tasks[name], p_value=found.adjusted_p_value, verdict=found.verdict)
+        for found in judge_family([task.change for task in tasks.values() if task.change.aim == aim]):
+            tasks[found.name] = replace(tasks[found.name], change=found)
     return Comparison(suite.name, model, confidence, tasks)
 
 
 def _task(
     suite: Suite, before: TaskResult, after: Sequence[TaskResult], confidence: float, overlap: Overlap | None
-) -> TaskChange:
+) -> ComparedTask:
     """The change of one task, not judged yet."""
     task = suite.tasks[before.task]
     runs = [pair_results(before, result) for result in after]
+    levels, aim = tuple(level_of(result, task) for result in after), suite.aim(task.name)
+    first, in_bits = level_of(before, task), before.counts == "bits"
     found = _over_seeds(runs)
     alone = runs[0] if len(runs) == 1 else None
     found_in_training = (overlap or {}).get(task.name, frozenset())
-    return TaskChange(
-        task=task.name,
+    return ComparedTask(
         language=task.language,
-        aim=suite.aim(task.name),
         counts=before.counts,
         chance=before.chance,
-        margin=suite.margin_bits if before.counts == "bits" else suite.margin,
-        before=level_of(before, task),
-        after=tuple(level_of(result, task) for result in after),
-        change=found,
-        interval=found.interval(confidence),
-        p_value=found.p_value,
+        before=first,
+        after=levels,
+        change=Change.of(
+            task.name,
+            runs[0].metric,
+            first.value,
+            sum(level.value for level in levels) / len(levels),
+            found,
+            n=len(runs[0].items),
+            confidence=confidence,
+            aim=aim,
+            margin=suite.margin_bits if in_bits else suite.margin,
+        ),
         exact_p_value=None if alone is None else sign_flip(alone),
-        verdict=None,
         detectable=detectable(found.standard_error, found.degrees_of_freedom),
         flips=forgetting(alone, chances_of(before, task)) if alone and alone.right_or_wrong else None,
-        subjects=_subjects(before, runs),
-        clean=None if overlap is None else _part(runs, lambda item: item not in found_in_training),
+        subjects=_subjects(before, runs, confidence),
+        clean=None
+        if overlap is None
+        else _part(task.name, runs, lambda item: item not in found_in_training, confidence),
     )
 
 
-def _over_seeds(runs: Sequence[Pairs]) -> Uncertain:
+def _over_seeds(runs: Sequence[Pairs]) -> Estimate:
     return change(runs[0]) if len(runs) == 1 else across_seeds(runs)
 
 
-def _subjects(before: TaskResult, runs: Sequence[Pairs]) -> dict[str, Part]:
+def _subjects(before: TaskResult, runs: Sequence[Pairs], confidence: float) -> dict[str, Change]:
     items: dict[str, set[str]] = defaultdict(set)
     for item in before.items:
         if item.subject is not None:
             items[item.subject].add(item.id)
-    parts = {subject: _part(runs, items[subject].__contains__) for subject in sorted(items)}
-    return {subject: part for subject, part in parts.items() if part is not None}
+    parts = {name: _part(name, runs, items[name].__contains__, confidence) for name in sorted(items)}
+    return {name: part for name, part in parts.items() if part is not None}
 
 
-def _part(runs: Sequence[Pairs], belongs: Callable[[str], bool]) -> Part | None:
+def _part(name: str, runs: Sequence[Pairs], belongs: Callable[[str], bool], confidence: float) -> Change | None:
     """The change on the items that belong; None where none does."""
     chosen = np.array([belongs(item) for item in runs[0].items])
     if not chosen.any():
         return None
-    return Part(int(chosen.sum()), _over_seeds([run.where(chosen) for run in runs]))
+    some = [run.where(chosen) for run in runs]
+    before = weighted_mean(some[0].before, some[0].weights)
+    after = sum(weighted_mean(run.after, run.weights) for run in some) / len(some)
+    return Change.of(name, some[0].metric, before, after, _over_seeds(some), n=int(chosen.sum()), confidence=confidence)

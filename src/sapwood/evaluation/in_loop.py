@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from sapwood.evaluation.evaluator import HeldOutEvaluator
 from sapwood.evaluation.gate import paired_change
 from sapwood.evaluation.result import BASE, DomainScore, Evaluation, read_evaluation
-from sapwood.mixture.measured import Change, Losses, Measured
+from sapwood.mixture.measured import Losses, Measured, improvement
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import members
 from sapwood.statistics.estimate import Estimate, mean
@@ -74,11 +74,11 @@ def _measured(names: list[str], now: Evaluation, last: Evaluation | None, base: 
     )
 
 
-def _change(names: list[str], before: Mapping[str, DomainScore], now: Mapping[str, DomainScore]) -> Change | None:
+def _change(names: list[str], before: Mapping[str, DomainScore], now: Mapping[str, DomainScore]) -> Estimate | None:
     if any(name not in before for name in names):
         return None
     change = mean([paired_change(before[name], now[name]) for name in names])
-    return Change(change.value, _error(change))
+    return improvement(change.value, _error(change))
 
 
 def _error(estimate: Estimate) -> float:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sapwood.evaluation.gate import Finding, judge
+from sapwood.evaluation.gate import judge
 from sapwood.evaluation.result import Evaluation, read_evaluation
 from sapwood.recipe.schema import Recipe
+from sapwood.statistics.change import Change
 
 FOLDER = "merged"
 """Below the directory of evaluations, apart from those of the models that were trained."""
@@ -24,8 +25,8 @@ class Point:
     """What was merged: `last`, `ema`, `mean-8`, `linear-8`."""
     share: float
     """How far from the base model to the merged weights, of the whole way."""
-    since_backbone: tuple[Finding, ...]
-    since_last: tuple[Finding, ...]
+    since_backbone: tuple[Change, ...]
+    since_last: tuple[Change, ...]
     """The same against the weights of the last checkpoint."""
 
     @property
@@ -43,7 +44,7 @@ class Point:
     @property
     def met(self) -> str:
         """How many of the recipe's demands are met."""
-        passed = sum(finding.passed for finding in self.since_backbone)
+        passed = sum(change.passed for change in self.since_backbone)
         return f"{passed} of {len(self.since_backbone)}"
 
 

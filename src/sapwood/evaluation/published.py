@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+from sapwood.statistics.change import SCORE
 from sapwood.statistics.estimate import Estimate
 
 
 def unpaired_change(before: float, after: float, items: int) -> Estimate:
-    """after - before of two accuracies on `items` items each, as if they were not the same items.
+    """The improvement of two accuracies on `items` items each, as if they were not the same items.
 
         SE² = (p0 (1 - p0) + p1 (1 - p1)) / n
 
@@ -16,4 +17,6 @@ def unpaired_change(before: float, after: float, items: int) -> Estimate:
     would take 2 r sqrt(p0 (1 - p0) p1 (1 - p1)) / n from SE², with r the correlation of their scores. Not conservative
     about clusters, which totals hide. From about a hundred items on, accuracies not near 0 or 1.
     """
-    return Estimate(after - before, math.sqrt((before * (1 - before) + after * (1 - after)) / items), math.inf)
+    return Estimate(
+        SCORE.improvement(before, after), math.sqrt((before * (1 - before) + after * (1 - after)) / items), math.inf
+    )

@@ -18,7 +18,7 @@ from sapwood.errors import SapwoodError
 from sapwood.files import fingerprint, write_json
 from sapwood.mixture.adopt import adopt
 from sapwood.mixture.ledger import Ledger, Round
-from sapwood.mixture.measured import Change, Losses, Measured
+from sapwood.mixture.measured import Losses, Measured, improvement
 from sapwood.mixture.open import open_stream, read_sizes, source_identities
 from sapwood.mixture.plan import Plan, make_plan
 from sapwood.mixture.rounds import is_over, next_round
@@ -28,6 +28,8 @@ from sapwood.recipe.check import is_measured
 from sapwood.recipe.document import line_of
 from sapwood.runs.directory import RunDirectory
 from sapwood.runs.lock import refuse_held
+from sapwood.statistics.change import BITS_PER_BYTE
+from sapwood.statistics.estimate import Estimate
 
 RUNS = Path("runs")
 """Where runs are kept, unless said otherwise."""
@@ -150,11 +152,11 @@ def with_changes(losses: Losses, rounds: list[Round]) -> dict[str, Measured]:
     }
 
 
-def _change(before: Measured | None, now: Measured) -> Change | None:
+def _change(before: Measured | None, now: Measured) -> Estimate | None:
     if before is None:
         return None
     error = (before.standard_error**2 + now.standard_error**2) ** 0.5
-    return Change(now.bits_per_byte - before.bits_per_byte, error)
+    return improvement(BITS_PER_BYTE.improvement(before.bits_per_byte, now.bits_per_byte), error)
 
 
 def _decisive(entry: Round) -> dict[str, Any]:

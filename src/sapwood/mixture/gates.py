@@ -31,12 +31,12 @@ def _broken(gate: Gate, retention: Losses) -> str | None:
     changes = {name: each.since_base for name, each in retention.items() if each.since_base is not None}
     if gate.retention is None or not changes:
         return None
-    worst = max(changes, key=lambda name: (changes[name].value - changes[name].standard_error, name))
+    worst = max(changes, key=lambda name: (-changes[name].value - changes[name].standard_error, name))
     change = changes[worst]
-    if not change.value - change.standard_error > gate.retention:
+    if not -change.value - change.standard_error > gate.retention:
         return None
     return (
-        f"Retention is broken: {worst} is {change.value:.3g} bits per byte worse than the base model (standard error "
+        f"Retention is broken: {worst} is {-change.value:.3g} bits per byte worse than the base model (standard error "
         f"{change.standard_error:.2g}), more than the {gate.retention:g} that the gate allows."
     )
 
@@ -45,7 +45,7 @@ def _flat(gate: Gate, gain: Losses) -> str | None:
     changes = [each.since_last for each in gain.values() if each.since_last is not None]
     if gate.flat is None or not changes or len(changes) < len(gain):
         return None
-    improvement = -math.fsum(change.value for change in changes) / len(changes)
+    improvement = math.fsum(change.value for change in changes) / len(changes)
     error = math.sqrt(math.fsum(change.standard_error**2 for change in changes)) / len(changes)
     if not improvement + error < gate.flat:
         return None

@@ -15,9 +15,10 @@ from fractions import Fraction
 from sapwood.mixture.controllers import Decision
 from sapwood.mixture.controllers.bounds import share_out
 from sapwood.mixture.controllers.wording import listed, moved, percent
-from sapwood.mixture.measured import Change, Losses
+from sapwood.mixture.measured import Losses
 from sapwood.mixture.weights import PRECISION
 from sapwood.recipe.mixture import Replay
+from sapwood.statistics.estimate import Estimate
 
 PRESSURE = 0.5
 """A domain is under pressure when its change, less a standard error, exceeds this part of the margin."""
@@ -69,16 +70,16 @@ def _steps(retention: Losses, margin: float) -> tuple[int, str]:
     changes = {name: each.since_base for name, each in retention.items() if each.since_base is not None}
     if not changes:
         return 0, "nothing was measured of the retention domains"
-    worst = max(changes, key=lambda name: (changes[name].value - changes[name].standard_error, name))
+    worst = max(changes, key=lambda name: (-changes[name].value - changes[name].standard_error, name))
     change = changes[worst]
-    shown = change.value - change.standard_error
+    lost = -change.value - change.standard_error  # shown to be lost, at least
     state = (
-        f"{worst} is {abs(change.value):.3g} bits per byte {'worse' if change.value > 0 else 'better'} than the "
+        f"{worst} is {abs(change.value):.3g} bits per byte {'worse' if change.value < 0 else 'better'} than the "
         f"base model (standard error {change.standard_error:.2g})"
     )
-    if shown > ALARM * margin:
+    if lost > ALARM * margin:
         return 2, f"{state}, beyond the whole margin of {margin:g}"
-    if shown > PRESSURE * margin:
+    if lost > PRESSURE * margin:
         return 1, f"{state}, beyond half of the margin of {margin:g}"
     open_names = [name for name in sorted(retention) if not _eases(retention[name].since_base, margin)]
     if not open_names:
@@ -93,8 +94,8 @@ def _steps(retention: Losses, margin: float) -> tuple[int, str]:
     )
 
 
-def _eases(change: Change | None, margin: float) -> bool:
-    return change is not None and change.value + change.standard_error < EASE * margin
+def _eases(change: Estimate | None, margin: float) -> bool:
+    return change is not None and -change.value + change.standard_error < EASE * margin
 
 
 def _target(settings: Replay, now: Fraction, steps: int, possible: tuple[int, int]) -> int | None:

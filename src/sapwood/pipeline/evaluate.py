@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sapwood.corpus.store import stores_of
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.comparison import Comparison
-from sapwood.evaluation.gate import Finding, judge
+from sapwood.evaluation.gate import judge
 from sapwood.evaluation.result import ADAPTED, BASE, Evaluation, read_evaluation
 from sapwood.evaluation.run_comparison import compare_run
 from sapwood.files import hash_file
@@ -22,6 +22,7 @@ from sapwood.recipe import Recipe
 from sapwood.recipe.suite import load_suite
 from sapwood.runs.directory import RunDirectory
 from sapwood.runs.metrics import again, read_metrics
+from sapwood.statistics.change import Change
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -35,7 +36,7 @@ class Evaluated:
     """The base model."""
     after: Evaluation | None
     """The adapted model, or a checkpoint; None where nothing is trained yet."""
-    changes: tuple[Finding, ...]
+    changes: tuple[Change, ...]
     """Of every ability that the recipe names."""
     comparisons: tuple[Comparison, ...]
     """On the benchmarks of the recipe's suites."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sapwood.evaluation.comparison import Comparison
-    from sapwood.evaluation.gate import Finding
+    from sapwood.statistics.change import Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Run:
         return pa.Table.from_pylist([asdict(step) for step in read_metrics(self.directory.metrics)])
 
     @property
-    def changes(self) -> list[Finding]:
+    def changes(self) -> list[Change]:
         """Gain and retention on held-out text: the change of every ability that the recipe names, with its interval.
 
         Raises SapwoodError where the base model or the adapted one is not evaluated.

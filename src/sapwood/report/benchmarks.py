@@ -7,18 +7,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from sapwood.evaluation.comparison import Comparison, TaskChange
-from sapwood.recipe.fields import Aim
+from sapwood.evaluation.comparison import ComparedTask, Comparison
 from sapwood.recipe.suite import Suite
 from sapwood.report import plots
 from sapwood.report.axes import Figure
 from sapwood.report.facts import Facts
 from sapwood.report.gain_retention import name_of
 from sapwood.report.palette import Tone, palette
-from sapwood.report.plots import Effect, Trajectory
+from sapwood.report.plots import Trajectory
 from sapwood.report.sections import Missing
 from sapwood.report.verdict import SIGNS
 from sapwood.report.wording import listed
+from sapwood.statistics.change import BITS_PER_BYTE, SCORE, Aim
 from sapwood.statistics.estimate import Estimate
 from sapwood.suites.task_scores import TaskLevel
 
@@ -42,7 +42,7 @@ class Cell:
 class TaskRow:
     """A task in the tables of a suite."""
 
-    change: TaskChange
+    task: ComparedTask
     shots: int
     before: Cell
     after: Cell
@@ -112,7 +112,7 @@ def _view(facts: Facts, suite: Suite) -> SuiteView | None:
         return None
     last = compared[-1]
     rows = [_row(task, suite, compared) for task in last.tasks.values()]
-    named = [(_group(row.change, suite), row) for row in rows]
+    named = [(_group(row.task, suite), row) for row in rows]
     titles = sorted(dict.fromkeys(title for title, _ in named), key=lambda title: title == PROBES)
     return SuiteView(
         suite=suite,
@@ -126,27 +126,27 @@ def _view(facts: Facts, suite: Suite) -> SuiteView | None:
     )
 
 
-def _group(task: TaskChange, suite: Suite) -> str:
+def _group(task: ComparedTask, suite: Suite) -> str:
     """Tasks of one language stand together, and those with made items apart."""
     if suite.tasks[task.task].generator is not None:
         return PROBES
     return _LANGUAGES.get(task.language, task.language)
 
 
-def _row(task: TaskChange, suite: Suite, compared: Sequence[Comparison]) -> TaskRow:
+def _row(task: ComparedTask, suite: Suite, compared: Sequence[Comparison]) -> TaskRow:
     changes = [comparison.tasks.get(task.task) for comparison in compared]
     before, after = _cells([task.before, task.after[0]], task.in_bits)
     assert before is not None
     assert after is not None
     return TaskRow(
-        change=task,
+        task=task,
         shots=suite.tasks[task.task].shots.count,
         before=before,
         after=after,
         trajectory=_cells(
             [task.before, *(None if change is None else change.after[0] for change in changes)], task.in_bits
         ),
-        shown=task.verdict is not None and task.p_value < 1 - compared[-1].confidence,
+        shown=task.change.verdict is not None and task.change.p_value < 1 - compared[-1].confidence,
     )
 
 
@@ -167,7 +167,7 @@ def _means(comparison: Comparison) -> Iterator[Mean]:
     for aim in get_args(Aim):
         for language in (None, *(comparison.languages if len(comparison.languages) > 1 else ())):
             change = comparison.mean_change(aim, language)
-            tasks = [t for t in comparison.tasks.values() if t.aim == aim and not t.in_bits]
+            tasks = [t for t in comparison.tasks.values() if t.change.aim == aim and not t.in_bits]
             if change is not None:
                 counted = sum(language in (None, task.language) for task in tasks)
                 yield Mean(aim, _LANGUAGES.get(language or "", language or ""), counted, change)
@@ -176,54 +176,31 @@ def _means(comparison: Comparison) -> Iterator[Mean]:
 def _forests(comparison: Comparison, suite: Suite) -> Iterator[tuple[str, str, Figure]]:
     """Aim, unit, and the changes of the tasks that have both."""
     for aim in (*get_args(Aim), None):
-        for in_bits in (False, True):
-            tasks = [task for task in comparison.tasks.values() if (task.aim, task.in_bits) == (aim, in_bits)]
-            if not tasks:
-                continue
-            scale, unit = (1, "bits per byte") if in_bits else (100, "points")
-            margin = suite.margin_bits if in_bits else suite.margin
-            figure = plots.forest(
-                [_effect(task, scale) for task in tasks],
-                -scale * margin if aim == "retention" else None,
-                measure=f"change in {unit}; higher is better",
-                decimals=3 if in_bits else 1,
-            )
-            yield aim or "", unit, figure
+        for metric, margin in ((SCORE, suite.margin), (BITS_PER_BYTE, suite.margin_bits)):
+            changes = [task.change for task in comparison.tasks.values()]
+            chosen = [change for change in changes if change.aim == aim and change.metric is metric]
+            if chosen:
+                yield aim or "", metric.unit, plots.forest(chosen, margin if aim == "retention" else None)
 
 
 def _trajectories(
     facts: Facts, compared: Sequence[Comparison]
 ) -> Iterator[tuple[str, Figure, Sequence[tuple[str, Tone]]]]:
     """The changes of the tasks from the base model on, in points and in bits per byte."""
-    aims = {name: task.aim or "" for name, task in compared[-1].tasks.items()}
+    aims = {name: task.change.aim or "" for name, task in compared[-1].tasks.items()}
     colors = palette(aims)
-    for in_bits in (False, True):
-        scale, unit = (1, "bits per byte") if in_bits else (100, "points")
-        rows = [
-            _trajectory(facts, compared, name, scale) for name in aims if compared[-1].tasks[name].in_bits == in_bits
-        ]
+    for metric in (SCORE, BITS_PER_BYTE):
+        names = [name for name in aims if compared[-1].tasks[name].change.metric is metric]
+        rows = [_trajectory(facts, compared, name) for name in names]
         if rows:
-            figure = plots.trajectories(
-                rows,
-                colors,
-                compared[-1].confidence,
-                None,
-                measure=f"change in {unit}; higher is better",
-                decimals=3 if in_bits else 1,
-            )
-            yield unit, figure, [(row.name, colors[row.name]) for row in rows]
+            figure = plots.trajectories(rows, colors, compared[-1].confidence, None, metric)
+            yield metric.unit, figure, [(row.name, colors[row.name]) for row in rows]
 
 
-def _trajectory(facts: Facts, compared: Sequence[Comparison], name: str, scale: float) -> Trajectory:
+def _trajectory(facts: Facts, compared: Sequence[Comparison], name: str) -> Trajectory:
     points = [(0, Estimate(0.0, 0.0, math.inf))]
     for comparison in compared:
         tokens, task = facts.tokens_of(comparison.model), comparison.tasks.get(name)
         if tokens is not None and task is not None:
-            error, freedom = scale * task.change.standard_error, task.change.degrees_of_freedom
-            points.append((tokens, Estimate(scale * task.change.value, error, freedom)))
+            points.append((tokens, task.change.estimate))
     return Trajectory(name, *(tuple(part) for part in zip(*points, strict=True)))
-
-
-def _effect(task: TaskChange, scale: float) -> Effect:
-    low, high = (scale * bound for bound in task.interval)
-    return Effect(task.task, scale * task.change.value, (low, high), task.passed, task.verdict or "not judged")

@@ -75,7 +75,7 @@ def _row(facts: Facts, name: str, source: str) -> DomainRow | None:
 
 
 def _change(before: DomainScore | None, after: DomainScore | None) -> Estimate | None:
-    """The paired change; None where the documents are not the same."""
+    """The paired improvement; None where the documents are not the same."""
     if before is None or after is None:
         return None
     try:

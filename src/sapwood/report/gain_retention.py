@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sapwood.evaluation.comparison import Comparison
 from sapwood.evaluation.gate import mean_change
@@ -14,19 +14,20 @@ from sapwood.report.palette import palette
 from sapwood.report.plane import Place, Route, plane
 from sapwood.report.verdict import find_between
 from sapwood.report.wording import count
+from sapwood.statistics.change import BITS_PER_BYTE, SCORE, Metric
 from sapwood.statistics.estimate import Estimate
 
 TONE = palette({"model": "gain"})["model"]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredModel:
     """A model of the run, measured against the base model."""
 
     name: str
     tokens: int | None
     gained: Estimate
-    """The mean change in bits per byte, or of score."""
+    """The mean improvement in bits per byte, or in score."""
     kept: Estimate
     met: str
     """How many demands it meets."""
@@ -38,7 +39,8 @@ class Plane:
 
     suite: str
     """What was measured by; empty for held-out texts, in bits per byte."""
-    models: Sequence[Measured]
+    metric: Metric
+    models: Sequence[MeasuredModel]
     figure: Figure
     left_out: Sequence[str]
     """Evaluations that cannot be compared with the base model's."""
@@ -58,13 +60,13 @@ def _held_out(facts: Facts) -> Plane | None:
         return None
     models, left_out = [], []
     for evaluation in facts.evaluations[1:]:
-        findings, problem = find_between(facts.recipe, facts.base, evaluation)
-        kept, gained = mean_change(findings, "retention"), mean_change(findings, "gain")
+        changes, problem = find_between(facts.recipe, facts.base, evaluation)
+        kept, gained = mean_change(changes, "retention"), mean_change(changes, "gain")
         if problem:
             left_out.append(evaluation.label)
         elif kept is not None and gained is not None:
-            met = f"{sum(finding.passed for finding in findings)} of {len(findings)}"
-            models.append(Measured(name_of(evaluation.label), evaluation.tokens, gained, kept, met))
+            met = f"{sum(change.passed for change in changes)} of {len(changes)}"
+            models.append(MeasuredModel(name_of(evaluation.label), evaluation.tokens, gained, kept, met))
     if not models:
         return None
     settings = facts.recipe.evaluation
@@ -72,10 +74,9 @@ def _held_out(facts: Facts) -> Plane | None:
         _routes(models),
         confidence=settings.confidence,
         margin=settings.retention.margin,
-        unit="bits per byte",
-        better="lower",
+        metric=BITS_PER_BYTE,
     )
-    return Plane("", models, figure, left_out)
+    return Plane("", BITS_PER_BYTE, models, figure, left_out)
 
 
 def _suite(facts: Facts, name: str) -> Plane | None:
@@ -85,39 +86,34 @@ def _suite(facts: Facts, name: str) -> Plane | None:
         return None
     (suite,) = (suite for suite in facts.suites if suite.name == name)
     figure = plane(
-        _routes(models, 100),
+        _routes(models),
         confidence=facts.recipe.evaluation.confidence,
-        margin=-100 * suite.margin,
-        unit="points",
-        better="higher",
-        decimals=1,
+        margin=suite.margin,
+        metric=SCORE,
     )
-    return Plane(name, models, figure, [])
+    return Plane(name, SCORE, models, figure, [])
 
 
-def _on_suite(facts: Facts, comparison: Comparison) -> Measured | None:
+def _on_suite(facts: Facts, comparison: Comparison) -> MeasuredModel | None:
     kept, gained = comparison.mean_change("retention"), comparison.mean_change("gain")
     if kept is None or gained is None:
         return None
-    judged = [task.passed for task in comparison.tasks.values() if task.verdict is not None]
+    judged = [task.change.passed for task in comparison.tasks.values() if task.change.verdict is not None]
     tokens = facts.tokens_of(comparison.model)
-    return Measured(name_of(comparison.model), tokens, gained, kept, f"{sum(judged)} of {len(judged)}")
+    return MeasuredModel(name_of(comparison.model), tokens, gained, kept, f"{sum(judged)} of {len(judged)}")
 
 
-def _routes(models: Sequence[Measured], scale: float = 1) -> list[Route]:
+def _routes(models: Sequence[MeasuredModel]) -> list[Route]:
     """The models in their order, the adapted one with a note."""
-    return [Route(TONE, [_place(model, scale) for model in models])]
+    return [Route(TONE, [_place(model) for model in models])]
 
 
-def _place(model: Measured, scale: float) -> Place:
-    kept, gained = (
-        replace(change, value=scale * change.value, standard_error=scale * change.standard_error)
-        for change in (model.kept, model.gained)
-    )
-    return Place(model.name, kept, gained, _remark(model), model.name if model.name == name_of(ADAPTED) else "")
+def _place(model: MeasuredModel) -> Place:
+    note = model.name if model.name == name_of(ADAPTED) else ""
+    return Place(model.name, model.kept, model.gained, _remark(model), note)
 
 
-def _remark(model: Measured) -> str:
+def _remark(model: MeasuredModel) -> str:
     """Tokens and demands of a model."""
     after = "" if model.tokens is None else f"{count(model.tokens)} tokens, "
     return f"{after}{model.met} demands met"

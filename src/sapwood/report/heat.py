@@ -32,7 +32,7 @@ class Cell:
     @property
     def better(self) -> bool:
         """Whether there are fewer bits per byte than the base model needs."""
-        return self.change.value < 0
+        return self.change.value > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from plotly.offline import get_plotlyjs
 
 from sapwood.report import wording
 from sapwood.report.axes import Figure
+from sapwood.statistics.change import SCORE
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -80,6 +81,7 @@ def _environment() -> Environment:
     ):
         environment.filters[name] = getattr(wording, name)
     environment.filters["figure"] = _figure
+    environment.globals["SCORE"] = SCORE
     return environment
 
 

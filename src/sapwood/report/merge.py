@@ -17,6 +17,7 @@ from sapwood.report.html import render
 from sapwood.report.palette import Tone, palette
 from sapwood.report.plane import Place, Route, plane
 from sapwood.report.verdict import SIGNS
+from sapwood.statistics.change import BITS_PER_BYTE
 
 PAGE = "merge.html"
 CAUTION = (
@@ -63,7 +64,7 @@ def curve(points: Sequence[Point], colors: Mapping[str, Tone], confidence: float
         Route(colors[name], [place for _, place in group])
         for name, group in groupby(placed, key=lambda item: item[0].name)
     ]
-    return plane(routes, confidence=confidence, margin=margin, unit="bits per byte", better="lower")
+    return plane(routes, confidence=confidence, margin=margin, metric=BITS_PER_BYTE)
 
 
 def _place(point: Point) -> Place | None:

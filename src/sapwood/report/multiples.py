@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sapwood.mixture.ledger import Round
-from sapwood.mixture.measured import Change
+from sapwood.mixture.measured import improvement
 from sapwood.report.palette import Tone
 from sapwood.report.wording import number, percent, short, signed
+from sapwood.statistics.estimate import Estimate
 
 WIDTH, LEFT = 240, 34
 SHARE_HEIGHT, LOSS_HEIGHT = 58, 66
@@ -32,8 +33,8 @@ class Node:
     """Its share among its siblings in each round; without any where it is never trained on."""
     own: tuple[float, ...]
     """Its share in the first round of the round's stage."""
-    losses: tuple[tuple[int, Change], ...]
-    """Tokens trained on, and the change in bits per byte since the base model."""
+    losses: tuple[tuple[int, Estimate], ...]
+    """Tokens trained on, and the improvement in bits per byte since the base model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,23 +134,23 @@ def moves(siblings: Iterable[Node]) -> bool:
     return any(len(set(node.shares)) > 1 or len(node.losses) > 1 for node in siblings)
 
 
-def _losses(name: str, rounds: Iterable[Round]) -> Iterable[tuple[int, Change]]:
+def _losses(name: str, rounds: Iterable[Round]) -> Iterable[tuple[int, Estimate]]:
     for entry in rounds:
         measured = entry.losses.get(name)
         if measured is not None and measured.since_base is not None:
             yield entry.start_tokens, measured.since_base
         elif measured is not None and entry.start == 0:
-            yield 0, Change(0.0, 0.0)  # the base model itself
+            yield 0, improvement(0.0, 0.0)  # the base model itself
 
 
-def _range(changes: Sequence[Change]) -> tuple[float, float]:
+def _range(changes: Sequence[Estimate]) -> tuple[float, float]:
     ends = [0.0, *(change.value for change in changes)]
     ends += [change.value + sign * _arm(change) for change in changes for sign in (-1, 1)]
     low, high = min(ends), max(ends)
     return (low, high) if high - low > 1e-9 else (-0.01, 0.01)
 
 
-def _arm(change: Change) -> float:
+def _arm(change: Estimate) -> float:
     return change.standard_error if math.isfinite(change.standard_error) else 0.0
 
 

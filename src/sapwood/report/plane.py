@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from sapwood.report import axes
@@ -11,6 +11,7 @@ from sapwood.report.axes import Figure, label
 from sapwood.report.palette import Tone
 from sapwood.report.plots import half
 from sapwood.report.wording import number
+from sapwood.statistics.change import Metric
 from sapwood.statistics.estimate import Estimate
 
 
@@ -20,7 +21,7 @@ class Place:
 
     name: str
     kept: Estimate
-    """The mean change since the base model of what is to be kept, and `gained` of what is to be gained."""
+    """The mean improvement since the base model in what is to be kept, and `gained` in what is to be gained."""
     gained: Estimate
     remark: str
     note: str = ""
@@ -35,15 +36,12 @@ class Route:
     places: Sequence[Place]
 
 
-def plane(
-    routes: Sequence[Route], *, confidence: float, margin: float, unit: str, better: str, decimals: int = 3
-) -> Figure:
-    """Routes from the base model at the origin, with intervals both ways; the `margin` is a change of what is kept.
-
-    `better` says in which direction changes in `unit` are better: `lower` or `higher`.
-    """
+def plane(routes: Sequence[Route], *, confidence: float, margin: float, metric: Metric) -> Figure:
+    """Routes from the base model at the origin, with intervals both ways; the `margin` is the loss that is allowed."""
+    unit, decimals, least = metric.unit, metric.decimals, -metric.scale * margin
+    routes = [Route(route.tone, [_scaled(place, metric.scale) for place in route.places]) for route in routes]
     bounds = [bound for route in routes for place in route.places for bound in place.kept.interval(confidence)]
-    low, high = axes.span([0.0, margin, *bounds])
+    low, high = axes.span([0.0, least, *bounds])
     return {
         "data": [_route(route, confidence, decimals) for route in routes],
         "layout": {
@@ -53,17 +51,21 @@ def plane(
             "shapes": [
                 axes.vertical(0.0, "--ink-soft", "solid"),
                 axes.horizontal(0.0, "--ink-soft", "solid"),
-                axes.vertical(margin, "--accent", "dash"),
+                axes.vertical(least, "--accent", "dash"),
             ],
             "annotations": [
                 {**axes.panel_note(f"change of what is to be gained, {unit}", 1.0), "yshift": 40},
                 axes.line_note(0.0, "no change", low, high, 0),
-                axes.line_note(margin, f"margin {abs(margin):g}", low, high, 1),
-                axes.measure(f"change of what is to be kept, {unit}; {better} is better in both"),
+                axes.line_note(least, f"margin {abs(least):g}", low, high, 1),
+                axes.measure(f"change of what is to be kept, {unit}; higher is better in both"),
                 *(note for route in routes for note in _notes(route)),
             ],
         },
     }
+
+
+def _scaled(place: Place, scale: float) -> Place:
+    return replace(place, kept=place.kept.scaled(scale), gained=place.gained.scaled(scale))
 
 
 def _route(route: Route, confidence: float, decimals: int) -> Figure:

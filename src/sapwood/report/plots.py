@@ -15,13 +15,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from sapwood.evaluation.gate import Finding
 from sapwood.mixture.ledger import Round
 from sapwood.report import axes
 from sapwood.report.axes import Figure, label
 from sapwood.report.palette import Tone
 from sapwood.report.wording import number, short
 from sapwood.runs.metrics import StepMetrics
+from sapwood.statistics.change import Change, Metric
 from sapwood.statistics.estimate import Estimate
 
 MOST_POINTS = 1200
@@ -33,23 +33,7 @@ ROW_PIXELS = 46
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
-    """A change that was judged, or only looked at."""
-
-    name: str
-    value: float
-    interval: tuple[float, float]
-    passed: bool
-    verdict: str
-
-    @staticmethod
-    def of(finding: Finding) -> Effect:
-        """The change of an ability in bits per byte."""
-        return Effect(finding.name, finding.change.value, finding.interval, finding.passed, finding.verdict)
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
+class SourceLevels:
     """A source's bits per byte before and after; either may be missing."""
 
     name: str
@@ -64,28 +48,28 @@ class Trajectory:
     name: str
     tokens: tuple[int, ...]
     changes: tuple[Estimate, ...]
-    """Against the base model."""
+    """The improvements since the base model."""
 
 
-def forest(effects: Sequence[Effect], margin: float | None, *, measure: str, decimals: int = 3) -> Figure:
-    """Changes with their intervals, one row each, and the lines on one side of which they must stay.
-
-    `measure` says what the changes are in.
-    """
-    marks = [0.0] if margin is None else [0.0, margin]
-    low, high = axes.span([bound for effect in effects for bound in (*effect.interval, effect.value)] + marks)
-    rows = list(range(len(effects)))
+def forest(changes: Sequence[Change], margin: float | None) -> Figure:
+    """Changes by one metric with their intervals, one row each, and the lines to the right of which they must stay: no
+    change, and the loss of a `margin`."""
+    metric = changes[0].metric
+    scale, decimals = metric.scale, metric.decimals
+    least = None if margin is None else -scale * margin
+    points = [scale * change.value for change in changes]
+    bounds = [(scale * change.low, scale * change.high) for change in changes]
+    marks = [0.0] if least is None else [0.0, least]
+    low, high = axes.span([*(end for both in bounds for end in both), *points, *marks])
     arms = [
-        (effect.interval[1] - effect.value, effect.value - effect.interval[0])
-        if math.isfinite(effect.interval[0])
-        else (0.0, 0.0)
-        for effect in effects
+        (upper - point, point - lower) if math.isfinite(lower) else (0.0, 0.0)
+        for point, (lower, upper) in zip(points, bounds, strict=True)
     ]
     trace = {
         "type": "scatter",
         "mode": "markers",
-        "x": [effect.value for effect in effects],
-        "y": rows,
+        "x": points,
+        "y": list(range(len(changes))),
         "error_x": {
             "type": "data",
             "symmetric": False,
@@ -97,39 +81,39 @@ def forest(effects: Sequence[Effect], margin: float | None, *, measure: str, dec
         },
         "marker": {
             "size": 9,
-            "symbol": ["circle" if effect.passed else "diamond-open" for effect in effects],
+            "symbol": ["circle" if change.passed else "diamond-open" for change in changes],
             "color": "--accent",
             "line": {"width": 2, "color": "--accent"},
         },
         "hovertext": [
-            f"{label(effect.name)}: {number(effect.value, decimals, signed=True)}<br>"
-            f"{number(effect.interval[0], decimals, signed=True)} to "
-            f"{number(effect.interval[1], decimals, signed=True)}<br>{effect.verdict}"
-            for effect in effects
+            f"{label(change.name)}: {number(point, decimals, signed=True)}<br>"
+            f"{number(lower, decimals, signed=True)} to {number(upper, decimals, signed=True)}<br>"
+            f"{change.verdict or 'not judged'}"
+            for change, point, (lower, upper) in zip(changes, points, bounds, strict=True)
         ],
         "hoverinfo": "text",
     }
     lines = [axes.vertical(0.0, "--ink-soft", "solid")]
     notes = [axes.line_note(0.0, "no change", low, high, 0)]
-    if margin is not None:
-        lines.append(axes.vertical(margin, "--accent", "dash"))
-        notes.append(axes.line_note(margin, f"margin {abs(margin):g}", low, high, 1))
+    if least is not None:
+        lines.append(axes.vertical(least, "--accent", "dash"))
+        notes.append(axes.line_note(least, f"margin {abs(least):g}", low, high, 1))
     return {
         "data": [trace],
         "layout": {
-            **axes.layout(ROW_PIXELS * len(effects) + 112, top=44),
+            **axes.layout(ROW_PIXELS * len(changes) + 112, top=44),
             "xaxis": {
                 **axes.axis(),
                 "range": [low, high],
             },
-            "yaxis": axes.name_axis([effect.name for effect in effects]),
+            "yaxis": axes.name_axis([change.name for change in changes]),
             "shapes": lines,
-            "annotations": [*notes, axes.measure(measure)],
+            "annotations": [*notes, axes.measure(f"change in {metric.unit}; higher is better")],
         },
     }
 
 
-def levels(rows: Sequence[Level], colors: Mapping[str, Tone], confidence: float) -> Figure:
+def levels(rows: Sequence[SourceLevels], colors: Mapping[str, Tone], confidence: float) -> Figure:
     """Bits per byte before (hollow) and after (filled), one row a source."""
     data = [_connection(rows, colors)]
     for after in (False, True):
@@ -173,44 +157,46 @@ def trajectories(
     colors: Mapping[str, Tone],
     confidence: float,
     margin: float | None,
-    *,
-    measure: str = "change in bits per byte",
-    decimals: int = 3,
+    metric: Metric,
 ) -> Figure:
-    """Changes against the base model over the tokens trained on, with intervals. `measure` says what they are in."""
+    """Improvements since the base model over the tokens trained on, with intervals, and the line that they must stay
+    above: the loss of a `margin`."""
+    scale, decimals = metric.scale, metric.decimals
+    least = None if margin is None else -scale * margin
     data = []
     for row in rows:
         tone = colors[row.name]
-        arms = [half(change, confidence) for change in row.changes]
+        changes = [change.scaled(scale) for change in row.changes]
+        arms = [half(change, confidence) for change in changes]
         data.append(
             {
                 "type": "scatter",
                 "mode": "lines+markers",
                 "x": row.tokens,
-                "y": [change.value for change in row.changes],
+                "y": [change.value for change in changes],
                 "error_y": {"type": "data", "array": arms, "color": tone.color, "thickness": 1.2, "width": 3},
                 "line": {"color": tone.color, "width": 2},
                 "marker": {"symbol": tone.symbol, "size": 9, "color": tone.color},
                 "hovertext": [
                     f"{label(row.name)} at {short(tokens)} tokens: {number(change.value, decimals, signed=True)} "
                     f"± {number(arm, decimals)}"
-                    for tokens, change, arm in zip(row.tokens, row.changes, arms, strict=True)
+                    for tokens, change, arm in zip(row.tokens, changes, arms, strict=True)
                 ],
                 "hoverinfo": "text",
             }
         )
     lines = [axes.horizontal(0.0, "--ink-soft", "solid")]
     notes: list[Figure] = []
-    if margin is not None:
-        lines.append(axes.horizontal(margin, "--accent", "dash"))
+    if least is not None:
+        lines.append(axes.horizontal(least, "--accent", "dash"))
         notes.append(
             {
                 "x": 0.5,
                 "xref": "paper",
                 "xanchor": "center",
-                "y": margin,
+                "y": least,
                 "yanchor": "bottom",
-                "text": f"margin {margin:g}",
+                "text": f"margin {abs(least):g}",
                 "showarrow": False,
                 "font": {"color": "--ink-soft", "size": 12},
             }
@@ -223,7 +209,11 @@ def trajectories(
             "xaxis": {**axes.token_axis(total), "range": [-0.04 * total, 1.04 * total], "zeroline": False},
             "yaxis": {**axes.axis(), "zeroline": False},
             "shapes": lines,
-            "annotations": [axes.panel_note(measure, 1.0), axes.measure("tokens trained on"), *notes],
+            "annotations": [
+                axes.panel_note(f"change in {metric.unit}; higher is better", 1.0),
+                axes.measure("tokens trained on"),
+                *notes,
+            ],
         },
     }
 
@@ -361,7 +351,7 @@ def half(estimate: Estimate, confidence: float) -> float:
     return high - estimate.value if math.isfinite(high) else 0.0
 
 
-def _connection(rows: Sequence[Level], colors: Mapping[str, Tone]) -> Figure:
+def _connection(rows: Sequence[SourceLevels], colors: Mapping[str, Tone]) -> Figure:
     both = [
         (place, row.before.value, row.after.value)
         for place, row in enumerate(rows)

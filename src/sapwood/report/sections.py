@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from sapwood.evaluation.result import Sample
 from sapwood.mixture.account import Line, StageAccount
@@ -18,10 +18,10 @@ from sapwood.report.facts import Facts
 from sapwood.report.gain_retention import planes
 from sapwood.report.heat import heat_map
 from sapwood.report.palette import palette
-from sapwood.report.plots import Effect
 from sapwood.report.verdict import SIGNS, find, lead, statement, tally, task_statement
 from sapwood.report.wording import count, duration, listed, percent, short, size
 from sapwood.runs.metrics import StepMetrics
+from sapwood.statistics.change import BITS_PER_BYTE, Aim
 
 MOST_SAMPLES = 40
 
@@ -73,16 +73,16 @@ class StageLosses:
 
 def verdict_section(facts: Facts) -> dict[str, Any]:
     """The verdict, its figures and the headline numbers."""
-    findings, problem = find(facts)
+    changes, problem = find(facts)
     settings = facts.recipe.evaluation
-    statements = [statement(finding, settings.retention.margin, settings.confidence) for finding in findings]
+    statements = [statement(change) for change in changes]
     statements += [
-        task_statement(task, comparison.suite, settings.confidence)
+        task_statement(task, comparison.suite)
         for comparison in facts.benchmarks
         for task in comparison.tasks.values()
-        if task.verdict is not None
+        if task.change.verdict is not None
     ]
-    judged = (findings or facts.benchmarks) and not facts.unread
+    judged = (changes or facts.benchmarks) and not facts.unread
     remarks = facts.endings
     if facts.model is not None and facts.model.tokens != facts.trained_tokens:
         remarks.append(
@@ -91,22 +91,18 @@ def verdict_section(facts: Facts) -> dict[str, Any]:
         )
     figures = [
         (
-            kind,
-            plots.forest(
-                group,
-                settings.retention.margin if kind == "retention" else None,
-                measure="change in bits per byte; lower is better",
-            ),
+            aim,
+            plots.forest(group, settings.retention.margin if aim == "retention" else None),
         )
-        for kind in ("gain", "retention")
-        if (group := [Effect.of(finding) for finding in findings if finding.kind == kind])
+        for aim in get_args(Aim)
+        if (group := [change for change in changes if change.aim == aim])
     ]
     return {
-        "findings": findings,
+        "changes": changes,
         "signs": SIGNS,
         "statements": statements,
-        "lead": lead(findings, facts.benchmarks) or "There is no verdict yet.",
-        "tally": tally(findings, facts.benchmarks, len(facts.unmeasured)) if judged else "",
+        "lead": lead(changes, facts.benchmarks) or "There is no verdict yet.",
+        "tally": tally(changes, facts.benchmarks, len(facts.unmeasured)) if judged else "",
         "problems": [text for text in (problem, facts.unread) if text],
         "planes": planes(facts),
         "missing": _missing_evaluations(facts),
@@ -162,7 +158,7 @@ def domains_section(facts: Facts) -> dict[str, Any]:
     figure = None
     if rows:
         figure = plots.levels(
-            [plots.Level(row.name, row.before, row.after) for row in rows], colors, settings.confidence
+            [plots.SourceLevels(row.name, row.before, row.after) for row in rows], colors, settings.confidence
         )
     found, left_out = trajectories(facts)
     figures = []
@@ -173,7 +169,7 @@ def domains_section(facts: Facts) -> dict[str, Any]:
             figures.append(
                 (
                     aim,
-                    plots.trajectories(group, colors, settings.confidence, margin),
+                    plots.trajectories(group, colors, settings.confidence, margin, BITS_PER_BYTE),
                     [(trajectory.name, colors[trajectory.name]) for trajectory in group],
                 )
             )

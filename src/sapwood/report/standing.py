@@ -12,6 +12,7 @@ from typing import Any
 
 from sapwood.mixture.weights import Mixture, source_of
 from sapwood.report.wording import duration, short
+from sapwood.statistics.change import BITS_PER_BYTE
 
 RECENT = 32
 """Means and speeds are over so many steps."""
@@ -59,7 +60,7 @@ class DomainStanding:
     bits_per_byte: float | None
     """Of held-out documents, when they were last measured."""
     change: float | None
-    """Of that since the base model."""
+    """The improvement in it since the base model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +225,7 @@ class Standing:
                 loss=self._loss(name, self.steps[-RECENT:]),
                 before=self._loss(name, self.steps[-2 * RECENT : -RECENT]),
                 bits_per_byte=(now or base).get(name),
-                change=now[name] - base[name] if name in now and name in base else None,
+                change=BITS_PER_BYTE.improvement(base[name], now[name]) if name in now and name in base else None,
             )
             for name in names
         ]

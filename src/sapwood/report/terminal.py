@@ -134,12 +134,11 @@ def _domains(standing: Standing, shown: int) -> Table:
 
 
 def _change(domain: DomainStanding, margin: float | None) -> Text:
-    """Of bits per byte since the base model: green where it is better, red where it is worse by more than the
-    margin."""
+    """The improvement since the base model: green where it is better, red where it is worse by more than the margin."""
     if domain.change is None:
         return Text()
-    worse = margin is not None and domain.change > margin
-    return Text(signed(domain.change), style="green" if domain.change < 0 else "red" if worse else "")
+    worse = margin is not None and domain.change < -margin
+    return Text(signed(domain.change), style="green" if domain.change > 0 else "red" if worse else "")
 
 
 def _events(events: Sequence[Event], *, cut: bool) -> Table:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.comparison import Comparison, TaskChange
-from sapwood.evaluation.gate import Finding, Verdict, judge
+from sapwood.evaluation.comparison import ComparedTask, Comparison
+from sapwood.evaluation.gate import judge
 from sapwood.evaluation.result import Evaluation
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import members
 from sapwood.report.facts import Facts
-from sapwood.report.wording import confidence, interval, listed, number, score, score_change, signed
+from sapwood.report.wording import confidence, interval, listed, score, score_change
+from sapwood.statistics.change import Change, Verdict
 
 SIGNS: dict[Verdict, str] = {
     "gained": "✓",
@@ -45,7 +46,7 @@ NOTHING_TO_LOSE = "nothing to lose"
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One finding in plain words."""
+    """A judged change in plain words."""
 
     sign: str
     heading: str
@@ -53,8 +54,8 @@ class Statement:
     passed: bool
 
 
-def find(facts: Facts) -> tuple[list[Finding], str]:
-    """The findings about the adapted model against the base model, as `find_between` gives them.
+def find(facts: Facts) -> tuple[list[Change], str]:
+    """The changes of the adapted model against the base model, as `find_between` gives them.
 
     Both are empty when an evaluation is not there.
     """
@@ -63,8 +64,8 @@ def find(facts: Facts) -> tuple[list[Finding], str]:
     return find_between(facts.recipe, facts.base, facts.model)
 
 
-def find_between(recipe: Recipe, before: Evaluation, after: Evaluation) -> tuple[list[Finding], str]:
-    """The findings of `judge`, or none and why the two evaluations cannot be judged."""
+def find_between(recipe: Recipe, before: Evaluation, after: Evaluation) -> tuple[list[Change], str]:
+    """The changes of `judge`, or none and why the two evaluations cannot be judged."""
     aims = recipe.evaluation
     wanted = [source for name in [*aims.gain.domains, *aims.retention.domains] for source in members(recipe, name)]
     for evaluation in (before, after):
@@ -78,17 +79,17 @@ def find_between(recipe: Recipe, before: Evaluation, after: Evaluation) -> tuple
         return [], str(error)
 
 
-def lead(findings: Sequence[Finding], benchmarks: Sequence[Comparison] = ()) -> str:
+def lead(changes: Sequence[Change], benchmarks: Sequence[Comparison] = ()) -> str:
     """The whole verdict in a sentence, such as `zh was gained; en was kept.`, and one for each suite of benchmarks.
 
     Of a suite, more than `MOST_NAMES` tasks with the same verdict are counted, and not named.
     """
-    sentences = [_told([(finding.name, finding.verdict) for finding in findings])] if findings else []
+    sentences = [_told([(change.name, change.verdict) for change in changes if change.verdict])] if changes else []
     for comparison in benchmarks:
         verdicts = [
-            (task.task, NOTHING_TO_LOSE if task.verdict == "kept" and task.caveat else task.verdict)
+            (task.task, NOTHING_TO_LOSE if verdict == "kept" and task.caveat else verdict)
             for task in comparison.tasks.values()
-            if task.verdict is not None
+            if (verdict := task.change.verdict) is not None
         ]
         if verdicts:
             sentences.append(_told(verdicts, f"On the benchmarks of {comparison.suite}, ", MOST_NAMES))
@@ -115,10 +116,11 @@ def _told(verdicts: Sequence[tuple[str, str]], begun: str = "", most: int | None
     return begun + "; ".join(parts)
 
 
-def tally(findings: Sequence[Finding], benchmarks: Sequence[Comparison] = (), unmeasured: int = 0) -> str:
+def tally(changes: Sequence[Change], benchmarks: Sequence[Comparison] = (), unmeasured: int = 0) -> str:
     """How many demands are met: the recipe's, and those of the suites that it names."""
-    met = [finding.passed for finding in findings]
-    met += [task.passed for comparison in benchmarks for task in comparison.tasks.values() if task.verdict is not None]
+    met = [change.passed for change in changes]
+    judged = [task.change for comparison in benchmarks for task in comparison.tasks.values()]
+    met += [change.passed for change in judged if change.verdict is not None]
     passed, demands = sum(met), len(met) + unmeasured
     if passed == demands:
         return "What the recipe demands is met." if passed == 1 else f"All {passed} demands of the recipe are met."
@@ -126,36 +128,44 @@ def tally(findings: Sequence[Finding], benchmarks: Sequence[Comparison] = (), un
     return f"{told}; {unmeasured} {'was' if unmeasured == 1 else 'were'} not measured." if unmeasured else f"{told}."
 
 
-def statement(finding: Finding, margin: float, level: float) -> Statement:
-    """A finding as a sentence with its numbers; `level` is the confidence of its interval."""
-    change = f"{signed(finding.change.value)}, {confidence(level)} interval {interval(finding.interval)}"
-    text = f"{finding.name} {number(finding.before)} → {number(finding.after)} bits per byte ({change})"
-    match finding.verdict:
+def statement(change: Change) -> Statement:
+    """A judged change of an ability as a sentence with its numbers."""
+    metric = change.metric
+    levels = f"{score(change.before, metric)} → {score(change.after, metric)}"
+    text = f"{change.name} {levels} {metric.unit} ({_moved(change)})"
+    match change.verdict:
         case "kept":
-            text += f", within the declared margin of {margin:g}"
+            text += f", within the declared margin of {change.margin:g}"
         case "lost":
-            text += f"; the declared margin of {margin:g} does not hold it"
+            text += f"; the declared margin of {change.margin:g} does not hold it"
         case "loss not excluded":
-            text += f"; the interval reaches the declared margin of {margin:g}"
+            text += f"; the interval reaches the declared margin of {change.margin:g}"
         case "no gain shown":
             text += "; the interval reaches zero"
         case _:
             pass
-    if math.isinf(finding.interval[0]):
+    if math.isinf(change.low):
         text += ". A source with fewer than two documents has no interval"
-    return Statement(SIGNS[finding.verdict], HEADINGS[finding.verdict], f"{text}.", finding.passed)
+    return _stated(change, text)
 
 
-def task_statement(task: TaskChange, suite: str, level: float) -> Statement:
-    """The same of a task; bits per byte fall where they get better, as in findings."""
-    low, high = task.interval
-    moved, bounds = (-task.change.value, (-high, -low)) if task.in_bits else (task.change.value, task.interval)
-    change = f"{score_change(moved, task.in_bits)}, {confidence(level)} interval {interval(bounds, task.in_bits)}"
-    levels = f"{score(task.before.value, task.in_bits)} → {score(task.value_after, task.in_bits)}"
-    text = f"{task.task} of {suite} {levels} {'bits per byte' if task.in_bits else 'points'} ({change})"
-    if task.aim == "retention":
-        text += f"; the declared margin is {score(task.margin, task.in_bits)}"
+def task_statement(task: ComparedTask, suite: str) -> Statement:
+    """The same of a task."""
+    change, metric = task.change, task.change.metric
+    levels = f"{score(change.before, metric)} → {score(change.after, metric)}"
+    text = f"{task.task} of {suite} {levels} {metric.unit} ({_moved(change)})"
+    if change.aim == "retention":
+        text += f"; the declared margin is {score(change.margin, metric)}"
     if task.at_chance:
         text += "; neither model is shown to do better than guessing"
-    assert task.verdict is not None
-    return Statement(SIGNS[task.verdict], HEADINGS[task.verdict], f"{text}.", task.passed)
+    return _stated(change, text)
+
+
+def _moved(change: Change) -> str:
+    bounds = interval(change.interval, change.metric)
+    return f"{score_change(change.value, change.metric)}, {confidence(change.confidence)} interval {bounds}"
+
+
+def _stated(change: Change, text: str) -> Statement:
+    assert change.verdict is not None
+    return Statement(SIGNS[change.verdict], HEADINGS[change.verdict], f"{text}.", change.passed)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
+from sapwood.statistics.change import BITS_PER_BYTE, SCORE, Metric
+
 MINUS = "−"
 
 
@@ -57,20 +59,20 @@ def confidence(share: float) -> str:
     return f"{share * 100:.10g}%"
 
 
-def score(value: float, in_bits: bool = False) -> str:
-    """How good a model is on a task: bits per byte, `1.612`, or points of 100, `62.5`."""
-    return number(value) if in_bits else number(100 * value, 1)
+def score(value: float, metric: Metric = SCORE) -> str:
+    """How good a model is: bits per byte, `1.612`, or points of 100, `62.5`."""
+    return number(metric.scale * value, metric.decimals)
 
 
-def score_change(value: float, in_bits: bool = False) -> str:
-    """A change of that: `−0.403`, `+1.5`."""
-    return signed(value) if in_bits else signed(100 * value, 1)
+def score_change(value: float, metric: Metric = SCORE) -> str:
+    """An improvement by that: `+0.403`, `−1.5`."""
+    return signed(metric.scale * value, metric.decimals)
 
 
-def interval(bounds: tuple[float, float], in_bits: bool = True) -> str:
-    """An interval of a change: `−0.431 to −0.374`, or of points `−1.5 to +2.0`."""
+def interval(bounds: tuple[float, float], metric: Metric = BITS_PER_BYTE) -> str:
+    """An interval of an improvement: `+0.374 to +0.431`, or of points `−1.5 to +2.0`."""
     low, high = bounds
-    return "unknown" if math.isinf(low) else f"{score_change(low, in_bits)} to {score_change(high, in_bits)}"
+    return "unknown" if math.isinf(low) else f"{score_change(low, metric)} to {score_change(high, metric)}"
 
 
 def p_value(value: float) -> str:

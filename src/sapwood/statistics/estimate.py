@@ -112,6 +112,11 @@ def ratio(numerators: ArrayLike, denominators: ArrayLike, clusters: ArrayLike | 
     return Estimate(value, error, 1 / squares - 1)
 
 
+def weighted_mean(values: Floats, weights: Floats) -> float:
+    """sum(w x) / sum(w)."""
+    return float(np.average(values, weights=weights))
+
+
 def left(shares: Floats, squares: float | Floats) -> Floats:
     """The part of a cluster's variance that is left in its residual from the mean, to which it has drawn the mean.
 

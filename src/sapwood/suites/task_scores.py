@@ -10,6 +10,7 @@ import numpy as np
 from sapwood.errors import SapwoodError
 from sapwood.recipe.task import Task
 from sapwood.statistics.chance import better_than_guessing
+from sapwood.statistics.change import BITS_PER_BYTE, SCORE, Metric
 from sapwood.statistics.estimate import Floats
 from sapwood.statistics.items import ItemScore, TaskScores, by_task
 from sapwood.statistics.level import Level, level
@@ -44,6 +45,11 @@ def level_of(result: TaskResult, task: Task) -> TaskLevel:
     return TaskLevel(level(scores), better_than_guessing(scores, chances) if can_guess else math.nan)
 
 
+def metric_of(counts: str) -> Metric:
+    """Which way a measure of a task is better, by its name, and in what people read it."""
+    return BITS_PER_BYTE if counts == "bits" else SCORE
+
+
 def scores_of(result: TaskResult) -> TaskScores:
     """The measure that counts, of every item that has it. Bits per byte weigh as much as the answer has bytes.
 
@@ -60,13 +66,12 @@ def chances_of(result: TaskResult, task: Task) -> Floats:
 
 
 def pair_results(before: TaskResult, after: TaskResult) -> Pairs:
-    """Two models on the same items, so that differences above zero are better: of bits per byte before - after.
+    """Two models on the same items, by the metric that counts.
 
     Raises SapwoodError where the two are not answers to the same questions.
     """
     _check(before, after)
-    first, second = scores_of(before), scores_of(after)
-    return pair(second, first) if before.counts == "bits" else pair(first, second)
+    return pair(scores_of(before), scores_of(after), metric_of(before.counts))
 
 
 def _counted(result: TaskResult) -> list[ItemResult]:

@@ -66,9 +66,10 @@ def step_values(record: Mapping[str, Any]) -> dict[str, float]:
 
 
 def measured_values(losses: Losses) -> dict[str, float]:
-    """What was measured between rounds: `eval/zh` in bits per byte, and `eval/zh/change` since the base model."""
+    """What was measured between rounds: `eval/zh` in bits per byte, and `eval/zh/improvement` since the base model:
+    above zero is better."""
     levels = {f"eval/{name}": found.bits_per_byte for name, found in losses.items()}
-    changes = {f"eval/{name}/change": found.since_base.value for name, found in losses.items() if found.since_base}
+    changes = {f"eval/{name}/improvement": found.since_base.value for name, found in losses.items() if found.since_base}
     return levels | changes
 
 

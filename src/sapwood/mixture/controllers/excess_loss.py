@@ -28,8 +28,10 @@ from sapwood.mixture.controllers.bounds import move, reached
 from sapwood.mixture.controllers.smoothing import smooth
 from sapwood.mixture.controllers.static import keep
 from sapwood.mixture.controllers.wording import by_more_than, cause, explain
-from sapwood.mixture.measured import Change, is_judged
+from sapwood.mixture.measured import improvement, is_judged
 from sapwood.recipe.mixture import Controller
+from sapwood.statistics.change import BITS_PER_BYTE
+from sapwood.statistics.estimate import Estimate
 
 STRENGTH = 1.0
 """The step eta where the recipe does not give it, per bit per byte."""
@@ -49,7 +51,7 @@ class ExcessLoss:
         """
         noise = self._settings.noise
         differences = self._differences(family)
-        excesses = {n: max(d.value, 0.0) if d.beyond(noise) else 0.0 for n, d in differences.items()}
+        excesses = {n: max(-d.value, 0.0) if d.beyond(noise) else 0.0 for n, d in differences.items()}
         smoothed = smooth(excesses, state.get("excess", {}), self._settings.smoothing)
         signal = {name: smoothed[name] for name in excesses}
         remember = {"excess": smoothed}
@@ -72,24 +74,24 @@ class ExcessLoss:
         reasons = explain(family.shares, shares, causes, reached(family, shares, self._settings))
         return Decision(shares=shares, reasons=reasons, state=remember)
 
-    def _differences(self, family: Family) -> dict[str, Change]:
-        """Loss minus target of every sibling that has a share and both, and a standard error where noise counts."""
-        found: dict[str, Change] = {}
+    def _differences(self, family: Family) -> dict[str, Estimate]:
+        """By how much every sibling with a share is better than its target, and a standard error where noise counts."""
+        found: dict[str, Estimate] = {}
         for name, measured in family.measured.items():
             if not family.shares.get(name):
                 continue
             if name in self._settings.targets:
-                difference = measured.bits_per_byte - self._settings.targets[name]
-                found[name] = Change(difference, measured.standard_error)
+                better = BITS_PER_BYTE.improvement(self._settings.targets[name], measured.bits_per_byte)
+                found[name] = improvement(better, measured.standard_error)
             elif measured.since_base is not None:
                 found[name] = measured.since_base
         return {name: change for name, change in found.items() if is_judged(change, self._settings.noise)}
 
-    def _fact(self, name: str, differences: Mapping[str, Change]) -> str:
+    def _fact(self, name: str, differences: Mapping[str, Estimate]) -> str:
         target = self._settings.targets.get(name)
         goal = "the base model's" if target is None else f"its target of {target:g}"
         difference = differences[name]
         if not difference.beyond(self._settings.noise):
             return f"its loss does not differ from {goal}{by_more_than(self._settings.noise)}"
-        place = "above" if difference.value > 0 else "below"
+        place = "above" if difference.value < 0 else "below"
         return f"its loss is {abs(difference.value):.3g} bits per byte {place} {goal}"

@@ -71,7 +71,7 @@ class Learnability:
             resting = bool(points) and points[-1][0] == n
             points[:] = [*(points[:-1] if resting else points), [n, measured.bits_per_byte]][-MOST_MEASUREMENTS:]
             falls = measured.since_last is None or (
-                measured.since_last.value < 0 and measured.since_last.beyond(self._settings.noise)
+                measured.since_last.value > 0 and measured.since_last.beyond(self._settings.noise)
             )
             if resting:
                 curves[name] = None

@@ -107,7 +107,7 @@ def perplexity_before(measured: Measured) -> float:
     """
     if measured.since_last is None or measured.bits_per_byte <= 0:
         return measured.perplexity
-    before = measured.bits_per_byte - measured.since_last.value
+    before = measured.bits_per_byte + measured.since_last.value
     return math.exp(measured.nats_per_token * before / measured.bits_per_byte)
 
 

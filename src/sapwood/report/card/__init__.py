@@ -37,17 +37,17 @@ def write_card(recipe: Recipe, run: Path) -> None:
 
 def _render(facts: CardFacts) -> str:
     recipe = facts.run.recipe
-    findings, problem = find(facts.run)
+    changes, problem = find(facts.run)
     published = training.published_recipe(recipe)
     return (
         _environment()
         .get_template("page.md.j2")
         .render(
-            metadata=front_matter(facts, findings),
+            metadata=front_matter(facts, changes),
             recipe=recipe,
             facts=facts,
-            findings=findings,
-            lead=lead(findings) if findings else "",
+            changes=changes,
+            lead=lead(changes) if changes else "",
             problem=problem,
             signs=SIGNS,
             aims=AIMS,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sapwood.evaluation.comparison import Comparison, TaskChange
+from sapwood.evaluation.comparison import ComparedTask, Comparison
 from sapwood.report.aims import AIMS
 from sapwood.report.verdict import SIGNS, lead
 from sapwood.report.wording import confidence, count, interval, listed, score, score_change
+from sapwood.statistics.change import BITS_PER_BYTE, SCORE
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ def benchmarks(comparison: Comparison) -> Benchmarks:
         lead((), (comparison,)),
         confidence(comparison.confidence),
         tuple(_row(task) for task in tasks),
-        tuple(remark for task in tasks for remark in _remarks(task, comparison.confidence)) + tuple(_margins(tasks)),
+        tuple(remark for task in tasks for remark in _remarks(task)) + tuple(_margins(tasks)),
     )
 
 
@@ -41,43 +42,44 @@ def at_chance(comparisons: tuple[Comparison, ...]) -> list[str]:
     return [task.task for comparison in comparisons for task in comparison.tasks.values() if task.at_chance]
 
 
-def _row(task: TaskChange) -> tuple[str, ...]:
-    bits = task.in_bits
-    verdict = f"{SIGNS[task.verdict]} {task.verdict}" if task.verdict else ""
+def _row(task: ComparedTask) -> tuple[str, ...]:
+    change, metric = task.change, task.change.metric
+    verdict = f"{SIGNS[change.verdict]} {change.verdict}" if change.verdict else ""
     return (
         task.task,
-        "bits per byte" if bits else task.counts,
-        AIMS[task.aim or ""],
-        count(task.before.level.items),
-        score(task.before.value, bits),
-        score(task.value_after, bits),
-        score_change(task.change.value, bits),
-        interval(task.interval, bits),
-        score(task.detectable, bits),
+        metric.unit if task.in_bits else task.counts,
+        AIMS[change.aim or ""],
+        count(change.n),
+        score(change.before, metric),
+        score(change.after, metric),
+        score_change(change.value, metric),
+        interval(change.interval, metric),
+        score(task.detectable, metric),
         ", ".join(filter(None, (verdict, task.caveat))),
     )
 
 
-def _remarks(task: TaskChange, level: float) -> Iterator[str]:
+def _remarks(task: ComparedTask) -> Iterator[str]:
     if task.flips is not None:
         flips = task.flips
         lost, won = (count(flip.estimate.value * flip.items) for flip in (flips.lost, flips.won))
         guessed = count(flips.by_guessing * flips.lost.items)
         luck = f"; where both guess, independently, about {guessed} of each come by luck" if guessed != "0" else ""
         yield f"{task.task}: items lost (right before, wrong now) {lost}, won {won}{luck}."
-    if task.clean is not None and task.clean.items < task.before.level.items:
-        change = task.clean.change
+    if task.clean is not None and task.clean.n < task.change.n:
+        clean = task.clean
         yield (
-            f"{task.task}: {score_change(change.value, task.in_bits)} "
-            f"({interval(change.interval(level), task.in_bits)}) on the {count(task.clean.items)} of "
-            f"{count(task.before.level.items)} items that were not found in what was trained on."
+            f"{task.task}: {score_change(clean.value, clean.metric)} "
+            f"({interval(clean.interval, clean.metric)}) on the {count(clean.n)} of "
+            f"{count(task.change.n)} items that were not found in what was trained on."
         )
 
 
-def _margins(tasks: tuple[TaskChange, ...]) -> Iterator[str]:
-    kept = [task for task in tasks if task.aim == "retention"]
-    margins = {bits: {task.margin for task in kept if task.in_bits is bits} for bits in (False, True)}
-    found = [f"{score(margin)} points" for margin in margins[False]]
-    found += [f"{score(margin, True)} bits per byte" for margin in margins[True]]
+def _margins(tasks: tuple[ComparedTask, ...]) -> Iterator[str]:
+    kept = [task.change for task in tasks if task.change.aim == "retention"]
+    margins = {
+        metric: {change.margin for change in kept if change.metric is metric} for metric in (SCORE, BITS_PER_BYTE)
+    }
+    found = [f"{score(margin, metric)} {metric.unit}" for metric, each in margins.items() for margin in each]
     if found:
         yield f"A task to keep counts as kept when its whole interval lies above a loss of {listed(found)}."

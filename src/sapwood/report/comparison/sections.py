@@ -8,20 +8,18 @@ from typing import Any
 
 import orjson
 
-from sapwood.evaluation.comparison import TaskChange
-from sapwood.evaluation.gate import Finding
+from sapwood.evaluation.comparison import ComparedTask
 from sapwood.evaluation.result import Evaluation
 from sapwood.recipe.check import members
-from sapwood.recipe.fields import Aim
 from sapwood.recipe.load import leaves
 from sapwood.recipe.schema import Gain, Recipe, Retention
 from sapwood.report import plots
 from sapwood.report.axes import Figure
 from sapwood.report.cost import Cost, costs
 from sapwood.report.facts import Facts
-from sapwood.report.plots import Effect
 from sapwood.report.verdict import SIGNS, find, find_between, lead, tally
 from sapwood.report.wording import confidence, listed, published, without_places
+from sapwood.statistics.change import Aim, Change
 
 Runs = Mapping[str, Facts]
 
@@ -30,9 +28,9 @@ Runs = Mapping[str, Facts]
 class Demand:
     """One ability in all runs that judge it."""
 
-    kind: Aim
+    aim: Aim
     name: str
-    findings: Mapping[str, Finding]
+    changes: Mapping[str, Change]
     """By run."""
     figure: Figure
 
@@ -42,7 +40,7 @@ class Other:
     """The model of a run against that of the first."""
 
     run: str
-    findings: Sequence[Finding]
+    changes: Sequence[Change]
     problem: str
     """Why there are none."""
 
@@ -66,10 +64,10 @@ def verdicts_section(runs: Runs) -> dict[str, Any]:
     found = {run: find(facts) for run, facts in runs.items()}
     return {
         "leads": [
-            (run, lead(findings, runs[run].benchmarks) or problem or "There is no verdict yet.", _met(findings))
-            for run, (findings, problem) in found.items()
+            (run, lead(changes, runs[run].benchmarks) or problem or "There is no verdict yet.", _met(changes))
+            for run, (changes, problem) in found.items()
         ],
-        "demands": _demands(runs, {run: findings for run, (findings, _) in found.items()}),
+        "demands": _demands(runs, {run: changes for run, (changes, _) in found.items()}),
         "signs": SIGNS,
         "margins": _stated({run: f"{facts.recipe.evaluation.retention.margin:g}" for run, facts in runs.items()}),
         "confidences": _stated({run: confidence(facts.recipe.evaluation.confidence) for run, facts in runs.items()}),
@@ -89,7 +87,7 @@ def against_section(runs: Runs) -> dict[str, Any]:
 
 def benchmarks_section(runs: Runs) -> dict[str, Any]:
     """By suite and task, what became of it in every run."""
-    suites: dict[str, dict[str, dict[str, TaskChange]]] = {}
+    suites: dict[str, dict[str, dict[str, ComparedTask]]] = {}
     problems = []
     for run, facts in runs.items():
         if facts.unread:
@@ -150,26 +148,23 @@ def _stated(values: Mapping[str, str]) -> str:
     return listed([f"{value} in {listed(names)}" for value, names in runs.items()])
 
 
-def _met(findings: Sequence[Finding]) -> str:
-    return tally(findings) if findings else ""
+def _met(changes: Sequence[Change]) -> str:
+    return tally(changes) if changes else ""
 
 
-def _demands(runs: Runs, found: Mapping[str, Sequence[Finding]]) -> list[Demand]:
+def _demands(runs: Runs, found: Mapping[str, Sequence[Change]]) -> list[Demand]:
     demands = []
-    for kind, name in dict.fromkeys((finding.kind, finding.name) for part in found.values() for finding in part):
+    for aim, name in dict.fromkeys((change.aim, change.name) for part in found.values() for change in part):
+        assert aim is not None, "what a recipe names has an aim"
         judged = {
-            run: finding
-            for run, part in found.items()
-            for finding in part
-            if (finding.kind, finding.name) == (kind, name)
+            run: change for run, part in found.items() for change in part if (change.aim, change.name) == (aim, name)
         }
         margins = {runs[run].recipe.evaluation.retention.margin for run in judged}
         figure = plots.forest(
-            [replace(Effect.of(finding), name=run) for run, finding in judged.items()],
-            margins.pop() if kind == "retention" and len(margins) == 1 else None,
-            measure="change in bits per byte; lower is better",
+            [replace(change, name=run) for run, change in judged.items()],
+            margins.pop() if aim == "retention" and len(margins) == 1 else None,
         )
-        demands.append(Demand(kind, name, judged, figure))
+        demands.append(Demand(aim, name, judged, figure))
     return demands
 
 
@@ -180,8 +175,8 @@ def _against(name: str, first: Facts, run: str, facts: Facts) -> Other:
     if len(models) < 2:
         return Other(run, (), "Both models have to be measured first: `sapwood evaluate` does it.")
     before, after = models
-    findings, problem = find_between(_measured_in(first.recipe, before, after), before, after)
-    return Other(run, findings, problem if findings or problem else "No ability was measured of both.")
+    changes, problem = find_between(_measured_in(first.recipe, before, after), before, after)
+    return Other(run, changes, problem if changes or problem else "No ability was measured of both.")
 
 
 def _measured_in(recipe: Recipe, *evaluations: Evaluation) -> Recipe:

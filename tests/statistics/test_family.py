@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sapwood.evaluation.family import holm, judge_family
-from sapwood.evaluation.published import unpaired_change
+from sapwood.statistics.change import SCORE, Aim, Change
 from sapwood.statistics.estimate import Estimate
+from sapwood.statistics.family import holm, judge_family
 
 pytestmark = pytest.mark.slow
 
@@ -30,27 +30,28 @@ def test_holm_rejects_what_its_steps_reject(p_values: list[float], alpha: float)
     assert {place for place, p_value in enumerate(holm(p_values)) if p_value <= alpha} == rejected
 
 
+def changed(name: str, aim: Aim, value: float, error: float, margin: float = 0.0) -> Change:
+    estimate = Estimate(value, error, math.inf)
+    return Change.of(name, SCORE, 0.5, 0.5 + value, estimate, n=9, confidence=0.95, aim=aim, margin=margin)
+
+
 def test_one_false_gain_among_many_is_as_rare_as_promised() -> None:
     random, trials = np.random.default_rng(0), 2000
     wrong = 0
     for _ in range(trials):
-        changes = {str(i): Estimate(value, 1.0, math.inf) for i, value in enumerate(random.normal(size=8))}
-        wrong += any(found.verdict in ("gained", "worse") for found in judge_family("gain", changes).values())
+        changes = [changed(str(i), "gain", value, 1.0) for i, value in enumerate(random.normal(size=8))]
+        wrong += any(found.verdict in ("gained", "worse") for found in judge_family(changes))
     assert wrong / trials == pytest.approx(0.05, abs=0.015)
 
 
 def test_what_is_shown_must_hold_in_the_family_and_what_is_kept_by_itself() -> None:
-    loss = {"a": Estimate(-0.0225, 0.01, math.inf)}
-    others = {name: Estimate(0.0, 0.01, math.inf) for name in "bcd"}
-    assert judge_family("retention", loss, margin=0.01)["a"].verdict == "lost"
-    found = judge_family("retention", loss | others, margin=0.01)
-    assert found["a"].verdict == "loss not excluded"
-    assert found["a"].adjusted_p_value == pytest.approx(4 * loss["a"].p_value)
-    assert found["b"].verdict == "loss not excluded"
-    assert judge_family("retention", loss | others, margin=0.02)["b"].verdict == "kept"
+    def family(margin: float) -> list[Change]:
+        loss = changed("a", "retention", -0.0225, 0.01, margin)
+        return [loss, *(changed(name, "retention", 0.0, 0.01, margin) for name in "bcd")]
 
-
-def test_published_totals() -> None:
-    mmlu = unpaired_change(0.6660, 0.6519, 14042)
-    assert mmlu.value / mmlu.standard_error == pytest.approx(-2.5, abs=0.02)
-    assert mmlu.p_value == pytest.approx(0.0127, abs=0.0005)
+    assert judge_family(family(0.01)[:1])[0].verdict == "lost"
+    found = judge_family(family(0.01))
+    assert found[0].verdict == "loss not excluded"
+    assert found[0].p_value == pytest.approx(4 * found[0].estimate.p_value)
+    assert found[1].verdict == "loss not excluded"
+    assert judge_family(family(0.02))[1].verdict == "kept"
