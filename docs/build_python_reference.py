@@ -47,6 +47,8 @@ RECORDS = (
     ("pipeline/evaluate.py", "Evaluated"),
     ("statistics/change.py", "Change"),
     ("pipeline/report.py", "Reported"),
+    ("studies/plan.py", "StudyPlan"),
+    ("studies/run.py", "StudyRun"),
 )
 """What the functions return, and where it is defined."""
 

@@ -25,6 +25,7 @@ FLOORS: list[set[str]] = [
     {"training"},
     {"report"},
     {"pipeline"},
+    {"studies"},
     {"cli"},
     {"__init__", "__main__"},
 ]

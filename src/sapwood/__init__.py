@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from sapwood.pipeline.topics import label_topics as label_topics
     from sapwood.pipeline.topics import train_topics as train_topics
     from sapwood.pipeline.train import train as train
+    from sapwood.studies.plan import plan_study as plan_study
+    from sapwood.studies.run import run_study as run_study
 
 __version__ = "0.1.0"
 
@@ -85,6 +87,8 @@ PUBLIC = {
     "measure_vocabulary": "pipeline.base_model",
     "extend_vocabulary": "pipeline.base_model",
     "expand": "pipeline.base_model",
+    "plan_study": "studies.plan",
+    "run_study": "studies.run",
 }
 """Every public name, and the module that it is in."""
 

@@ -29,6 +29,7 @@ from sapwood.cli import (
     schema,
     score,
     solve,
+    study,
     synthesize,
     topics,
     train,
@@ -74,6 +75,7 @@ for verb in (
 ):
     app.command()(with_json(verb) if verb in TABLES else verb)
 app.add_typer(checkpoint.checkpoint, name="checkpoint", no_args_is_help=True)
+app.add_typer(study.study, name="study", no_args_is_help=True)
 app.add_typer(synthesize.synthesize, name="synthesize", no_args_is_help=True)
 app.add_typer(topics.topics, name="topics", no_args_is_help=True)
 app.add_typer(vocabulary.vocabulary, name="vocabulary", no_args_is_help=True)

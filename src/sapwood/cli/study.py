@@ -1,0 +1,86 @@
+"""`sapwood study`: many small runs of one recipe, and what they show."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from sapwood.cli.common import RUNS
+from sapwood.cli.output import Output, print_note, with_json
+from sapwood.cli.train import STOPPED
+from sapwood.progress import console
+from sapwood.recipe.units import show_tokens
+from sapwood.studies.directory import TrialResult
+from sapwood.studies.plan import StudyPlan
+from sapwood.studies.trials import Trial
+
+study = typer.Typer(help="Studies: arms of one recipe with several seeds, compared with intervals.")
+
+StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="The study, a YAML file (docs/studies.md).")]
+StudiesOption = Annotated[Path, typer.Option("--runs", help="Where studies are kept; this one below its name.")]
+
+
+@study.command("plan")
+@with_json
+def plan(file: StudyArgument, runs: StudiesOption = RUNS) -> None:
+    """Show the arms, what they cost, and the smallest effect that the design can show; refuse what cannot work.
+
+    Costs and changes nothing. All problems of all arms are listed at once.
+    """
+    from sapwood.studies.plan import plan_study
+
+    print_plan(plan_study(file, runs))
+
+
+@study.command("run")
+def run(
+    file: StudyArgument,
+    runs: StudiesOption = RUNS,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="How many trials run at a time.")] = 1,
+) -> None:
+    """Run what is not finished. Run again, it continues; arms and seeds that were added are run, others are not.
+
+    A trial that fails is named with its error and stops no other. Exits with 1 where one failed, with 130 where trials
+    were left for later.
+    """
+    from sapwood.studies.run import run_study
+
+    found = run_study(file, runs, jobs=jobs, reporter=_tell)
+    for name, error in found.failed.items():
+        console.print(f"{name} failed: {error}", style="red")
+    if found.waiting:
+        console.print(f"{len(found.waiting)} trials are left; the same command continues.")
+        sys.exit(STOPPED)
+    console.print(f"All trials are run. `sapwood study report {file}` says what they show.")
+    if found.failed:
+        sys.exit(1)
+
+
+def print_plan(plan: StudyPlan) -> None:
+    """Prints a plan as a table."""
+    output = Output()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("arm", no_wrap=True)
+    for title in ("seeds", "tokens a trial", "tokens", "done", "failed"):
+        table.add_column(title, justify="right")
+    for row in plan.arms:
+        seeds = len(row.arm.seeds)
+        table.add_row(
+            row.arm.label,
+            *(str(seeds), show_tokens(row.tokens), show_tokens(seeds * row.tokens), str(row.done), str(row.failed)),
+        )
+    output.print(table)
+    output.print(f"\n{plan.cost}", soft_wrap=True)
+    for effect in plan.detectable:
+        print_note(output, str(effect))
+
+
+def _tell(trial: Trial, result: TrialResult) -> None:
+    if result.finished:
+        console.print(f"{trial.name}: {show_tokens(result.tokens)} tokens in {result.seconds:,.0f} s")
+    else:
+        console.print(f"{trial.name} failed: {result.error}", style="red")

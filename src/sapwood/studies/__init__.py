@@ -1,0 +1,14 @@
+"""Many small runs of one recipe, judged together: what a change of the recipe does, with seeds and intervals.
+
+    study.yaml ──> plan ──> run: ARM × SEED, each a run of the pipeline ──> judge ──> page
+
+- `Study` (`study`): the file: a base recipe, arms as fields that differ, seeds, what is judged, a budget.
+- `Arm`, `Trial` (`trials`): a trial is a run of an arm with a seed. `StudyDirectory` (`directory`): where they lie.
+- `plan_study` (`plan`): tokens, hours, the smallest effect that the design can show. `run_study` (`run`): all trials;
+  each in a process of its own (`worker`), which takes the documents and tokens that others made (`share`).
+
+>>> from sapwood.studies.study import Study
+>>> study = Study.model_validate({"name": "replay", "base": "recipe.yaml", "arms": {"none": {}}, "primary": ["zh"]})
+>>> study.seeds
+[0, 1, 2]
+"""
