@@ -23,7 +23,7 @@ def test_a_plan_counts_trials_and_says_what_it_can_show(tiny_study: Callable[...
     assert zh.units == pytest.approx(2.05, abs=0.01)
     assert zh.effect == pytest.approx(0.0041, abs=1e-4)
     assert en.effect is None
-    assert "Cost: 10.24K tokens of 11K; hours of 1 at most are known after the first trial." in str(plan)
+    assert "Cost: 10.24K tokens of 11K; hours, of 1 at most, are known after the first trial." in str(plan)
     assert "The smallest effect that this design shows in 'en' is 2.1 times the standard deviation" in str(plan)
     assert not (tmp_path / "runs").exists()
 
@@ -51,8 +51,8 @@ def test_more_tokens_than_the_budget_are_refused(tiny_study: Callable[..., Path]
 
 
 def test_a_metric_that_is_not_measured_is_refused(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
-    with pytest.raises(SapwoodError, match=r"measured is called 'zn'\. Did you mean 'zh'"):
-        plan_study(tiny_study(primary=["zn"]), tmp_path / "runs")
+    with pytest.raises(SapwoodError, match=r"measured is called 'zhh'\. Did you mean 'zh'"):
+        plan_study(tiny_study(primary=["zhh"]), tmp_path / "runs")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from sapwood.cli.common import RUNS
 from sapwood.cli.output import Output, print_note, with_json
+from sapwood.cli.plan import print_problems
 from sapwood.cli.train import STOPPED
 from sapwood.progress import console
 from sapwood.recipe.units import show_tokens
@@ -55,7 +56,7 @@ def run(
     if found.waiting:
         console.print(f"{len(found.waiting)} trials are left; the same command continues.")
         sys.exit(STOPPED)
-    console.print(f"All trials are run. `sapwood study report {file}` says what they show.")
+    console.print("All trials are run.")
     if found.failed:
         sys.exit(1)
 
@@ -75,8 +76,9 @@ def print_plan(plan: StudyPlan) -> None:
         )
     output.print(table)
     output.print(f"\n{plan.cost}", soft_wrap=True)
-    for effect in plan.detectable:
-        print_note(output, str(effect))
+    for sentence in plan.effects:
+        print_note(output, sentence)
+    print_problems("Not here yet, and needed by `sapwood study run`:", list(plan.waiting))
 
 
 def _tell(trial: Trial, result: TrialResult) -> None:

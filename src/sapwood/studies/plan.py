@@ -6,21 +6,22 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from sapwood.errors import SapwoodError
 from sapwood.mixture.decided import RUNS
-from sapwood.pipeline.preflight import checked_plan
+from sapwood.mixture.open import read_sizes
+from sapwood.mixture.plan import make_plan
+from sapwood.pipeline.preflight import plan_problems, preflight
+from sapwood.pipeline.problem import listed, refuse
 from sapwood.recipe.units import show_tokens
+from sapwood.report.wording import listed as names_listed
 from sapwood.statistics.power import Design
 from sapwood.studies.directory import StudyDirectory
 from sapwood.studies.primary import Primary, primaries_of
+from sapwood.studies.search import all_arms
 from sapwood.studies.study import Study, load_study
-from sapwood.studies.trials import Arm, Trial, arms_of, by_seed
-
-_WITHOUT_NOISE = (
-    "The smallest effect that this design shows in '{name}' is {units:.1f} times the standard deviation, between "
-    "seeds, of the difference of two arms, which is not known yet: give it under `noise`, or run the first seeds."
-)
+from sapwood.studies.trials import Arm, Trial, by_seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,6 @@ class Detectable:
         """The smallest effect; None where the deviation is not known."""
         return None if self.deviation is None else self.units * self.deviation
 
-    def __str__(self) -> str:
-        if math.isinf(self.units):
-            return f"One seed shows no difference in '{self.metric}', however large: it says nothing of other seeds."
-        if self.effect is None:
-            return _WITHOUT_NOISE.format(name=self.metric, units=self.units)
-        return f"The smallest effect that this design shows in '{self.metric}' is {self.effect:.4f}."
-
 
 @dataclass(frozen=True, slots=True)
 class StudyPlan:
@@ -76,6 +70,8 @@ class StudyPlan:
     """Hours that trials took so far."""
     primaries: tuple[Primary, ...]
     detectable: tuple[Detectable, ...]
+    waiting: tuple[str, ...]
+    """What is not here yet and is needed to run it: files, a model."""
 
     def __str__(self) -> str:
         """The arms with tokens and trials, the cost against the budget, and what the design can show."""
@@ -88,7 +84,24 @@ class StudyPlan:
                 f"{name.ljust(width)}  {len(planned.arm.seeds)} × {show_tokens(planned.tokens)} tokens, "
                 f"{planned.done} done{failed}"
             )
-        return "\n".join([*lines, self.cost, *map(str, self.detectable)])
+        return "\n".join([*lines, self.cost, *self.effects])
+
+    @property
+    def effects(self) -> list[str]:
+        """What the design can show, in sentences."""
+        units = self.detectable[0].units
+        if math.isinf(units):
+            return ["One seed shows no difference, however large: it says nothing of other seeds."]
+        known = [found for found in self.detectable if found.effect is not None]
+        unknown = [f"'{found.metric}'" for found in self.detectable if found.effect is None]
+        sentences = [f"The smallest effect that this design shows in '{f.metric}' is {f.effect:.4f}." for f in known]
+        if unknown:
+            sentences.append(
+                f"The smallest effect that this design shows in {names_listed(unknown)} is {units:.1f} times the "
+                "standard deviation, between seeds, of the difference of two arms, which is not known yet: give it "
+                "under `noise`, or run the first seeds."
+            )
+        return sentences
 
     @property
     def cost(self) -> str:
@@ -97,11 +110,10 @@ class StudyPlan:
         tokens = f"{show_tokens(self.tokens)} tokens" + (
             "" if budget.tokens is None else f" of {show_tokens(budget.tokens)}"
         )
-        limit = "" if budget.hours is None else f" of {budget.hours:g}"
         if self.hours is None:
-            return (
-                f"Cost: {tokens}; the hours{limit and f', {budget.hours:g} at most,'} are known after the first trial."
-            )
+            limit = "" if budget.hours is None else f", of {budget.hours:g} at most,"
+            return f"Cost: {tokens}; hours{limit} are known after the first trial."
+        limit = "" if budget.hours is None else f" of {budget.hours:g} at most"
         return f"Cost: {tokens}; about {self.hours:.2g} hours{limit}, {self.spent:.2g} spent."
 
 
@@ -113,12 +125,14 @@ def plan_study(study: Study | str | Path, runs: str | Path = RUNS) -> StudyPlan:
     """
     loaded = study if isinstance(study, Study) else load_study(study)
     directory = StudyDirectory(Path(runs) / loaded.name)
-    return planned(loaded, directory, arms_of(loaded))
+    return planned(loaded, directory, all_arms(loaded, directory))
 
 
-def planned(study: Study, directory: StudyDirectory, arms: Sequence[Arm]) -> StudyPlan:
+def planned(
+    study: Study, directory: StudyDirectory, arms: Sequence[Arm], verb: Literal["plan", "run"] = "plan"
+) -> StudyPlan:
     """The plan of a study with these arms. Raises SapwoodError as `plan_study` does."""
-    tokens = _tokens(arms, directory)
+    tokens, waiting = _tokens(arms, directory, verb)
     primaries = primaries_of(arms[0].recipe(arms[0].seeds[0]), study.primary)
     trials = by_seed(arms)
     results = {trial.name: trial.result(directory) for trial in trials}
@@ -142,34 +156,44 @@ def planned(study: Study, directory: StudyDirectory, arms: Sequence[Arm]) -> Stu
         hours=None if pace is None else pace * total / 3600,
         spent=sum(result.seconds for result in results.values() if result is not None) / 3600,
         primaries=tuple(primaries),
-        detectable=tuple(detectable(study, study.noise)),
+        detectable=tuple(detectable(study, study.noise, sum(not arm.drawn for arm in arms))),
+        waiting=waiting,
     )
 
 
-def detectable(study: Study, noise: Mapping[str, float]) -> list[Detectable]:
-    """What the design can show, by the noise of every primary metric that is known."""
-    comparisons = max(1, (len(study.arms) - 1) * len(study.primary))
+def detectable(study: Study, noise: Mapping[str, float], arms: int) -> list[Detectable]:
+    """What the design can show with so many arms, by the noise of every primary metric that is known."""
+    arms //= len(study.recipes)
+    comparisons = max(1, (arms - 1) * len(study.primary))
     significance = (1 - study.confidence) / comparisons
     count = len(study.seeds)
     units = Design(deviation=1.0, significance=significance).smallest_effect(count) if count > 1 else math.inf
     return [Detectable(name, noise.get(name), units) for name in study.primary]
 
 
-def _tokens(arms: Iterable[Arm], directory: StudyDirectory) -> dict[str, int]:
-    """Tokens of a trial of every arm, once nothing is found that will stop any."""
+def _tokens(
+    arms: Iterable[Arm], directory: StudyDirectory, verb: Literal["plan", "run"]
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Tokens of a trial of every arm, once nothing is found that will stop any; and what is not here yet."""
     found: dict[str, int] = {}
     wrong: dict[str, list[str]] = {}
+    waiting: dict[str, None] = {}
     for arm in arms:
         trial = Trial(arm, arm.seeds[0])
         try:
             shared = directory.shared(trial.shares_with)
-            found[arm.label] = checked_plan(trial.recipe, shared, arm.file, "plan").tokens
+            plan = make_plan(trial.recipe, read_sizes(trial.recipe, shared))
+            problems = [*plan_problems(plan), *preflight(trial.recipe, shared, verb)]
+            waits = [problem for problem in problems if problem.waits and verb == "plan"]
+            waiting |= dict.fromkeys(listed(waits, arm.file))
+            refuse([problem for problem in problems if problem not in waits], arm.file)
+            found[arm.label] = plan.tokens
         except SapwoodError as error:
             for line in str(error).splitlines():
                 wrong.setdefault(line, []).append(arm.label)
     if wrong:
         raise SapwoodError("\n".join(f"{_arms(labels)}: {line}" for line, labels in wrong.items()))
-    return found
+    return found, tuple(waiting)
 
 
 def _arms(labels: Sequence[str]) -> str:

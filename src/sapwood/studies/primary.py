@@ -12,9 +12,9 @@ from sapwood.errors import SapwoodError, closest
 from sapwood.evaluation.result import DocumentScore, Evaluation, read_evaluation
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import members
-from sapwood.statistics.change import BITS_PER_BYTE, SCORE, Aim, Metric
 from sapwood.recipe.suite import load_suite
 from sapwood.runs.directory import RunDirectory
+from sapwood.statistics.change import BITS_PER_BYTE, SCORE, Aim, Metric
 from sapwood.statistics.paired import Pairs
 from sapwood.suites.item_result import read_task_result
 from sapwood.suites.task_scores import pair_results, scores_of
@@ -32,8 +32,8 @@ class Primary:
     task: str
     aim: Aim | None
     """What the recipe, or the suite, wants of it."""
-    in_bits: bool
-    """Whether levels are bits per byte, of which fewer are better."""
+    metric: Metric
+    """What its levels are, and which are better."""
 
     def level(self, run: RunDirectory, label: str) -> float:
         """How good a model of a run is: bits per byte, the mean over the sources, or the mean score."""
@@ -56,17 +56,17 @@ class Primary:
         one, other = (
             read_evaluation(run.evaluation / f"{label}.json") for run, label in ((before, first), (after, second))
         )
-        items, old, new, weights = [], [], [], []
+        items, scores, weights = [], [], []
         for source in self.sources:
             documents = _same(source, one, other, after)
             whole = sum(document.bytes for document, _ in documents)
             for document, again in documents:
                 items.append(f"{source}/{document.id}")
-                old.append(-document.nats / math.log(2) / document.bytes)
-                new.append(-again.nats / math.log(2) / again.bytes)
+                scores.append([found.nats / math.log(2) / found.bytes for found in (document, again)])
                 weights.append(document.bytes / whole / len(self.sources))
-        count = len(items)
-        return Pairs(tuple(items), np.array(old), np.array(new), np.arange(count, dtype=np.intp), np.array(weights))
+        old, new = np.array(scores).T
+        clusters = np.arange(len(items), dtype=np.intp)
+        return Pairs(tuple(items), old, new, clusters, np.array(weights), BITS_PER_BYTE)
 
     def _result(self, run: RunDirectory, label: str) -> Path:
         return run.suite(self.suite, label) / self.task
@@ -99,9 +99,9 @@ def primaries_of(recipe: Recipe, names: list[str]) -> list[Primary]:
         if name in recipe.groups or name in recipe.sources:
             aims: dict[str, Aim] = dict.fromkeys(recipe.evaluation.retention.domains, "retention")
             aims |= dict.fromkeys(recipe.evaluation.gain.domains, "gain")
-            found.append(Primary(name, tuple(members(recipe, name)), "", "", aims.get(name), True))
+            found.append(Primary(name, tuple(members(recipe, name)), "", "", aims.get(name), BITS_PER_BYTE))
         else:
             suite, _, task = name.partition("/")
-            counts = suites[suite].tasks[task].counts
-            found.append(Primary(name, (), suite, task, suites[suite].aim(task), counts == "bits"))
+            metric = BITS_PER_BYTE if suites[suite].tasks[task].counts == "bits" else SCORE
+            found.append(Primary(name, (), suite, task, suites[suite].aim(task), metric))
     return found

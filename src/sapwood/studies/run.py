@@ -18,7 +18,8 @@ from sapwood.progress import track
 from sapwood.runs.lock import hold
 from sapwood.runs.metrics import read_metrics
 from sapwood.studies.directory import StudyDirectory, TrialResult
-from sapwood.studies.plan import StudyPlan, planned
+from sapwood.studies.plan import planned
+from sapwood.studies.search import all_arms, solve_study
 from sapwood.studies.study import Study, load_study
 from sapwood.studies.trials import Arm, Trial, arms_of, by_seed
 from sapwood.studies.worker import Order, Worker
@@ -60,19 +61,23 @@ def run_study(
     """
     loaded = study if isinstance(study, Study) else load_study(study)
     directory = StudyDirectory(Path(runs) / loaded.name)
-    arms = arms_of(loaded)
-    plan = planned(loaded, directory, arms)
+    plan = planned(loaded, directory, all_arms(loaded, directory), "run")
     with hold(directory.root), _workers(jobs) as workers:
         remove_leftovers(directory.root)
-        return _run(plan, arms, workers, reporter)
+        _prepare(by_seed(arms_of(loaded)), directory, workers[0])
+        found = _run(loaded, directory, workers, reporter)
+        if loaded.draw is not None and found.finished and not directory.solution.exists():
+            solve_study(loaded, directory, plan.primaries)
+            found = _run(loaded, directory, workers, reporter)
+    return found
 
 
-def _run(plan: StudyPlan, arms: list[Arm], workers: list[Worker], reporter: Reporter) -> StudyRun:
-    study, directory = plan.study, plan.directory
+def _run(study: Study, directory: StudyDirectory, workers: list[Worker], reporter: Reporter) -> StudyRun:
+    """Runs what is not finished and does not wait for other trials."""
+    arms = [arm for arm in all_arms(study, directory) if not arm.waits]
     trials = by_seed(arms)
     results = {trial.name: trial.result(directory) for trial in trials}
     todo = [trial for trial in trials if not _is_finished(results[trial.name])]
-    _prepare(todo, directory, workers[0])
     waiting: queue.SimpleQueue[Trial] = queue.SimpleQueue()
     for trial in todo:
         waiting.put(trial)

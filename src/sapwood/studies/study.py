@@ -36,6 +36,8 @@ class Draw(Strict):
     """Decides the draws."""
     spread: Annotated[float, Field(gt=0)] = 1.0
     """How far draws lie from the natural shares: they are Dirichlet with natural shares × their number / `spread`."""
+    weights: dict[str, Annotated[float, Field(ge=0)]] = {}
+    """How much each primary metric counts in what is solved for; 1 where nothing is said, 0 only watches it."""
     pull: Annotated[float, Field(ge=0)] = 0.05
     """What the solved mixture must save, in the unit of the loss, for each nat that it is away from the natural one."""
     max_epochs: Annotated[float, Field(gt=0)] = 4.0
@@ -117,7 +119,7 @@ def load_study(path: str | Path) -> Study:
 
 
 def _located(recipe: str, here: Path) -> str:
-    return str(here / os.path.expanduser(recipe))  # noqa: PTH111 - which leaves names of unknown users alone
+    return os.path.normpath(here / os.path.expanduser(recipe))  # noqa: PTH111 - leaves names of unknown users alone
 
 
 def _problems(study: Study) -> Iterator[Problem]:
@@ -138,5 +140,11 @@ def _problems(study: Study) -> Iterator[Problem]:
     for name in study.noise:
         if name not in study.primary:
             yield ("noise", name), f"it is not under `primary`. {closest(name, study.primary)}"
-    if study.draw is not None and study.sizes:
-        yield ("draw",), "mixtures are searched at one size: write `base`"
+    if study.draw is not None:
+        if study.sizes:
+            yield ("draw",), "mixtures are searched at one size: write `base`"
+        for name in study.draw.weights:
+            if name not in study.primary:
+                yield ("draw", "weights", name), f"it is not under `primary`. {closest(name, study.primary)}"
+        if not any(study.draw.weights.get(name, 1) for name in study.primary):
+            yield ("draw", "weights"), "every metric has 0: nothing counts"

@@ -32,6 +32,10 @@ class Arm:
     """Of the model; empty where there is one."""
     file: Path = field(default=Path())
     """The recipe that it is a variant of."""
+    drawn: bool = False
+    """Whether its mixture was drawn at random: laws are fitted to it, and no conclusion is about it."""
+    waits: bool = False
+    """Whether its fields follow from trials that are still to be run; they stand for as many tokens until then."""
 
     @property
     def label(self) -> str:
