@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sapwood.evaluation.result import BASE, GROWN, DocumentScore, DomainScore, Evaluation
+from sapwood.evaluation.result import ADAPTED, BASE, DocumentScore, DomainScore, Evaluation
 from sapwood.studies.directory import StudyDirectory, TrialResult
 from sapwood.studies.study import load_study
 from sapwood.studies.trials import Trial, arms_of
@@ -44,7 +44,7 @@ def write_trials(file: Path, runs: Path, levels: Callable[[Trial], dict[str, flo
             continue
         run = directory.trial(trial.name)
         evaluate(BASE_BITS, BASE).write(run.evaluation)
-        evaluate({**BASE_BITS, **bits}, GROWN).write(run.evaluation)
+        evaluate({**BASE_BITS, **bits}, ADAPTED).write(run.evaluation)
         directory.record(trial.name, TrialResult(trial.fingerprint, 10.0, 1024, ""))
     return trials
 

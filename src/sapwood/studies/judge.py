@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sapwood.evaluation.family import holm
-from sapwood.evaluation.result import BASE, GROWN
+from sapwood.evaluation.result import ADAPTED, BASE
 from sapwood.statistics.change import Change
 from sapwood.statistics.estimate import Estimate
 from sapwood.statistics.paired import Pairs, change
@@ -175,8 +175,8 @@ def _since_base(
     study: Study, directory: StudyDirectory, arm: Arm, primary: Primary, seeds: tuple[int, ...]
 ) -> ArmChange:
     runs = [directory.trial(Trial(arm, seed).name) for seed in seeds]
-    pairs = [primary.pair(run, BASE, run, GROWN) for run in runs]
-    levels = tuple(primary.level(run, GROWN) for run in runs)
+    pairs = [primary.pair(run, BASE, run, ADAPTED) for run in runs]
+    levels = tuple(primary.level(run, ADAPTED) for run in runs)
     found = Change.of(
         arm.label,
         primary.metric,
@@ -199,7 +199,7 @@ def _paired(
     for seed in finished[arm.label]:
         if seed in finished[reference.label]:
             before, after = (directory.trial(Trial(one, seed).name) for one in (reference, arm))
-            found.append(primary.pair(before, GROWN, after, GROWN))
+            found.append(primary.pair(before, ADAPTED, after, ADAPTED))
     return found
 
 

@@ -13,11 +13,12 @@ from sapwood.evaluation.result import DocumentScore, Evaluation, read_evaluation
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import members
 from sapwood.recipe.suite import load_suite
+from sapwood.recipe.task import Task
 from sapwood.runs.directory import RunDirectory
 from sapwood.statistics.change import BITS_PER_BYTE, SCORE, Aim, Metric
 from sapwood.statistics.paired import Pairs
 from sapwood.suites.item_result import read_task_result
-from sapwood.suites.task_scores import pair_results, scores_of
+from sapwood.suites.task_scores import level_of, pair_results, scores_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ class Primary:
     sources: tuple[str, ...]
     """Whose held-out text it is about; empty for a benchmark."""
     suite: str
-    task: str
+    task: Task | None
+    """The benchmark; None for held-out text."""
     aim: Aim | None
     """What the recipe, or the suite, wants of it."""
     metric: Metric
@@ -69,7 +71,14 @@ class Primary:
         return Pairs(tuple(items), old, new, clusters, np.array(weights), BITS_PER_BYTE)
 
     def _result(self, run: RunDirectory, label: str) -> Path:
-        return run.suite(self.suite, label) / self.task
+        assert self.task is not None
+        return run.suite(self.suite, label) / self.task.name
+
+    def at_chance(self, run: RunDirectory, label: str) -> bool:
+        """Whether a model is not shown to do better than guessing; never of bits per byte."""
+        if self.task is None:
+            return False
+        return level_of(read_task_result(self._result(run, label)), self.task).at_chance
 
 
 def _same(
@@ -99,9 +108,9 @@ def primaries_of(recipe: Recipe, names: list[str]) -> list[Primary]:
         if name in recipe.groups or name in recipe.sources:
             aims: dict[str, Aim] = dict.fromkeys(recipe.evaluation.retention.domains, "retention")
             aims |= dict.fromkeys(recipe.evaluation.gain.domains, "gain")
-            found.append(Primary(name, tuple(members(recipe, name)), "", "", aims.get(name), BITS_PER_BYTE))
+            found.append(Primary(name, tuple(members(recipe, name)), "", None, aims.get(name), BITS_PER_BYTE))
         else:
             suite, _, task = name.partition("/")
             metric = BITS_PER_BYTE if suites[suite].tasks[task].counts == "bits" else SCORE
-            found.append(Primary(name, (), suite, task, suites[suite].aim(task), metric))
+            found.append(Primary(name, (), suite, suites[suite].tasks[task], suites[suite].aim(task), metric))
     return found

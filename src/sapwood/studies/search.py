@@ -16,7 +16,7 @@ from typing import Any, get_args
 import numpy as np
 
 from sapwood.errors import SapwoodError
-from sapwood.evaluation.result import GROWN
+from sapwood.evaluation.result import ADAPTED
 from sapwood.files import read_json, write_json
 from sapwood.mixture.domains import domains_of
 from sapwood.mixture.open import read_sizes
@@ -156,7 +156,7 @@ def _rows(study: Study, directory: StudyDirectory, primaries: Sequence[Primary])
             shares = shares_of(trial, study.draw, directory)
             row: dict[str, object] = {f"{SHARE}{name}": share for name, share in shares.items()}
             for primary in primaries:
-                level = primary.level(directory.trial(trial.name), GROWN)
+                level = primary.level(directory.trial(trial.name), ADAPTED)
                 # A law is of a loss: what is not right, of a score.
                 row[f"{LOSS}{primary.name}"] = 1 - level if primary.metric.higher_is_better else level
             rows.append((trial.name, row))
@@ -214,7 +214,7 @@ def forecasts(study: Study, directory: StudyDirectory, primaries: Sequence[Prima
     done = [t for t in arm.trials() if (result := t.result(directory)) is not None and result.finished]
     found = []
     for primary in primaries:
-        levels = [primary.level(directory.trial(trial.name), GROWN) for trial in done]
+        levels = [primary.level(directory.trial(trial.name), ADAPTED) for trial in done]
         losses = tuple(1 - level if primary.metric.higher_is_better else level for level in levels)
         said = record[primary.name]
         found.append(Forecast(primary, said["loss"], (said["low"], said["high"]), losses))
