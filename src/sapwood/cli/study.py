@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -15,9 +15,11 @@ from sapwood.cli.plan import print_problems
 from sapwood.cli.train import STOPPED
 from sapwood.progress import console
 from sapwood.recipe.units import show_tokens
-from sapwood.studies.directory import TrialResult
-from sapwood.studies.plan import StudyPlan
-from sapwood.studies.trials import Trial
+
+if TYPE_CHECKING:
+    from sapwood.studies.directory import TrialResult
+    from sapwood.studies.plan import StudyPlan
+    from sapwood.studies.trials import Trial
 
 study = typer.Typer(help="Studies: arms of one recipe with several seeds, compared with intervals.")
 
