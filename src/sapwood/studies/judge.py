@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sapwood.evaluation.family import holm
 from sapwood.evaluation.result import ADAPTED, BASE
 from sapwood.statistics.change import Change
 from sapwood.statistics.estimate import Estimate
+from sapwood.statistics.family import holm
 from sapwood.statistics.paired import Pairs, change
 from sapwood.statistics.power import Design
 from sapwood.statistics.seeds import across_seeds
