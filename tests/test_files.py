@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import SafetensorError
 
+from sapwood import files
 from sapwood.errors import SapwoodError
 from sapwood.files import (
     SEAL,
@@ -19,6 +22,7 @@ from sapwood.files import (
     atomic_directory,
     atomic_file,
     read_json,
+    read_last_line,
     read_line,
     read_lines,
     refuse_changed,
@@ -120,3 +124,23 @@ def test_a_full_disk_names_what_is_written(tmp_path: Path, write: Any, error: Ex
         raise error
     assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(tmp_path / "new"))
     assert not list(tmp_path.iterdir())
+
+
+@given(st.lists(RECORDS, max_size=6), st.binary(max_size=5).filter(lambda rest: b"\n" not in rest), st.integers(1, 40))
+def test_the_last_line_is_read_from_the_end(records: list[dict[str, Any]], rest: bytes, block: int) -> None:
+    """Whatever is in the file, however long a line is, and where a crash cut the one after it."""
+    with tempfile.TemporaryDirectory() as directory, mock.patch.object(files, "_TAIL_BYTES", block):
+        path = Path(directory) / "log.jsonl"
+        path.write_bytes(b"".join(map(sealed_line, records)) + rest)
+        lines = read_lines(path)
+        assert read_last_line(path) == (lines[-1] if lines else None)
+
+
+def test_the_last_line_of_a_log_does_not_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"damaged\n" * 100_000 + sealed_line({"step": 7}))
+    assert read_last_line(path) == {"step": 7}
+    path.write_bytes(sealed_line({"step": 7}) + b"damaged\n")
+    with pytest.raises(SapwoodError, match=r"log\.jsonl is damaged"):
+        read_last_line(path)
+    assert read_last_line(tmp_path / "none.jsonl") is None

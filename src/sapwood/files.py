@@ -49,6 +49,8 @@ def locate(address: str) -> tuple[AbstractFileSystem, str]:
     return LocalFileSystem(), str(Path(os.path.expanduser(address)).absolute())  # noqa: PTH111 - leaves `./~` alone
 
 
+_TAIL_BYTES = 1 << 14
+"""So much of a file's end is read at once: some logged steps, or one of many domains."""
 SEAL = "xxh3"
 """The field with the checksum: xxh3 of the rest, by sorted keys, in hexadecimal."""
 _FIRST_LINE = "# Written by Sapwood; changes belong into your own file. xxh3 "
@@ -205,6 +207,24 @@ def read_lines(path: Path, remedy: str = RESTORE) -> list[dict[str, Any]]:
             except ValueError as error:
                 raise ValueError(f"line {number}: {_what(error)}") from None
         return records
+
+
+def read_last_line(path: Path, remedy: str = RESTORE) -> dict[str, Any] | None:
+    """The last whole line of such a file, read from its end: a log of many steps costs no more than a short one.
+
+    None where there is no file, or no whole line in it. Raises SapwoodError where that line is damaged.
+    """
+    if not is_there(path):
+        return None
+    with reading(path, remedy), path.open("rb") as file:
+        start = file.seek(0, os.SEEK_END)
+        content = b""
+        while start and content.count(b"\n") < 2:
+            step = min(start, _TAIL_BYTES)
+            start -= step
+            content = os.pread(file.fileno(), step, start) + content
+        whole = content[: content.rfind(b"\n")].rpartition(b"\n")[2] if b"\n" in content else b""
+        return _object(read_line(whole)) if whole else None
 
 
 def _object(value: Any) -> dict[str, Any]:

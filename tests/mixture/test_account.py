@@ -16,7 +16,7 @@ from sapwood.mixture.account import Account, Stock, make_account, read_account
 from sapwood.mixture.domains import Sizes
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.measured import Measured, improvement
-from sapwood.mixture.plan import make_plan
+from sapwood.mixture.plan import make_plan, read_plan
 from sapwood.mixture.rounds import next_round
 from sapwood.recipe import Recipe, load_recipe
 from sapwood.runs.directory import RunDirectory
@@ -126,7 +126,7 @@ def account_at(recipe: Recipe, run: RunDirectory, position: int) -> tuple[Accoun
     ledger.finished_at = 0
     account = make_account(
         recipe,
-        plan=read_json(run.plan),
+        plan=read_plan(run.plan),
         ledger=ledger,
         last=step(ledger, position) if position else None,
         tokens={

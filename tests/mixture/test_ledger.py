@@ -7,7 +7,7 @@ import pytest
 
 from sapwood.errors import SapwoodError
 from sapwood.files import read_lines, write_lines
-from sapwood.mixture.ledger import Ledger, Round
+from sapwood.mixture.ledger import Ledger, Round, SkippedStep
 from sapwood.mixture.measured import Measured, improvement
 from sapwood.mixture.weights import Mixture
 from sapwood.recipe.mixture import Order
@@ -67,6 +67,31 @@ def test_rounds_are_read_back_as_they_were_written(path: Path) -> None:
     ledger.finish(13)
     assert Ledger(path).finished_at == 13
     assert len(read_lines(path)) == 3
+
+
+def test_lines_that_were_read_already_are_a_ledger(path: Path) -> None:
+    ledger = Ledger(path)
+    ledger.begin({"model": "x"})
+    ledger.append(entry(0, 0, 9, {}))
+    ledger.end_stage("stage 0", 9, "Gain is flat.")
+    ledger.note(SkippedStep("skip", 3, 4, 6, "loss inf"))
+    ledger.finish(9)
+    lines = read_lines(path)
+    read = Ledger.from_lines([*lines, {"event": "something new"}], path)
+    assert [r.to_json() for r in read.rounds] == [r.to_json() for r in ledger.rounds]
+    assert (read.identity, read.ended, read.finished_at) == (ledger.identity, ledger.ended, 9)
+    assert [(event.kind, event.position, event.stage, event.number, event.reason) for event in read.events] == [
+        ("begin", 0, "", 0, ""),
+        ("round", 0, "stage 0", 0, "because"),
+        ("gate", 9, "stage 0", 0, "Gain is flat."),
+        ("skip", 4, "", 3, "loss inf"),
+        ("finish", 9, "", 0, ""),
+        ("something new", 0, "", 0, ""),
+    ]
+    read.finish(12)
+    assert read_lines(path) == lines, "it writes nothing"
+    with pytest.raises(SapwoodError, match="begun by an earlier version"):
+        Ledger.from_lines([{"event": "round", "round": 0}], path)
 
 
 def test_a_line_says_what_a_person_wants_to_know(path: Path) -> None:

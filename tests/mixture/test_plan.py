@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -54,6 +55,19 @@ def test_the_papers_volumes_to_the_last_digit() -> None:
         assert abs(part.tokens - sum(part.shares)) < 2 * 8192, "two stages, each within one sequence"
     assert totals == {kind: Fraction(volume) * 10**9 for kind, volume in KINDS.items()}
     assert not plan.refusals
+
+
+def test_a_plan_is_read_back_as_it_was_written() -> None:
+    plan = make_plan(load_recipe(PAPER), NOTHING)
+    record = json.loads(json.dumps(plan.to_json()))
+    assert Plan.from_json(record).to_json() == plan.to_json()
+    assert Plan.from_json(record).domains == plan.domains
+    assert str(Plan.from_json(record)) == str(plan)
+    for part in record["domains"]:
+        del part["shares"], part["max_epochs"]  # an earlier version wrote neither
+    earlier = Plan.from_json(record)
+    assert [part.epochs for part in earlier.domains] == [part.epochs for part in plan.domains]
+    assert (earlier.sequences, earlier.tokens, earlier.steps) == (plan.sequences, plan.tokens, plan.steps)
 
 
 def test_stage_boundaries_are_within_one_sequence_of_the_budgets() -> None:

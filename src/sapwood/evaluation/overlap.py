@@ -35,7 +35,7 @@ from sapwood.recipe.data import Decontamination, Normalise
 from sapwood.recipe.suite import Suite
 from sapwood.runs.directory import RunDirectory
 from sapwood.runs.manifest import Manifest, begin, finished, read_manifest, remake
-from sapwood.runs.metrics import read_metrics
+from sapwood.runs.metrics import last_step
 from sapwood.suites.task_item import TaskItems, load_task_items
 
 OVERLAP = "overlap.json"
@@ -91,7 +91,7 @@ def find_overlap(recipe: Recipe, run: RunDirectory, suite: Suite, items: Path | 
     loaded = {name: load_task_items(task, items) for name, task in suite.tasks.items()}
     rule = recipe.corpus.decontamination or Decontamination(benchmarks=[])
     ledger = Ledger(run.ledger, writable=False)
-    position = position_reached(ledger, next(reversed(read_metrics(run.metrics)), None))
+    position = position_reached(ledger, last_step(run.metrics))
     if not position:
         raise SapwoodError(
             f"By its log, the run in {run.root} has trained on nothing yet: nothing can overlap with that."

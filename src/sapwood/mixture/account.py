@@ -18,18 +18,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-from sapwood.files import read_json
 from sapwood.mixture.apportion import Apportionment
 from sapwood.mixture.domains import topic_sizes
 from sapwood.mixture.ledger import Ledger, Round
-from sapwood.mixture.weights import Mixture, source_of, whole
+from sapwood.mixture.plan import Plan, StagePlan, read_plan
+from sapwood.mixture.weights import source_of, whole
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import evaluation_only, split_by_topic
 from sapwood.runs.directory import RunDirectory
 from sapwood.runs.manifest import Manifest, read_manifest
-from sapwood.runs.metrics import StepMetrics, read_metrics
+from sapwood.runs.metrics import StepMetrics, last_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +189,9 @@ def read_account(recipe: Recipe, run: RunDirectory) -> Account:
     ledger = Ledger(run.ledger, writable=False)
     return make_account(
         recipe,
-        plan=read_json(run.plan, "Remove it: `sapwood prepare` writes it again.") if run.plan.exists() else None,
+        plan=read_plan(run.plan),
         ledger=ledger,
-        last=next(reversed(read_metrics(run.metrics)), None),
+        last=last_step(run.metrics),
         tokens={name: manifest for name, manifest in manifests if manifest is not None},
         topics={name: topic_sizes(run.divided(name)) for name in split_by_topic(recipe)},
     )
@@ -206,7 +205,7 @@ def position_reached(ledger: Ledger, last: StepMetrics | None) -> int:
 def make_account(
     recipe: Recipe,
     *,
-    plan: Mapping[str, Any] | None,
+    plan: Plan | None,
     ledger: Ledger,
     last: StepMetrics | None,
     tokens: Mapping[str, Manifest],
@@ -214,7 +213,7 @@ def make_account(
 ) -> Account:
     """Puts together what a run wrote down.
 
-    `plan` is `plan.json`; `last` is the last step that was logged; `tokens` are the manifests of the token shards by
+    `last` is the last step that was logged; `tokens` are the manifests of the token shards by
     source, and `topics` the tokens to train on by topic of every divided source.
     """
     position = position_reached(ledger, last)
@@ -287,19 +286,19 @@ def _stock(name: str, prepared: int | None, trained: int) -> Stock:
     return Stock(name, prepared, trained, None if prepared is None else min(prepared, trained))
 
 
-def _stages(plan: Mapping[str, Any] | None, ledger: Ledger, counts: Counts, position: int) -> Iterable[StageAccount]:
-    planned = {stage["name"]: stage for stage in (plan["stages"] if plan else ())}
+def _stages(plan: Plan | None, ledger: Ledger, counts: Counts, position: int) -> Iterable[StageAccount]:
+    planned = {stage.name: stage for stage in (plan.stages if plan else ())}
     for name in dict.fromkeys([*planned, *(entry.stage for entry in ledger.rounds)]):
         rounds = [entry for entry in ledger.of_stage(name) if entry.index < len(counts)]
         trained: Counter[str] = Counter()
         for entry in rounds:
             trained.update(counts[entry.index])
-        there: Mapping[str, int] = planned[name]["counts"] if name in planned else {}
+        there: Mapping[str, int] = planned[name].counts if name in planned else {}
         static = _static(planned.get(name), rounds, position)
         domains = dict.fromkeys([*there, *(static or ()), *trained])
         yield StageAccount(
             name=name,
-            sequence_length=rounds[0].sequence_length if rounds else planned[name]["sequence_length"],
+            sequence_length=rounds[0].sequence_length if rounds else planned[name].sequence_length,
             begun=bool(rounds),
             ended=ledger.ended.get(name, ""),
             lines=tuple(
@@ -314,7 +313,7 @@ def _stages(plan: Mapping[str, Any] | None, ledger: Ledger, counts: Counts, posi
         )
 
 
-def _static(stage: Mapping[str, Any] | None, rounds: Sequence[Round], position: int) -> Mapping[str, int] | None:
+def _static(stage: StagePlan | None, rounds: Sequence[Round], position: int) -> Mapping[str, int] | None:
     """What the recipe's own weights would have trained in a stage, in sequences; None where nothing says it.
 
     At a round's end that is what the ledger has; inside a round it follows from the `stage` of the plan.
@@ -324,7 +323,7 @@ def _static(stage: Mapping[str, Any] | None, rounds: Sequence[Round], position: 
     last = rounds[-1]
     if position >= last.stop:
         return last.static or None
-    weights = Mixture.from_json(stage["weights"]).weights if stage else {}
+    weights = stage.mixture.weights if stage else {}
     return whole(weights, position - rounds[0].start) if weights else None
 
 
@@ -346,9 +345,9 @@ def _balances_of_sources(sources: Iterable[SourceAccount], ledger: Ledger, count
 
 
 def _balances_of_stages(
-    stages: Iterable[StageAccount], plan: Mapping[str, Any] | None, ledger: Ledger, position: int
+    stages: Iterable[StageAccount], plan: Plan | None, ledger: Ledger, position: int
 ) -> Iterable[Balance]:
-    planned = {stage["name"]: stage["sequences"] for stage in (plan["stages"] if plan else ())}
+    planned = {stage.name: stage.sequences for stage in (plan.stages if plan else ())}
     for stage in stages:
         total, length, what = stage.total, stage.sequence_length, f"stage {stage.name}"
         if stage.name in planned:

@@ -5,7 +5,7 @@ The stream of a run is a function of the ledger and the token shards alone; repl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -157,6 +157,36 @@ class SkippedStep:
     """What was wrong with it."""
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerEvent:
+    """A line of the ledger, as one reads it who follows the run."""
+
+    kind: str
+    """`begin`, `recipe`, `model`, `round`, `gate`, `skip`, `roll-back`, `finish`."""
+    time: str
+    """When it was written, by ISO 8601 in UTC."""
+    position: int
+    """Sequences of the run before it."""
+    stage: str = ""
+    """Of a round or a gate."""
+    number: int = 0
+    """Of a round; of a step that was skipped."""
+    reason: str = ""
+    """In words; empty where there is none."""
+
+    @staticmethod
+    def of(line: Mapping[str, Any]) -> LedgerEvent:
+        """Reads any line, one of a later version too."""
+        return LedgerEvent(
+            kind=line["event"],
+            time=line.get("time", ""),
+            position=line["start"] if "start" in line else line.get("position", 0),
+            stage=line.get("stage", ""),
+            number=line.get("round", line.get("step", 0)),
+            reason=" ".join(line["reasons"]) if "reasons" in line else line.get("reason", ""),
+        )
+
+
 def restore(path: Path) -> str:
     """What to do where a ledger is damaged."""
     return (
@@ -173,9 +203,20 @@ class Ledger:
 
         A ledger that is not `writable` remembers new rounds without writing them: on all ranks but the first.
         """
+        self._open(path, writable, read_lines(path, restore(path)))
+
+    @classmethod
+    def from_lines(cls, lines: Iterable[Mapping[str, Any]], path: Path) -> Ledger:
+        """The ledger of lines that were read already, as those of a run behind an address are. Read only."""
+        ledger = cls.__new__(cls)
+        ledger._open(path, False, lines)
+        return ledger
+
+    def _open(self, path: Path, writable: bool, lines: Iterable[Mapping[str, Any]]) -> None:
         self.path = path
         self.writable = writable
-        lines = read_lines(path, restore(path))
+        self.events: list[LedgerEvent] = []
+        """All lines that there were when it was opened, in their order."""
         self.identity: dict[str, str] = {}
         """What the run was begun with: fingerprints of the model and of every source's tokens."""
         self.recipe: Recipe | None = None
@@ -191,6 +232,7 @@ class Ledger:
         self.rounds: list[Round] = []
         for line in lines:
             try:
+                self.events.append(LedgerEvent.of(line))
                 self._take(line)
             except (KeyError, TypeError, ValueError) as missing:
                 raise SapwoodError(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from sapwood.errors import SapwoodError, closest
+from sapwood.files import read_json, reading
 from sapwood.mixture.domains import Domain, Sizes, domains_of
 from sapwood.mixture.limits import allow
 from sapwood.mixture.measured import MEASURED_DOCUMENTS
@@ -158,15 +160,66 @@ class Plan:
                     "group": part.domain.group,
                     "source": part.domain.source,
                     "kind": part.kind,
+                    "shares": [str(share) for share in part.shares],
                     "tokens": part.tokens,
                     "available": part.domain.tokens,
                     "measured": part.domain.measured,
+                    "max_epochs": None if part.domain.max_epochs is None else str(part.domain.max_epochs),
                     "epochs": part.epochs,
                 }
                 for part in self.domains
             ],
             "remarks": list(self.remarks),
         }
+
+    @staticmethod
+    def from_json(record: Mapping[str, Any]) -> Plan:
+        """Reads what `to_json` wrote; what cannot work is not in it, since such a plan is never written.
+
+        Plans of earlier versions lack shares and limits of epochs.
+        """
+        stages = tuple(
+            StagePlan(
+                name=stage["name"],
+                tokens=stage["tokens"],
+                start=stage["start"],
+                start_tokens=stage["start_tokens"],
+                sequences=stage["sequences"],
+                sequence_length=stage["sequence_length"],
+                batch_sequences=stage["batch_sequences"],
+                round_sequences=stage["round_sequences"],
+                mixture=Mixture.from_json(stage["weights"]),
+                counts=dict(stage["counts"]),
+            )
+            for stage in record["stages"]
+        )
+        domains = tuple(
+            DomainPlan(
+                domain=Domain(
+                    name=part["name"],
+                    group=part["group"],
+                    source=part["source"],
+                    tokens=part["available"],
+                    measured=part["measured"],
+                    max_epochs=None if part.get("max_epochs") is None else Fraction(part["max_epochs"]),
+                ),
+                kind=part["kind"],
+                shares=tuple(map(Fraction, part.get("shares", ()))),
+                tokens=part["tokens"],
+            )
+            for part in record["domains"]
+        )
+        return Plan(stages, domains, (), tuple(record["remarks"]))
+
+
+def read_plan(path: Path) -> Plan | None:
+    """The plan of a run; None where there is none yet. Raises SapwoodError where its file is damaged."""
+    if not path.exists():
+        return None
+    remedy = "Remove it: `sapwood prepare` writes it again."
+    record = read_json(path, remedy)
+    with reading(path, remedy):
+        return Plan.from_json(record)
 
 
 def make_plan(recipe: Recipe, sizes: Sizes) -> Plan:

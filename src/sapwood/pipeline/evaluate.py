@@ -21,7 +21,7 @@ from sapwood.pipeline.locking import writing
 from sapwood.recipe import Recipe
 from sapwood.recipe.suite import load_suite
 from sapwood.runs.directory import RunDirectory
-from sapwood.runs.metrics import again, read_metrics
+from sapwood.runs.metrics import again, last_step
 from sapwood.statistics.change import Change
 
 if TYPE_CHECKING:
@@ -92,10 +92,10 @@ def evaluate_grown(recipe: Recipe, run: RunDirectory) -> Evaluation:
     if not run.model.exists():
         raise SapwoodError(f"There is no adapted model in {run.model}: `sapwood train` makes it.")
     refuse_damaged(run.model, {CONFIG: hash_file(run.model / CONFIG)})
-    identity, steps = fingerprint_model(run.model), read_metrics(run.metrics)
-    if not steps:
+    identity, last = fingerprint_model(run.model), last_step(run.metrics)
+    if last is None:
         raise SapwoodError(f"{run.metrics} has no step, and {run.model} was trained. {again(run.metrics)}")
-    tokens = steps[-1].tokens
+    tokens = last.tokens
     evaluation = measure_model(recipe, run, lambda: load_model(run.model), ADAPTED, identity, tokens=tokens)
     if Ranks.join().first:
         for reference in recipe.evaluation.suites:

@@ -15,11 +15,12 @@ from sapwood.errors import SapwoodError
 from sapwood.evaluation.comparison import Comparison
 from sapwood.evaluation.result import ADAPTED, BASE, Evaluation, read_evaluation
 from sapwood.evaluation.run_comparison import compare_run
-from sapwood.files import read_json, read_line, read_lines, reading
+from sapwood.files import read_json, read_line, reading
 from sapwood.mixture.account import Account, make_account, position_reached
 from sapwood.mixture.curriculum import Curriculum, read_curricula
 from sapwood.mixture.domains import topic_sizes
-from sapwood.mixture.ledger import Ledger, restore
+from sapwood.mixture.ledger import Ledger
+from sapwood.mixture.plan import Plan, read_plan
 from sapwood.recipe.check import split_by_topic
 from sapwood.recipe.schema import Recipe
 from sapwood.recipe.suite import Suite, load_suite
@@ -49,11 +50,8 @@ class Facts:
 
     recipe: Recipe
     run: RunDirectory
-    plan: dict[str, Any] | None
-    """`plan.json`, as `Plan.to_json` wrote it."""
+    plan: Plan | None
     ledger: Ledger
-    events: tuple[dict[str, Any], ...]
-    """All lines of the ledger, with their times."""
     steps: tuple[StepMetrics, ...]
     documents: dict[str, Manifest]
     """What was read of every source."""
@@ -117,8 +115,8 @@ class Facts:
     @cached_property
     def spans(self) -> list[Span]:
         """All stages, one behind the other. A stage that a gate ended early is followed by the next one at once."""
-        planned = {stage["name"]: stage["sequences"] for stage in (self.plan["stages"] if self.plan else ())}
-        lengths = {stage["name"]: stage["sequence_length"] for stage in (self.plan["stages"] if self.plan else ())}
+        planned = {stage.name: stage.sequences for stage in (self.plan.stages if self.plan else ())}
+        lengths = {stage.name: stage.sequence_length for stage in (self.plan.stages if self.plan else ())}
         found: list[Span] = []
         start = 0
         for name in dict.fromkeys([*planned, *(entry.stage for entry in self.ledger.rounds)]):
@@ -182,9 +180,8 @@ def read_facts(recipe: Recipe, run: Path) -> Facts:
     return Facts(
         recipe=recipe,
         run=directory,
-        plan=_if_there(directory.plan, "prepare"),
+        plan=read_plan(directory.plan),
         ledger=Ledger(directory.ledger, writable=False),
-        events=tuple(read_lines(directory.ledger, restore(directory.ledger))),
         steps=tuple(read_metrics(directory.metrics)),
         documents=_manifests((name, store.step(DOCUMENTS)) for name, store in stores.items()),
         selection=_manifests((name, store.step(SELECTION)) for name, store in stores.items()),

@@ -68,12 +68,13 @@ def _render(facts: Facts) -> str:
         "recipe": dump(without_places(facts.recipe.model_dump(mode="json"))),
         "files": _links(facts.run.root),
     }
+    events = facts.ledger.events
     return render(
         "page.html.j2",
         [*((name, title) for name, title, _ in _SECTIONS), ("environment", "Environment")],
         recipe=facts.recipe,
-        started=facts.events[0]["time"] if facts.events else "",
-        ended=facts.events[-1]["time"] if facts.events and facts.events[-1]["event"] == "finish" else "",
+        started=events[0].time if events else "",
+        ended=events[-1].time if events and events[-1].kind == "finish" else "",
         run=shlex.quote(published(str(facts.run.root))),
         parts=parts,
         folder="",

@@ -120,8 +120,8 @@ def plan_section(facts: Facts) -> dict[str, Any]:
     stocks = {account.name: account.stock for account in facts.account.sources}
     for account in facts.account.sources:
         stocks |= {f"{account.name}/{topic.name}": topic for topic in account.topics}
-    domains = [domain for domain in (facts.plan["domains"] if facts.plan else []) if domain["name"] in stocks]
-    divided = {domain["source"] for domain in domains if domain["name"] != domain["source"]}
+    domains = [part for part in (facts.plan.domains if facts.plan else ()) if part.domain.name in stocks]
+    divided = {part.domain.source for part in domains if part.domain.name != part.domain.source}
     return {
         "missing": [] if facts.plan else [Missing("There is no plan yet.", "prepare")],
         "stages": stages,
@@ -129,9 +129,9 @@ def plan_section(facts: Facts) -> dict[str, Any]:
         "run": _run_totals(stages),
         "summary": _comparison(facts, planned, len(differing)) if facts.plan else "",
         "endings": facts.endings,
-        "domains": [(domain, stocks[domain["name"]]) for domain in domains if domain["source"] not in divided],
-        "topics": [(domain, stocks[domain["name"]]) for domain in domains if domain["source"] in divided],
-        "remarks": facts.plan["remarks"] if facts.plan else [],
+        "domains": [(part, stocks[part.domain.name]) for part in domains if part.domain.source not in divided],
+        "topics": [(part, stocks[part.domain.name]) for part in domains if part.domain.source in divided],
+        "remarks": facts.plan.remarks if facts.plan else (),
     }
 
 
@@ -277,7 +277,7 @@ def _missing_evaluations(facts: Facts) -> list[Missing]:
 def _headline(facts: Facts) -> list[tuple[str, str, str]]:
     """Name, number and remark of what one wants to know first."""
     steps = facts.steps
-    planned = facts.plan["tokens"] if facts.plan else sum(stage.tokens for stage in facts.recipe.stages)
+    planned = facts.plan.tokens if facts.plan else sum(stage.tokens for stage in facts.recipe.stages)
     reached = facts.trained_tokens
     share = f"{percent(reached / planned)} of {short(planned)} planned"
     if facts.finished:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sapwood.files import append_line, is_there, read_line, read_lines, reading, write_atomic
+from sapwood.files import append_line, is_there, read_last_line, read_line, read_lines, reading, write_atomic
 
 NUMBERS = ("loss", "gradient_norm")
 """What can be infinite or no number."""
@@ -61,10 +61,18 @@ def read_metrics(path: Path) -> list[StepMetrics]:
     return steps
 
 
+def last_step(path: Path) -> StepMetrics | None:
+    """The last step that was logged, without reading the log; None where there is none."""
+    remedy = again(path)
+    line = read_last_line(path, remedy)
+    with reading(path, remedy):
+        return None if line is None else _step(line)
+
+
 def reached(path: Path) -> int:
     """The position up to which steps are logged."""
-    steps = read_metrics(path)
-    return steps[-1].position if steps else 0
+    last = last_step(path)
+    return last.position if last else 0
 
 
 def again(path: Path) -> str:

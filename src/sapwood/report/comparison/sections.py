@@ -118,7 +118,7 @@ def costs_section(runs: Runs) -> dict[str, Any]:
         "rows": [
             Tokens(
                 run=run,
-                planned=facts.plan["tokens"] if facts.plan else None,
+                planned=facts.plan.tokens if facts.plan else None,
                 trained=facts.trained_tokens,
                 cost=costs(facts)[-1] if facts.steps else None,
                 memory=max((step.memory_bytes for step in facts.steps), default=None),
