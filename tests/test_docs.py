@@ -37,7 +37,7 @@ def test_the_recipe_in_the_readme_is_valid(tmp_path: Path) -> None:
     assert load_recipe(path).name == "my-run"
 
 
-PAGES = [path for pattern in ("*.md", "docs/*.md", "examples/**/*.md") for path in ROOT.glob(pattern)]
+PAGES = [path for pattern in ("*.md", "docs/**/*.md", "examples/**/*.md") for path in ROOT.glob(pattern)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -47,7 +47,14 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-MANUAL = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+def test_every_decision_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "decisions" / "README.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\| \[\d{3}\]\((.+)\)", index, re.MULTILINE)) == sorted(
+        path.name for path in (ROOT / "docs" / "decisions").glob("[0-9]*.md")
+    )
+
+
+MANUAL = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 
 
 @pytest.mark.parametrize("page", MANUAL, ids=lambda path: path.name)
