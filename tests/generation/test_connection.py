@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fake_server import Answer, Fake, Reply, ask, echo, said
 from sapwood.errors import SapwoodError
 from sapwood.generation import connection
 from sapwood.generation.cache import Cache, Completion, Request
 from sapwood.generation.client import REFUSED, Failure, complete
+from sapwood.generation.connection import Bucket
 from sapwood.recipe.server import ModelServer
 
 Serve = Callable[[Answer], Fake]
@@ -317,3 +320,40 @@ def test_a_key_that_is_none(serve: Serve, tmp_path: Path, monkeypatch: pytest.Mo
 def test_nothing_asked_needs_no_server(tmp_path: Path) -> None:
     assert complete(at("http://127.0.0.1:9/v1", key="TEST_KEY"), [], Cache(tmp_path / "a.jsonl")) == []
     assert "TEST_KEY" not in os.environ
+
+
+@given(
+    per_minute=st.integers(1, 100_000),
+    amounts=st.lists(st.tuples(st.floats(0, 5000), st.floats(0, 30)), min_size=1, max_size=60),
+)
+def test_no_minute_sees_much_more_than_the_limit(per_minute: int, amounts: list[tuple[float, float]]) -> None:
+    bucket, now, taken = Bucket(per_minute, 0.0), 0.0, []
+    for amount, idle in amounts:
+        now += idle
+        now += bucket.wait(amount, now)
+        bucket.take(amount, now)
+        taken.append((now, amount))
+    most = per_minute + max(1.0, per_minute / 60) + max(amount for amount, _ in amounts)
+    for start, _ in taken:
+        within = sum(amount for at, amount in taken if start <= at < start + 60)
+        assert within <= most * (1 + 1e-6) + 1e-6
+
+
+@given(per_minute=st.integers(1, 100_000), count=st.integers(1, 200))
+def test_the_limit_is_used_up(per_minute: int, count: int) -> None:
+    bucket, now = Bucket(per_minute, 0.0), 0.0
+    for _ in range(count):
+        now += bucket.wait(1, now)
+        bucket.take(1, now)
+    assert now <= count / per_minute * 60 + 1e-6
+
+
+def test_what_is_put_back_can_be_taken() -> None:
+    bucket = Bucket(60, 0.0)
+    bucket.take(31, 0.0)
+    assert bucket.wait(1, 0.0) == pytest.approx(31)
+    bucket.take(-30, 0.0)
+    assert bucket.wait(1, 0.0) == pytest.approx(1)
+    bucket.take(-1000, 0.0)
+    bucket.take(1, 0.0)
+    assert bucket.wait(1, 0.0) == pytest.approx(1)  # it never holds more than a second's worth

@@ -14,8 +14,7 @@ from sapwood.generation import connection
 from sapwood.generation.asker import Asker
 from sapwood.generation.cache import RUNS
 from sapwood.generation.client import GIVEN_UP, REFUSED, Failure
-from sapwood.generation.embed import Embedded
-from sapwood.generation.vectors import vectors_of
+from sapwood.generation.embed import Embedded, vectors_of
 from sapwood.recipe.server import ModelServer
 
 Serve = Callable[[Answer], Fake]

@@ -18,7 +18,7 @@ from sapwood.errors import SapwoodError
 from sapwood.generation import connection
 from sapwood.generation.cache import Cache, Completion
 from sapwood.generation.client import Failure, complete
-from sapwood.generation.vectors import vectors_of
+from sapwood.generation.embed import vectors_of
 from sapwood.recipe.server import ModelServer
 
 Serve = Callable[[Answer], Fake]

@@ -21,8 +21,7 @@ from sapwood.mixture.weights import Mixture
 from sapwood.recipe.mixture import Order
 from sapwood.runs.directory import RunDirectory
 from sapwood.runs.manifest import Manifest
-from sapwood.tokens.annotations import read_scores
-from sapwood.tokens.store import TokenStore
+from sapwood.tokens.store import TokenStore, read_scores
 
 MakeStore = Callable[[Path, Sequence[Sequence[Sequence[int]]]], TokenStore]
 LENGTH = 10

@@ -17,11 +17,8 @@ from exams import choice_task, choices, write_rows
 from sapwood.backbone.tokenizer import Delimiters
 from sapwood.errors import SapwoodError
 from sapwood.recipe.task import Shots
-from sapwood.suites.choice import judge_choice, preferred
-from sapwood.suites.continuations import score_continuations
-from sapwood.suites.evaluator import TorchEvaluator
-from sapwood.suites.generate import generate_texts
-from sapwood.suites.model import EvaluatedModel
+from sapwood.suites.evaluator import EvaluatedModel, TorchEvaluator, generate_texts, score_continuations
+from sapwood.suites.judge import judge_choice, preferred
 from sapwood.suites.question import Pair, put_questions
 from sapwood.suites.task_item import load_task_items
 

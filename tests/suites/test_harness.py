@@ -18,9 +18,8 @@ from exams import choice_task, choices, problems, write_rows, writing_task
 from sapwood.errors import SapwoodError
 from sapwood.recipe.suite import Suite, load_task, shipped
 from sapwood.recipe.task import Shots, Task
-from sapwood.suites.choice import judge_choice
-from sapwood.suites.evaluator import TorchEvaluator
-from sapwood.suites.model import EvaluatedModel
+from sapwood.suites.evaluator import EvaluatedModel, TorchEvaluator
+from sapwood.suites.judge import judge_choice
 from sapwood.suites.question import Question, put_questions
 from sapwood.suites.task_item import load_task_items
 

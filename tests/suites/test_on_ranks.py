@@ -14,9 +14,8 @@ import pytest
 import evaluation_ranks
 from evaluation_ranks import suite
 from exams import choices, problems, write_rows
-from sapwood.suites.evaluator import TorchEvaluator
+from sapwood.suites.evaluator import EvaluatedModel, TorchEvaluator
 from sapwood.suites.item_result import TaskResult, read_task_result
-from sapwood.suites.model import EvaluatedModel
 from sapwood.suites.suite import run_suite
 
 pytestmark = pytest.mark.slow

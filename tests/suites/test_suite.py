@@ -16,9 +16,8 @@ from sapwood.files import read_lines
 from sapwood.recipe.suite import Suite, load_task
 from sapwood.recipe.task import Shots, Task
 from sapwood.runs.manifest import NAME, read_manifest
-from sapwood.suites.evaluator import Answers, TorchEvaluator
+from sapwood.suites.evaluator import Answers, EvaluatedModel, TorchEvaluator
 from sapwood.suites.item_result import ITEMS, read_task_result
-from sapwood.suites.model import EvaluatedModel
 from sapwood.suites.question import Question
 from sapwood.suites.suite import run_suite
 

@@ -12,8 +12,7 @@ from torch.distributed.fsdp import fully_shard
 
 from exams import choice_task, writing_task
 from sapwood.recipe.suite import Suite
-from sapwood.suites.evaluator import TorchEvaluator
-from sapwood.suites.model import EvaluatedModel
+from sapwood.suites.evaluator import EvaluatedModel, TorchEvaluator
 from sapwood.suites.suite import run_suite
 
 

@@ -2,7 +2,7 @@
 
     text ── find, letters ──> answer ── read_answer ──> Reading (number and unit, formula, words) ── same_answers
 
-- `find`: in a box, behind a mark, the last number. `letters`: which option a text chooses.
+- `find`: in a box, behind a mark, the last number; which option a text chooses.
 - `Number` (`numbers`), `Unit` (`units`), `formulas` (by math-verify, in a process of its own: `grader`), `Reading`
   (`reading`).
 - `equal`: whether two answers are the same, with one tolerance for all.

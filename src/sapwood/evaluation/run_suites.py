@@ -10,10 +10,8 @@ from sapwood.recipe import Recipe
 from sapwood.recipe.suite import Suite
 from sapwood.runs.directory import RunDirectory
 from sapwood.sandbox.execute import Sandbox
-from sapwood.suites.evaluator import TorchEvaluator
-from sapwood.suites.model import EvaluatedModel
-from sapwood.suites.named_suites import items_directory, named_suites
-from sapwood.suites.suite import run_suite
+from sapwood.suites.evaluator import EvaluatedModel, TorchEvaluator
+from sapwood.suites.suite import items_directory, named_suites, run_suite
 
 
 @dataclass(frozen=True, slots=True)

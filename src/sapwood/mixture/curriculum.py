@@ -17,8 +17,7 @@ from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.order import Scores
 from sapwood.mixture.weights import source_of
 from sapwood.runs.directory import RunDirectory
-from sapwood.tokens.annotations import SYNONYMS, read_scores
-from sapwood.tokens.store import TokenStore
+from sapwood.tokens.store import SYNONYMS, TokenStore, read_scores
 
 PARTS = 10
 """What a stage trained on of a source is taken in so many parts, of equally many tokens."""

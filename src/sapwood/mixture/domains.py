@@ -18,8 +18,7 @@ from sapwood.files import atomic_directory, read_json, write_json
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import members, split_by_topic
 from sapwood.runs.manifest import Manifest, begin, finished, read_manifest, remake
-from sapwood.tokens.annotations import read_column
-from sapwood.tokens.store import TokenStore
+from sapwood.tokens.store import TokenStore, read_column
 
 _NAMES = "topics.json"
 _MEMBERS = "members.npy"

@@ -16,8 +16,7 @@ from sapwood.recipe import Recipe
 from sapwood.recipe.check import order_of, split_by_topic
 from sapwood.runs.directory import RunDirectory
 from sapwood.runs.manifest import read_manifest
-from sapwood.tokens.annotations import find_score, read_scores
-from sapwood.tokens.store import TokenStore
+from sapwood.tokens.store import TokenStore, find_score, read_scores
 
 
 def read_sizes(recipe: Recipe, run: RunDirectory) -> Sizes:

@@ -136,8 +136,7 @@ def _results(
         return found
     from sapwood.backbone.resolve import default_cache, fingerprint_model, resolve
     from sapwood.evaluation.run_suites import find_sandbox
-    from sapwood.suites.named_suites import check_items
-    from sapwood.suites.suite import run_suite
+    from sapwood.suites.suite import check_items, run_suite
 
     check_items(suite, items)
     adapted = RunDirectory(Path(model)).model
@@ -145,8 +144,7 @@ def _results(
     weights, sandbox = fingerprint_model(directory), find_sandbox([suite])
     if backend == "torch":
         from sapwood.device.ranks import Ranks
-        from sapwood.suites.evaluator import TorchEvaluator
-        from sapwood.suites.model import EvaluatedModel
+        from sapwood.suites.evaluator import EvaluatedModel, TorchEvaluator
 
         Ranks.join()
         with writing(place):

@@ -18,7 +18,7 @@ from sapwood.recipe.check import named, order_of, split_by_topic
 from sapwood.recipe.data import Normalise
 from sapwood.recipe.mixture import Shares
 from sapwood.runs.directory import RunDirectory
-from sapwood.tokens.annotations import SYNONYMS
+from sapwood.tokens.store import SYNONYMS
 
 
 def check_corpus(recipe: Recipe) -> Iterator[Problem]:

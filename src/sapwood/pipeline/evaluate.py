@@ -87,7 +87,7 @@ def evaluate_grown(recipe: Recipe, run: RunDirectory) -> Evaluation:
     from sapwood.backbone.resolve import fingerprint_model
     from sapwood.device.ranks import Ranks
     from sapwood.evaluation.overlap import find_overlap
-    from sapwood.suites.named_suites import items_directory
+    from sapwood.suites.suite import items_directory
 
     if not run.model.exists():
         raise SapwoodError(f"There is no adapted model in {run.model}: `sapwood train` makes it.")
@@ -135,7 +135,7 @@ def measure_model(
     from sapwood.device.ranks import Ranks
     from sapwood.evaluation.evaluator import HeldOutEvaluator
     from sapwood.evaluation.run_suites import RunSuites
-    from sapwood.suites.model import EvaluatedModel
+    from sapwood.suites.evaluator import EvaluatedModel
 
     ranks = Ranks.join()
     autocast = autocast_type(recipe.training.precision, ranks.device)

@@ -10,8 +10,8 @@ from sapwood.evaluation.run_suites import find_sandbox
 from sapwood.pipeline.problem import Problem
 from sapwood.recipe import Recipe
 from sapwood.recipe.suite import Suite, load_suite
-from sapwood.suites.named_suites import items_directory
 from sapwood.suites.question import put_questions
+from sapwood.suites.suite import items_directory
 from sapwood.suites.task_item import load_task_items
 
 

@@ -63,7 +63,7 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> Trained:
     from sapwood.mixture.measured import Losses
     from sapwood.mixture.open import source_identities
     from sapwood.mixture.rounds import is_over
-    from sapwood.suites.model import EvaluatedModel
+    from sapwood.suites.evaluator import EvaluatedModel
     from sapwood.training.adapted import export_adapted
     from sapwood.training.checkpoint import State, remove_incomplete
     from sapwood.training.loop import train as train_loop

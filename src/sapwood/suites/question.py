@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from sapwood.answers.letters import letter
+from sapwood.answers.find import letter
 from sapwood.errors import SapwoodError
 from sapwood.files import fingerprint
 from sapwood.recipe.task import Task
-from sapwood.suites.task_item import TaskItem, TaskItems
-from sapwood.suites.template import fill
+from sapwood.suites.task_item import TaskItem, TaskItems, fill
 
 Form = Literal["cloze", "unconditional", "letters", "solution"]
 """What is made likely or not: the options after the question; the options after nothing; their letters after the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -10,16 +10,41 @@ from sapwood import answers
 from sapwood.answers.grader import grader
 from sapwood.device.ranks import Ranks
 from sapwood.files import fingerprint
-from sapwood.recipe.suite import Suite
+from sapwood.recipe import Recipe
+from sapwood.recipe.suite import Suite, load_suite
 from sapwood.recipe.task import Task
 from sapwood.runs.manifest import Manifest, begin, finished
 from sapwood.sandbox.execute import Sandbox
-from sapwood.suites.choice import judge_choice
 from sapwood.suites.evaluator import Evaluator
 from sapwood.suites.item_result import ITEMS, SUMMARY, TaskResult, read_task_result
+from sapwood.suites.judge import judge_choice, judge_writing, require_sandbox
 from sapwood.suites.question import Question, put_questions
 from sapwood.suites.task_item import TaskItems, load_task_items
-from sapwood.suites.writing import judge_writing, require_sandbox
+
+
+def items_directory(recipe: Recipe) -> Path | None:
+    """Where the files of the benchmarks lie."""
+    return None if recipe.evaluation.items is None else Path(recipe.evaluation.items)
+
+
+def named_suites(recipe: Recipe, only: Collection[str] | None = None) -> tuple[Suite, ...]:
+    """The recipe's suites, or `only` some of them, with everything in them that can be asked.
+
+    Raises SapwoodError where there is no such suite or task, where files are missing, or an item is not what its task's
+    file says.
+    """
+    references = [name for name in recipe.evaluation.suites if only is None or name in only]
+    suites = tuple(load_suite(reference) for reference in references)
+    for suite in suites:
+        check_items(suite, items_directory(recipe))
+    return suites
+
+
+def check_items(suite: Suite, items: Path | None) -> None:
+    """Puts together everything that a suite asks. Raises SapwoodError where files are missing below `items`, or an item
+    is not what its task's file says."""
+    for task in suite.tasks.values():
+        put_questions(task, load_task_items(task, items))
 
 
 def run_suite(

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import orjson
 import xxhash
+from jinja2 import StrictUndefined, TemplateError, Undefined
+from jinja2.sandbox import SandboxedEnvironment
 
-from sapwood.answers.letters import letter
+from sapwood.answers.find import behind_hashes, boxed, find_letter, first_line, last_number, letter
 from sapwood.errors import SapwoodError
 from sapwood.files import fingerprint
-from sapwood.recipe.task import Task
+from sapwood.recipe.task import Take, Task
 from sapwood.suites.benchmark import Row, find_files, read_rows
 from sapwood.suites.probes import make_rows
-from sapwood.suites.template import read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,3 +172,98 @@ def _content(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _hash(content: Any) -> str:
     return xxhash.xxh3_64_hexdigest(orjson.dumps(content, option=orjson.OPT_SORT_KEYS))
+
+
+_LETTERED = re.compile(r"^\s*\(?[A-J][)）.．、:：]\s*", re.MULTILINE)
+
+
+def read(expression: str, fields: Mapping[str, Any]) -> Any:
+    """The value of an expression over the fields of an item.
+
+    Raises ValueError, with the reason, where it has none.
+    """
+    try:
+        value = _expression(expression)(**fields)
+        if isinstance(value, Undefined):
+            str(value)  # a strict one says here what it lacks
+    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"`{expression}`: {error}") from None
+    return value
+
+
+def fill(template: str, values: Mapping[str, Any]) -> str:
+    """The text of a template. Raises ValueError, with the reason, where it wants other values."""
+    try:
+        return str(_template(template).render(values))
+    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(str(error)) from None
+
+
+def split_options(text: str) -> list[str]:
+    """The options in a text that holds them in lines of their own, each behind its letter.
+
+    >>> split_options("Which?\\n\\nA. water\\nB. ice\\n\\nAnswer:")
+    ['water', 'ice']
+    """
+    body = re.sub(r"\n\s*\n[^\n]*:\s*\Z", "", text)
+    return [part.strip() for part in _LETTERED.split(body)[1:]]
+
+
+def without_letter(options: list[str]) -> list[str]:
+    """Options without the letters in front of them.
+
+    >>> without_letter(["(A)9", "B. ten"])
+    ['9', 'ten']
+    """
+    return [_LETTERED.sub("", option, count=1).strip() for option in options]
+
+
+def _boxed(text: str) -> str:
+    answer = take_answer(text, ["boxed"])
+    if answer is None:
+        raise ValueError(f"there is no \\boxed{{}} in {text[:60]!r}")
+    return answer
+
+
+@cache
+def _environment() -> SandboxedEnvironment:
+    environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
+    environment.filters |= {"boxed": _boxed, "split_options": split_options, "without_letter": without_letter}
+    return environment
+
+
+@cache
+def _expression(source: str) -> Any:
+    return _environment().compile_expression(source, undefined_to_none=False)
+
+
+@cache
+def _template(source: str) -> Any:
+    return _environment().from_string(source)
+
+
+def take_answer(text: str, ways: Sequence[Take]) -> str | None:
+    """What the first of the ways finds; None where none finds anything.
+
+    `boxed` is the content of the last `\\boxed{}`, `hashes` what follows the last `####` on its line, `number`
+    the last number, `letter` the option that is said to be the answer or else stands alone last, `line` the first line
+    that is not empty, `all` the whole text.
+
+    >>> take_answer("So 3 + 4 = 7 apples.", ["boxed", "number"])
+    '7'
+    """
+    for way in ways:
+        found = _TAKE[way](text)
+        if found is not None and found.strip():
+            return found.strip()
+    return None
+
+
+_TAKE: dict[Take, Callable[[str], str | None]] = {
+    "boxed": boxed,
+    "hashes": behind_hashes,
+    "number": last_number,
+    "letter": find_letter,
+    "line": first_line,
+    "all": lambda text: text,
+}

@@ -7,7 +7,7 @@ from functools import cache
 from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 
-from sapwood.answers.letters import letter
+from sapwood.answers.find import letter
 from sapwood.errors import SapwoodError
 from sapwood.recipe.data import Assembly
 from sapwood.synthesis.item import Item

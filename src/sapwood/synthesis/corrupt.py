@@ -14,7 +14,7 @@ from fractions import Fraction
 
 import xxhash
 
-from sapwood.answers.letters import letter
+from sapwood.answers.find import letter
 from sapwood.recipe.data import Corruption
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.substitute import Adjectives, Choice, Nouns, Numbers, Way, is_known

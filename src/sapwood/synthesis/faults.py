@@ -8,7 +8,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 
-from sapwood.answers.letters import stated_letter
+from sapwood.answers.find import stated_letter
 from sapwood.answers.numbers import find_numbers
 from sapwood.corpus.language import identify
 from sapwood.corpus.ngrams import ngram_hashes, tokenise

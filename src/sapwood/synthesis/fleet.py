@@ -21,8 +21,7 @@ from datatrove.data import Document
 from sapwood.corpus.block import Block
 from sapwood.corpus.engine import run
 from sapwood.errors import SapwoodError
-from sapwood.generation.asker import Asker
-from sapwood.generation.batch import write_batch
+from sapwood.generation.asker import Asker, write_batch
 from sapwood.generation.lines import Lines
 from sapwood.recipe import Synthesis
 from sapwood.recipe.fleet import Fleet

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from sapwood.answers.letters import letter, split_letter
+from sapwood.answers.find import letter, split_letter
 from sapwood.answers.numbers import narrow
 from sapwood.generation.cache import Completion
 from sapwood.recipe.synthesis import Synthesis

@@ -6,7 +6,7 @@
 - `encode_source` (`shard`): texts to memory-mapped ids. `TokenStore` (`store`): all shards of a source as one list.
 - `Packing`, `Epoch`, `Span` (`sequence`): windows into the concatenated documents, epoch after epoch. Nothing is
   copied.
-- `annotations`: columns of corpus steps in the store's order, for ordering documents by a score.
+- `read_column` (`store`): columns of corpus steps in the store's order, for ordering documents by a score.
 
 Two documents of three and two tokens, the second one first; the window runs into the next epoch:
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sapwood.answers.equal import same_answers
-from sapwood.answers.letters import chosen_option, letter
+from sapwood.answers.find import chosen_option, letter
 from sapwood.generation.client import Failure
 from sapwood.recipe.server import ModelServer
 from sapwood.recipe.synthesis import Shuffles

@@ -9,9 +9,8 @@ import torch
 from transformers import GenerationConfig
 
 from sapwood.errors import SapwoodError
-from sapwood.suites import generate
-from sapwood.suites.generate import cut_at, generate_texts
-from sapwood.suites.model import EvaluatedModel
+from sapwood.suites import evaluator
+from sapwood.suites.evaluator import EvaluatedModel, cut_at, generate_texts
 
 PROMPTS = [
     "the tree",
@@ -52,7 +51,7 @@ def test_texts_are_the_likeliest_tokens_whatever_stands_beside_them(model: Evalu
 
 def test_many_small_batches_give_the_same(model: EvaluatedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = generate_texts(model, PROMPTS, stop=[], max_tokens=6, title="test")
-    monkeypatch.setattr(generate, "CACHE_TOKENS", {"cpu": 1, "cuda": 1})
+    monkeypatch.setattr(evaluator, "CACHE_TOKENS", {"cpu": 1, "cuda": 1})
     assert generate_texts(model, PROMPTS, stop=[], max_tokens=6, title="test") == expected
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sapwood.answers.equal import same_answers
-from sapwood.answers.letters import chosen_option, find_letter, stated_letter
+from sapwood.answers.find import chosen_option, find_letter, stated_letter
 
 CHOSEN = [
     ("答案是B选项，因为A和C都不符合题意。", "B"),

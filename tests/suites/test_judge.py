@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sapwood.recipe.task import Equal, Take
-from sapwood.suites.extract import take_answer
-from sapwood.suites.grading import is_equal
+from sapwood.suites.judge import is_equal
+from sapwood.suites.task_item import take_answer
 
 
 @pytest.mark.parametrize(
