@@ -49,6 +49,7 @@ RECORDS = (
     ("pipeline/report.py", "Reported"),
     ("studies/plan.py", "StudyPlan"),
     ("studies/run.py", "StudyRun"),
+    ("studies/report.py", "StudyReport"),
 )
 """What the functions return, and where it is defined."""
 

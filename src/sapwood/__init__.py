@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from sapwood.pipeline.topics import train_topics as train_topics
     from sapwood.pipeline.train import train as train
     from sapwood.studies.plan import plan_study as plan_study
+    from sapwood.studies.report import report_study as report_study
     from sapwood.studies.run import run_study as run_study
 
 __version__ = "0.1.0"
@@ -89,6 +90,7 @@ PUBLIC = {
     "expand": "pipeline.base_model",
     "plan_study": "studies.plan",
     "run_study": "studies.run",
+    "report_study": "studies.report",
 }
 """Every public name, and the module that it is in."""
 

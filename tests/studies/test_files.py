@@ -6,19 +6,27 @@ from pathlib import Path
 
 import pytest
 
+from sapwood.recipe import load_recipe
 from sapwood.studies.plan import plan_study
+from sapwood.studies.study import load_study
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).parents[2]
 FILES = sorted(
     path
-    for path in (Path(__file__).parents[2] / "studies").rglob("*.yaml")
-    if path.read_text(encoding="utf-8").find("\nprimary:") > 0
+    for path in (ROOT / "studies").rglob("*.yaml")
+    if "\nprimary:" in path.read_text(encoding="utf-8") and path.parent.name != "miniature"  # it needs its base model
 )
 
 
 def test_the_papers_five_studies_are_there() -> None:
     assert {"synthetic", "share", "correctness", "order", "disciplines"} <= {path.stem for path in FILES}
+
+
+def test_the_miniature_is_a_study() -> None:
+    study = load_study(ROOT / "studies" / "miniature" / "replay.yaml")
+    assert load_recipe(Path(study.base or "")).stages[0].tokens == 64_000
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

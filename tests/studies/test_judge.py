@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from made_up_study import noise, write_trials
+from pages import EVIL, Page
 from sapwood.studies.directory import StudyDirectory, TrialResult
 from sapwood.studies.judge import Findings, judge_study
 from sapwood.studies.primary import primaries_of
+from sapwood.studies.report import report_study
 from sapwood.studies.study import load_study
 from sapwood.studies.trials import Trial, arms_of
 
@@ -89,3 +92,18 @@ def test_one_seed_concludes_nothing(tiny_study: Callable[..., Path], tmp_path: P
     path = tiny_study(arms=ARMS, seeds=1)
     write_trials(path, tmp_path, levels)
     assert all("nothing can be concluded from 1 seed" in c.conclusion for c in judged(path, tmp_path).contrasts)
+
+
+def test_the_report_is_a_page_and_numbers(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    file = tiny_study(arms=ARMS, seeds=3, question=f"Does replay keep English? {EVIL}")
+    write_trials(file, tmp_path, levels)
+    found = report_study(file, tmp_path)
+    page = Page(found.page)
+    assert EVIL not in page.source
+    assert "Does replay keep English?" in page.text
+    assert "'none' is worse than 'replay'" in page.text
+    assert "What it does not show" in page.text
+    assert [row for row in page.rows if row[:2] == ["en", "none"]]
+    numbers = json.loads((tmp_path / "toy" / "findings.json").read_text())["toy"]
+    assert len(numbers["against_reference"]) == 4
+    assert numbers["conclusions"] == found.conclusions

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from sapwood.evaluation.result import ADAPTED, BASE, DocumentScore, DomainScore, Evaluation
 from sapwood.studies.directory import StudyDirectory, TrialResult
+from sapwood.studies.search import all_arms
 from sapwood.studies.study import load_study
-from sapwood.studies.trials import Trial, arms_of
+from sapwood.studies.trials import Trial
 
 DOCUMENTS, BYTES = 40, 200
 BASE_BITS = {"web-zh": 2.0, "book-zh": 2.4, "web-en": 1.0, "news-en": 1.1}
@@ -37,7 +38,7 @@ def write_trials(file: Path, runs: Path, levels: Callable[[Trial], dict[str, flo
     """Writes what every trial of a study came to, in bits per byte by source; None where it was not run."""
     study = load_study(file)
     directory = StudyDirectory(runs / study.name)
-    trials = [trial for arm in arms_of(study) for trial in arm.trials()]
+    trials = [trial for arm in all_arms(study, directory) if not arm.waits for trial in arm.trials()]
     for trial in trials:
         bits = levels(trial)
         if bits is None:
@@ -52,7 +53,3 @@ def write_trials(file: Path, runs: Path, levels: Callable[[Trial], dict[str, flo
 def noise(seed: int, *key: object) -> float:
     """A number around 0, the same for the same seed and key."""
     return float(np.random.default_rng([seed, *(sum(map(ord, str(part))) for part in key)]).normal())
-
-
-def near(values: Sequence[float], expected: Sequence[float], within: float) -> bool:
-    return all(abs(value - other) < within for value, other in zip(values, expected, strict=True))

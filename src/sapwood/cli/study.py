@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +18,9 @@ from sapwood.progress import console
 from sapwood.recipe.units import show_tokens
 
 if TYPE_CHECKING:
+    from sapwood.statistics.change import Change
     from sapwood.studies.directory import TrialResult
+    from sapwood.studies.judge import Findings
     from sapwood.studies.plan import StudyPlan
     from sapwood.studies.trials import Trial
 
@@ -58,9 +61,80 @@ def run(
     if found.waiting:
         console.print(f"{len(found.waiting)} trials are left; the same command continues.")
         sys.exit(STOPPED)
-    console.print("All trials are run.")
+    console.print(f"All trials are run. `sapwood study report {file}` says what they show.")
     if found.failed:
         sys.exit(1)
+
+
+@study.command("report")
+@with_json
+def report(file: StudyArgument, runs: StudiesOption = RUNS) -> None:
+    """Say what a study shows: its noise, every arm, arms against the reference; and write the page.
+
+    While trials are still to be run the report is an interim one, and compares no arms.
+    """
+    from sapwood.studies.report import report_study
+
+    found = report_study(file, runs)
+    for size, findings in found.findings.items():
+        print_findings(size, findings)
+    output = Output()
+    for sentence in found.conclusions:
+        output.print(sentence, soft_wrap=True)
+    console.print(f"The report is {found.page}.")
+    if found.recipe is not None:
+        console.print(f"The recipe with the settings that transfer is {found.recipe}.")
+
+
+def print_findings(size: str, findings: Findings) -> None:
+    """Prints every arm since the base model, and arms against the reference, as tables."""
+    output = Output()
+    title = f"{size}: " if size else ""
+    table = Table(
+        title=f"{title}since the base model", title_justify="left", box=None, pad_edge=False, header_style="bold"
+    )
+    for name in ("metric", "arm"):
+        table.add_column(name, no_wrap=True)
+    for name in ("seeds", "before", "after", "better by", "interval"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
+    for row in findings.arms:
+        table.add_row(
+            row.primary.name, row.arm.name, str(len(row.seeds)), *_levels(row.change), row.change.verdict or "–"
+        )
+    output.print(table)
+    output.print()
+    if not findings.contrasts:
+        return
+    reference = findings.contrasts[0].reference.name
+    table = Table(
+        title=f"{title}against '{reference}'", title_justify="left", box=None, pad_edge=False, header_style="bold"
+    )
+    for name in ("metric", "arm"):
+        table.add_column(name, no_wrap=True)
+    for name in ("seeds", "reference", "arm's", "better by", "interval", "p (Holm)"):
+        table.add_column(name, justify="right")
+    for contrast in findings.contrasts:
+        table.add_row(
+            *(contrast.primary.name, contrast.arm.name, str(len(contrast.seeds)), *_levels(contrast.change)),
+            f"{contrast.change.p_value:.3f}",
+        )
+    output.print(table)
+    output.print()
+
+
+def _levels(change: Change) -> tuple[str, str, str, str]:
+    """Before, after, the improvement and its interval, in the metric's unit."""
+    metric = change.metric
+    low, high, value = (metric.scale * number for number in (change.low, change.high, change.value))
+    digits = metric.decimals
+    interval = f"{low:+.{digits}f} to {high:+.{digits}f}" if math.isfinite(low) else "unknown"
+    return (
+        f"{metric.scale * change.before:.{digits}f}",
+        f"{metric.scale * change.after:.{digits}f}",
+        f"{value:+.{digits}f}",
+        interval,
+    )
 
 
 def print_plan(plan: StudyPlan) -> None:

@@ -38,7 +38,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
+class ErrorBar:
     """A measured change: a dot and its standard error, at these places of a chart."""
 
     x: float
@@ -62,7 +62,7 @@ class Chart:
     """A second, dotted line; empty for none."""
     zero: float | None
     """Where 0 lies, when it lies inside."""
-    arms: tuple[Arm, ...] = ()
+    arms: tuple[ErrorBar, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ def _loss_chart(node: Node, total: int) -> Chart:
         return round(_TOP + (LOSS_HEIGHT - _TOP - _BOTTOM) * (high - value) / (high - low), 1)
 
     arms = tuple(
-        Arm(
+        ErrorBar(
             x=_across(tokens, total),
             y=down(change.value),
             low=down(change.value - _arm(change)),

@@ -6,6 +6,10 @@
 - `Arm`, `Trial` (`trials`): a trial is a run of an arm with a seed. `StudyDirectory` (`directory`): where they lie.
 - `plan_study` (`plan`): tokens, hours, the smallest effect that the design can show. `run_study` (`run`): all trials;
   each in a process of its own (`worker`), which takes the documents and tokens that others made (`share`).
+- `report_study` (`report`): `Primary` (`primary`) metrics, judged over seeds as `Findings` (`judge`), with
+  `trajectories`, on a `page`.
+- `all_arms`, `Forecast` (`search`): mixtures that are drawn, and one that is solved for. `Certificate` (`transfer`):
+  whether small models foretell a larger one.
 
 >>> from sapwood.studies.study import Study
 >>> study = Study.model_validate({"name": "replay", "base": "recipe.yaml", "arms": {"none": {}}, "primary": ["zh"]})

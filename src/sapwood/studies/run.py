@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from sapwood.studies.plan import planned
 from sapwood.studies.search import all_arms, solve_study
 from sapwood.studies.study import Study, load_study
 from sapwood.studies.trials import Arm, Trial, arms_of, by_seed
-from sapwood.studies.worker import Order, Worker
+from sapwood.studies.worker import Worker, WorkOrder
 
 Reporter = Callable[[Trial, TrialResult], None]
 
@@ -111,17 +112,17 @@ def _run(study: Study, directory: StudyDirectory, workers: list[Worker], reporte
                 reporter(trial, result)
                 advance(1)
 
-    with track("Trials", len(trials), done=len(trials) - len(todo)) as advance:
-        threads = [threading.Thread(target=work, args=(worker,)) for worker in workers]
-        for thread in threads:
-            thread.start()
+    progress = track("Trials", len(trials), done=len(trials) - len(todo))
+    with progress as advance, ThreadPoolExecutor(len(workers)) as pool:
+        ended = [pool.submit(work, worker) for worker in workers]
         try:
-            for thread in threads:
-                thread.join()
+            for future in ended:
+                future.result()
         except KeyboardInterrupt:
             stopped.set()  # the trials were told too: they save and stop
-            for thread in threads:
-                thread.join()
+        except BaseException:
+            stopped.set()
+            raise
     left = tuple(trial.name for trial in iter(lambda: _next(waiting), None))
     failed = {name: result.error for name, result in results.items() if result is not None and not result.finished}
     return StudyRun(
@@ -162,10 +163,10 @@ def _prepare(trials: Iterable[Trial], directory: StudyDirectory, worker: Worker)
         ready.touch()
 
 
-def _order(trial: Trial, directory: StudyDirectory, kind: str, donor: Path | None) -> Order:
+def _order(trial: Trial, directory: StudyDirectory, kind: str, donor: Path | None) -> WorkOrder:
     prepares = kind == "prepare"
     run = directory.shared(trial.shares_with) if prepares else directory.trial(trial.name)
-    return Order(
+    return WorkOrder(
         kind="prepare" if prepares else "trial",
         recipe=str(trial.arm.file),
         overrides=trial.arm.overrides(trial.seed),

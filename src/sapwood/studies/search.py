@@ -17,12 +17,12 @@ import numpy as np
 
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.result import ADAPTED
-from sapwood.files import read_json, write_json
+from sapwood.files import fingerprint, read_json, write_json
 from sapwood.mixture.domains import domains_of
 from sapwood.mixture.open import read_sizes
 from sapwood.mixture.plan import make_plan
 from sapwood.mixture.solution import Goal
-from sapwood.mixture.solve import repetition_caps, solve
+from sapwood.mixture.solve import RESAMPLES, repetition_caps, solve
 from sapwood.mixture.swarm import LOSS, SHARE, Swarm, make_swarm
 from sapwood.mixture.weights import whole
 from sapwood.recipe import Recipe
@@ -57,7 +57,7 @@ def all_arms(study: Study, directory: StudyDirectory) -> list[Arm]:
     for number, shares in enumerate(_draws(study.draw, sizes), 1):
         arms.append(Arm(f"drawn-{number:02d}", {study.draw.shares: shares}, seeds[:1], file=Path(file), drawn=True))
     waits = not directory.solution.exists()
-    best = "natural" if waits else _solved(directory)
+    best = "natural" if waits else _solved(study, directory)
     arms.append(Arm(SOLVED, {study.draw.shares: best}, seeds, file=Path(file), waits=waits))
     return arms
 
@@ -106,8 +106,13 @@ def _rounded(shares: Mapping[str, float]) -> dict[str, float]:
     return {n: c / PARTS for n, c in whole({n: Fraction(e, total) for n, e in exact.items()}, PARTS).items()}
 
 
-def _solved(directory: StudyDirectory) -> dict[str, float]:
+def _solved(study: Study, directory: StudyDirectory) -> dict[str, float]:
     record = read_json(directory.solution, f"Remove {directory.solution}: `sapwood study run` solves again.")
+    if study.draw is None or record["draw"] != fingerprint(study.draw.model_dump(mode="json")):
+        raise SapwoodError(
+            f"The mixture in {directory.solution} was solved for with other settings under `draw`. Put them back, or "
+            "give the study another name."
+        )
     return _rounded({domain["name"]: domain["share"] for domain in record["domains"]})
 
 
@@ -124,7 +129,9 @@ def shares_of(trial: Trial, draw: Draw, directory: StudyDirectory) -> dict[str, 
     return {name: share / total for name, share in found.items()}
 
 
-def solve_study(study: Study, directory: StudyDirectory, primaries: Sequence[Primary]) -> None:
+def solve_study(
+    study: Study, directory: StudyDirectory, primaries: Sequence[Primary], *, resamples: int = RESAMPLES
+) -> None:
     """Fits laws to the mixtures that were run, solves for the best one, and writes it down with all that is known.
 
     Raises SapwoodError where too few were run, and where cvxpy is not installed.
@@ -137,9 +144,12 @@ def solve_study(study: Study, directory: StudyDirectory, primaries: Sequence[Pri
     weights = np.array([draw.weights.get(primary.name, 1.0) for primary in primaries])
     budget = _budget(study, draw, directory)
     caps = repetition_caps(tokens, budget, swarm.domains, draw.max_epochs)
-    solution = solve(swarm, Goal(weights / weights.sum(), natural, draw.pull, caps), seed=draw.seed)
+    solution = solve(
+        swarm, Goal(weights / weights.sum(), natural, draw.pull, caps), seed=draw.seed, resamples=resamples
+    )
     forecasts = {p.name: _forecast(swarm, solution, number, draw.seed) for number, p in enumerate(primaries)}
-    write_json(directory.solution, {**solution.to_json(draw.seed), "forecasts": forecasts}, sealed=True)
+    record = {**solution.to_json(draw.seed), "forecasts": forecasts}
+    write_json(directory.solution, {**record, "draw": fingerprint(draw.model_dump(mode="json"))}, sealed=True)
 
 
 def _rows(study: Study, directory: StudyDirectory, primaries: Sequence[Primary]) -> list[tuple[str, dict[str, object]]]:
@@ -203,6 +213,16 @@ class Forecast:
     def inside(self) -> int:
         """How many of the runs lie in the interval."""
         return sum(self.interval[0] <= value <= self.interval[1] for value in self.measured)
+
+    @property
+    def sentence(self) -> str:
+        """What came of it."""
+        low, high = self.interval
+        found = f"{self.primary.name}, '{SOLVED}': a loss of {self.loss:.4f} was forecast ({low:.4f} to {high:.4f})"
+        if not self.measured:
+            return f"{found}; it was not run yet."
+        mean = sum(self.measured) / len(self.measured)
+        return f"{found}, {mean:.4f} measured; {self.inside} of {len(self.measured)} runs lie in the interval."
 
 
 def forecasts(study: Study, directory: StudyDirectory, primaries: Sequence[Primary]) -> list[Forecast]:

@@ -31,7 +31,7 @@ _FAILED, _STOPPED = 1, 130
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class WorkOrder:
     """A run to be done, in words that another process understands."""
 
     kind: Literal["prepare", "trial"]
@@ -62,7 +62,7 @@ class Worker:
             env={**os.environ, **environment, "PYTHONPATH": path},
         )
 
-    def do(self, order: Order) -> str | None:
+    def do(self, order: WorkOrder) -> str | None:
         """Does an order. Returns why it failed, empty where it did not; None where it was stopped by Ctrl-C."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -98,7 +98,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what others print is no answer
     for line in sys.stdin:
-        order = Order(**json.loads(line))
+        order = WorkOrder(**json.loads(line))
         child = os.fork()
         if child == 0:
             _be_child(order)
@@ -107,7 +107,7 @@ def main() -> None:
         answers.flush()
 
 
-def _told(order: Order, code: int) -> str | None:
+def _told(order: WorkOrder, code: int) -> str | None:
     """What became of an order, by how its process ended."""
     if code == _STOPPED:
         return None
@@ -123,7 +123,7 @@ def _message(log: Path) -> Path:
     return log.with_suffix(".error")
 
 
-def _be_child(order: Order) -> None:
+def _be_child(order: WorkOrder) -> None:
     """Does the order and ends the process, whatever happens."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _end_with_parent()
@@ -139,7 +139,7 @@ def _be_child(order: Order) -> None:
         os._exit(code)
 
 
-def _do(order: Order) -> int:
+def _do(order: WorkOrder) -> int:
     log = Path(order.log)
     log.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
@@ -157,7 +157,7 @@ def _do(order: Order) -> int:
     return _FAILED
 
 
-def _prepare(order: Order) -> int:
+def _prepare(order: WorkOrder) -> int:
     from sapwood.pipeline.evaluate import evaluate
     from sapwood.pipeline.prepare import prepare
 
@@ -167,14 +167,14 @@ def _prepare(order: Order) -> int:
     return 0
 
 
-def _try(order: Order) -> int:
+def _try(order: WorkOrder) -> int:
     from sapwood.pipeline.run import run as run_all
 
     run = run_all(_opened(order))
     return 0 if run.directory.model.exists() else _STOPPED
 
 
-def _opened(order: Order) -> Run:
+def _opened(order: WorkOrder) -> Run:
     from sapwood.pipeline.handle import Run, load_recipe
     from sapwood.runs.directory import RunDirectory
     from sapwood.studies.share import take
@@ -185,7 +185,7 @@ def _opened(order: Order) -> Run:
     return Run(load_recipe(order.recipe, order.overrides), directory, Path(order.recipe))
 
 
-_KINDS: dict[str, Callable[[Order], int]] = {"prepare": _prepare, "trial": _try}
+_KINDS: dict[str, Callable[[WorkOrder], int]] = {"prepare": _prepare, "trial": _try}
 
 
 def _end_with_parent() -> None:
