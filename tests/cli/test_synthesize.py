@@ -30,9 +30,9 @@ def test_items_are_verified_and_not_asked_for_twice(serve: Callable[[Answer], Fa
     for item in accepted:
         assert int(item["answer"]) % 2 == 0
         assert item["page"]["url"].startswith("https://physics.example.org/")
-        assert item["verification"]["votes"]["score"] == 1
+        assert item["verification"]["self_consistency"]["score"] == 1
     reasons = {item["stage"] for item in rejected}
-    assert {"form", "votes"} <= reasons
+    assert {"format", "self_consistency"} <= reasons
     page = (tmp_path / "qa" / "synthesis.html").read_text(encoding="utf-8")
     assert "What became of the attempts" in page
     account = read_json(tmp_path / "qa" / "account.json")
@@ -41,7 +41,7 @@ def test_items_are_verified_and_not_asked_for_twice(serve: Callable[[Answer], Fa
     sapwood("synthesize", job)
     (tmp_path / "qa" / "manifest.json").unlink()  # as if it had been killed at the end
     sapwood("synthesize", "run", job)
-    sapwood("synthesize", job, "verify.votes.agreement=100%")
+    sapwood("synthesize", job, "verify.self_consistency.agreement=100%")
     assert len(fake.bodies) == asked
     documents = read_lines(write_source("qa", Source(synthesis=str(job)), 0, tmp_path / "documents"))
     assert len(documents) == len(accepted)
@@ -50,7 +50,7 @@ def test_items_are_verified_and_not_asked_for_twice(serve: Callable[[Answer], Fa
 
 def test_an_answer_that_nothing_checked_is_not_accepted(serve: Callable[[Answer], Fake], tmp_path: Path) -> None:
     fake = serve(generator)
-    job = write_job(tmp_path, fake.url, verify={"votes": None})
+    job = write_job(tmp_path, fake.url, verify={"self_consistency": None})
     sapwood("synthesize", job)
     assert not read_lines(tmp_path / "qa" / "accepted.jsonl")
     rejected = read_lines(tmp_path / "qa" / "rejected.jsonl")
@@ -130,7 +130,9 @@ def test_what_is_never_answered_is_given_up_and_listed(
 def test_a_batch_service_and_a_fleet_give_the_same_items(serve: Callable[[Answer], Fake], tmp_path: Path) -> None:
     fake = serve(model)
     copies = {"embedding": {"url": fake.url, "model": "e"}, "cosine": 0.999}
-    job = write_job(tmp_path, fake.url, verify={"votes": {"samples": 2, "agreement": "50%"}, "copies": copies})
+    job = write_job(
+        tmp_path, fake.url, verify={"self_consistency": {"samples": 2, "agreement": "50%"}, "near_duplicates": copies}
+    )
     sapwood("synthesize", job)
     embeddings = [body for body in fake.bodies if "input" in body]
     assert len(embeddings) == 1
@@ -164,7 +166,10 @@ def test_a_batch_service_and_a_fleet_give_the_same_items(serve: Callable[[Answer
 @pytest.mark.parametrize(
     ("verify", "said"),
     [
-        ({"across": {"judge": {"url": "http://x/v1", "model": "j"}}}, "verify.across: has no benchmarks to look in"),
+        (
+            {"cross_lingual": {"judge": {"url": "http://x/v1", "model": "j"}}},
+            "verify.cross_lingual: has no benchmarks to look in",
+        ),
         (
             {"contamination": {"benchmarks": "b.jsonl", "action": "cut"}},
             "contamination.action: .* cannot be cut",
@@ -198,6 +203,6 @@ def test_labelled_items_calibrate_the_votes(serve: Callable[[Answer], Fake], tmp
     sapwood("synthesize", "calibrate", job, labels, "--target", 0.5)
     found = read_json(tmp_path / "qa" / "calibration.json")
     assert found["labelled"] == len(lines)
-    assert found["stages"]["votes"]["threshold"] == 1
+    assert found["stages"]["self_consistency"]["threshold"] == 1
     assert found["accepted"]["precision"] == 1
-    assert "precision-votes" in (tmp_path / "qa" / "synthesis.html").read_text(encoding="utf-8")
+    assert "precision-self_consistency" in (tmp_path / "qa" / "synthesis.html").read_text(encoding="utf-8")

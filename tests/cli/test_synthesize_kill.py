@@ -60,7 +60,7 @@ def test_killed_in_every_part(serve: Callable[[Answer], Fake], tmp_path: Path, m
     server = {"url": fake.url, "model": "m", "parallel": PARALLEL}
     copies = {"embedding": {"url": fake.url, "model": "e"}, "cosine": 0.999}
     votes = {"samples": 2, "agreement": "50%"}
-    job = write_job(tmp_path, fake.url, server=server, verify={"votes": votes, "copies": copies})
+    job = write_job(tmp_path, fake.url, server=server, verify={"self_consistency": votes, "near_duplicates": copies})
     sapwood("synthesize", job, "output=whole")
     whole = len(fake.bodies)
     assert {path.rpartition("/")[2] for path in fake.paths} == {"completions", "embeddings"}

@@ -52,13 +52,18 @@ def test_a_real_model_writes_items_in_the_form_that_is_asked_for(llama: str, tmp
         items=2,
         structured=True,
         sampling={"temperature": 0, "max_tokens": 200},
-        verify={"votes": {"samples": 1, "sampling": {"temperature": 0, "max_tokens": 50}}},
+        verify={"self_consistency": {"samples": 1, "sampling": {"temperature": 0, "max_tokens": 50}}},
     )
     sapwood("synthesize", job)
     items = [line for name in ("accepted", "rejected") for line in read_lines(tmp_path / "qa" / f"{name}.jsonl")]
     assert len(items) == 2
     assert all(item["completion_tokens"] > 0 and item["prompt_tokens"] > 0 for item in items)
-    assert {item["stage"] for item in items if not item["accepted"]} <= {"form", "alone", "copies", "votes"}
+    assert {item["stage"] for item in items if not item["accepted"]} <= {
+        "format",
+        "self_containedness",
+        "near_duplicates",
+        "self_consistency",
+    }
     answers = read_lines(tmp_path / "qa" / "answers.jsonl")
     for answer in answers[:2]:
         assert answer["text"].startswith("{")

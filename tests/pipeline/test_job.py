@@ -56,8 +56,8 @@ def test_all_that_a_job_lacks_is_one_list(tmp_path: Path) -> None:
             "formats": {"problem-solutoin": 1},
             "verify": {
                 "contamination": {"benchmarks": ["gone.jsonl"]},
-                "facts": {"server": {**SERVER, "model": "n"}},
-                "copies": {"embedding": {**SERVER, "model": "e"}},
+                "entailment": {"server": {**SERVER, "model": "n"}},
+                "near_duplicates": {"embedding": {**SERVER, "model": "e"}},
             },
         },
     )
@@ -71,8 +71,8 @@ def test_all_that_a_job_lacks_is_one_list(tmp_path: Path) -> None:
         "classifiers",
         "formats.problem-solutoin",
         "verify.contamination.benchmarks",
-        "verify.facts.server.key",
-        "verify.copies.embedding.key",
+        "verify.entailment.server.key",
+        "verify.near_duplicates.embedding.key",
     ]
     assert "more.jsonl" in told
     assert "Did you mean 'problem-solution'?" in told

@@ -34,7 +34,7 @@ def write_job(directory: Path, url: str, **fields: Any) -> Path:
         "corpus": {"language": None, "duplicates": None},
         "disciplines": {"physics": {"sources": ["pages"]}},
         "snippet": {"characters": [40, 400], "start": "beginning"},
-        "verify": {"votes": {"samples": 2, "agreement": "50%"}},
+        "verify": {"self_consistency": {"samples": 2, "agreement": "50%"}},
         **fields,
     }
     path = directory / "qa.yaml"

@@ -192,7 +192,7 @@ def test_a_fleet_of_a_model_that_nobody_asks_is_refused(tmp_path: Path) -> None:
     (tmp_path / "qa.yaml").write_text(json.dumps(job))
     with pytest.raises(SapwoodError, match=r"fleet\.mistrall: nothing is asked of this model.*'mistral'"):
         load_synthesis(tmp_path / "qa.yaml")
-    job["verify"] = {"copies": {"embedding": {"model": "mistrall"}}}
+    job["verify"] = {"near_duplicates": {"embedding": {"model": "mistrall"}}}
     (tmp_path / "qa.yaml").write_text(json.dumps(job))
     with pytest.raises(SapwoodError, match="a fleet gives no embeddings"):
         load_synthesis(tmp_path / "qa.yaml")

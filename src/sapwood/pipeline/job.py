@@ -25,6 +25,16 @@ from sapwood.synthesis.problems import FORMAT, load_problems
 from sapwood.synthesis.prompt import load_prompt, prompt_languages
 
 Place = tuple[str, ...]
+_ASKING = (
+    ("self_consistency", "server"),
+    ("option_permutation", "server"),
+    ("entailment", "server"),
+    ("pass_rate", "server"),
+    ("near_duplicates", "embedding"),
+    ("cross_lingual", "embedding"),
+    ("cross_lingual", "judge"),
+)
+"""Stages of the verification, and which field of theirs names a server."""
 
 
 def check_job(job: Synthesis, *, asks: bool) -> Iterator[Problem]:
@@ -100,27 +110,19 @@ def _prompts(job: Synthesis) -> Iterator[Problem]:
 
 def _servers(job: Synthesis) -> Iterator[tuple[Place, ModelServer]]:
     """All servers that a job asks: where it names them, and they."""
-    verify = job.verify
-    named: dict[Place, ModelServer | None] = {
-        ("server",): job.server,
-        ("verify", "votes", "server"): verify.votes.server if verify.votes else None,
-        ("verify", "choices", "server"): verify.choices.server if verify.choices else None,
-        ("verify", "facts", "server"): verify.facts.server if verify.facts else None,
-        ("verify", "pass_rate", "server"): verify.pass_rate.server if verify.pass_rate else None,
-        ("verify", "copies", "embedding"): verify.copies.embedding if verify.copies else None,
-        ("verify", "across", "embedding"): verify.across.embedding if verify.across else None,
-        ("verify", "across", "judge"): verify.across.judge if verify.across else None,
-    }
-    for place, server in named.items():
+    yield ("server",), job.server
+    for stage, field in _ASKING:
+        settings = getattr(job.verify, stage)
+        server: ModelServer | None = settings and getattr(settings, field)
         if server is not None:
-            yield place, server
+            yield ("verify", stage, field), server
 
 
 def _verification(job: Synthesis) -> Iterator[Problem]:
     verify = job.verify
     if job.problems and verify.code is not None:
         yield from _refused(("verify", "code"), Sandbox.find)
-    compares = [name for name in ("votes", "pass_rate") if getattr(verify, name) is not None]
+    compares = [name for name in ("self_consistency", "pass_rate") if getattr(verify, name) is not None]
     if not job.problems and compares and find_spec("math_verify") is None:
         message = "answers are compared by math-verify, which is not installed: pip install 'sapwood[synthesis]'"
         yield Problem(("verify", compares[0]), message)

@@ -12,6 +12,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from sapwood.errors import SapwoodError, closest
+from sapwood.recipe.fields import Strict
 from sapwood.recipe.mixture import SHARES_TAG, WEIGHTING_TAG
 
 Location = tuple[str | int, ...]
@@ -122,10 +123,9 @@ def _explain(error: dict[str, Any], document: CommentedMap, model: type[BaseMode
     location: Location = tuple(part for part in error["loc"] if part not in (SHARES_TAG, WEIGHTING_TAG))
     if location and location[-1] == "[key]":
         location = location[:-1]
-    allowed = _fields(model, location[:-1])
     kind, found = error["type"], error["input"]
     if kind == "extra_forbidden":
-        return location, f"there is no field '{location[-1]}'. {closest(str(location[-1]), allowed)}"
+        return location, f"there is no field '{location[-1]}'. {_instead(model, location)}"
     if kind == "missing":
         return location[:-1], f"the field '{location[-1]}' is missing"
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
@@ -136,12 +136,14 @@ def _explain(error: dict[str, Any], document: CommentedMap, model: type[BaseMode
     return location, f"found {_show(found)}: {message}"
 
 
-def _fields(annotation: Any, location: Location) -> list[str]:
-    """The names of the fields that the model at `location` below `annotation` has; none where it is no model."""
-    for part in location:
+def _instead(annotation: Any, location: Location) -> str:
+    """What to write in place of the unknown field at `location` below `annotation`."""
+    for part in location[:-1]:
         annotation = _step(annotation, part)
-    model = _model(annotation)
-    return list(model.model_fields) if model else []
+    model, name = _model(annotation), str(location[-1])
+    if model and issubclass(model, Strict) and name in model.renamed:
+        return f"It is called '{model.renamed[name]}' now."
+    return closest(name, list(model.model_fields) if model else [])
 
 
 def _step(annotation: Any, part: str | int) -> Any:

@@ -95,7 +95,7 @@ class Repeated(Strict):
         return self
 
 
-class Votes(Repeated):
+class SelfConsistency(Repeated):
     """Asks for the answer several times without showing the one given, and compares (math-verify)."""
 
     server: ModelServer | None = None
@@ -106,20 +106,22 @@ class Votes(Repeated):
     """The least share of these answers that must equal the given one."""
 
 
-class Shuffles(Strict):
+class OptionPermutation(Strict):
     """Asks multiple-choice questions with their options in other orders: the answer must stay the same."""
+
+    renamed = {"orders": "permutations"}
 
     server: ModelServer | None = None
     """Who is asked; without it, the generator."""
-    orders: Annotated[int, Field(gt=0)] = 3
-    """How many orders."""
+    permutations: Annotated[int, Field(gt=0)] = 3
+    """How many orders of the options."""
     sampling: Sampling = _GREEDY
     """How its words are chosen."""
     agreement: Annotated[Share, Field(gt=0, le=1)] = Fraction(1)
     """The least share of the orders in which the given answer must be chosen."""
 
 
-class Facts(Repeated):
+class Entailment(Repeated):
     """Asks a second model whether the answer follows from the page, of items that quote the page."""
 
     server: ModelServer
@@ -158,7 +160,7 @@ class PassRate(Repeated):
     """The pass rates that are kept, these two among them."""
 
 
-class NearCopies(Strict):
+class NearDuplicates(Strict):
     """Items that were made before, or nearly so."""
 
     similarity: Annotated[float, Field(gt=0, lt=1)] = 0.7
@@ -169,7 +171,7 @@ class NearCopies(Strict):
     """The cosine of their embeddings from which on the later one is dropped."""
 
 
-class AcrossLanguages(Strict):
+class CrossLingual(Strict):
     """Finds items of the benchmarks in `contamination` in another language, or in other words: the nearest ones, and
     then a model's word."""
 
@@ -184,19 +186,27 @@ class AcrossLanguages(Strict):
 
 
 class Verify(Strict):
-    """What an item must pass. Stages that are null, or have no server where they need one, are left out."""
+    """What an item must pass. Stages that are null, or have no server where they need one, are skipped."""
 
-    copies: NearCopies | None = NearCopies()
-    """Near copies among the items."""
+    renamed = {
+        "copies": "near_duplicates",
+        "across": "cross_lingual",
+        "votes": "self_consistency",
+        "choices": "option_permutation",
+        "facts": "entailment",
+    }
+
+    near_duplicates: NearDuplicates | None = NearDuplicates()
+    """Near-duplicates among the items."""
     contamination: Decontamination | None = None
     """Benchmark items, found as in documents."""
-    across: AcrossLanguages | None = None
+    cross_lingual: CrossLingual | None = None
     """Benchmark items in other languages and other words."""
-    votes: Votes | None = Votes()
+    self_consistency: SelfConsistency | None = SelfConsistency()
     """Answers that can be compared: numbers, formulas, short phrases."""
-    choices: Shuffles | None = Shuffles()
+    option_permutation: OptionPermutation | None = OptionPermutation()
     """Multiple choice."""
-    facts: Facts | None = None
+    entailment: Entailment | None = None
     """Answers that follow from the page or not."""
     code: CodeTests | None = CodeTests()
     """Programs."""
@@ -204,7 +214,7 @@ class Verify(Strict):
     """How hard an item is."""
     unchecked: Literal["drop", "keep"] = "drop"
     """What becomes of an item whose answer no stage could check: a long text is compared with no vote, and needs
-    `facts`."""
+    `entailment`."""
 
 
 class Synthesis(Strict):
@@ -255,12 +265,12 @@ class Synthesis(Strict):
     def servers(self) -> list[ModelServer]:
         """All that may be asked: the generator, checkers, judges and embeddings."""
         verify = self.verify
-        stages = (verify.votes, verify.choices, verify.facts, verify.pass_rate)
+        stages = (verify.self_consistency, verify.option_permutation, verify.entailment, verify.pass_rate)
         found = [self.server, *(stage.server for stage in stages if stage)]
-        if verify.across is not None:
-            found += [verify.across.judge, verify.across.embedding]
-        if verify.copies is not None:
-            found.append(verify.copies.embedding)
+        if verify.cross_lingual is not None:
+            found += [verify.cross_lingual.judge, verify.cross_lingual.embedding]
+        if verify.near_duplicates is not None:
+            found.append(verify.near_duplicates.embedding)
         return [server for server in found if server is not None]
 
     @model_validator(mode="after")
@@ -297,7 +307,8 @@ def problems(job: Synthesis) -> Iterator[Problem]:
 
 def _fleet(job: Synthesis) -> Iterator[Problem]:
     verify = job.verify
-    embedding = [stage.embedding.model for stage in (verify.copies, verify.across) if stage and stage.embedding]
+    with_embedding = (verify.near_duplicates, verify.cross_lingual)
+    embedding = [stage.embedding.model for stage in with_embedding if stage and stage.embedding]
     asked = [server.model for server in job.servers if server.model not in embedding]
     for model in job.fleet:
         if model in embedding:
@@ -307,9 +318,9 @@ def _fleet(job: Synthesis) -> Iterator[Problem]:
 
 
 def _verification(verify: Verify) -> Iterator[Problem]:
-    if verify.across is not None and verify.contamination is None:
+    if verify.cross_lingual is not None and verify.contamination is None:
         yield (
-            ("verify", "across"),
+            ("verify", "cross_lingual"),
             "has no benchmarks to look in. Write `contamination: {benchmarks: FILES}` under 'verify' too",
         )
     if verify.contamination is not None and verify.contamination.action == "cut":

@@ -15,11 +15,11 @@ CHARACTERS_PER_TOKEN = {"en": 4.0, "zh": 1.5}
 """Assumed of the generator's tokenizer."""
 _ASSUMED = {
     FORM: (0, 500),
-    "votes": (200, 300),
-    "choices": (300, 10),
-    "facts": (700, 10),
+    "self_consistency": (200, 300),
+    "option_permutation": (300, 10),
+    "entailment": (700, 10),
     "pass_rate": (200, 300),
-    "across": (600, 10),
+    "cross_lingual": (600, 10),
 }
 """Tokens of the prompt and the answer of one request, where nothing has been measured. The generator's prompts are
 known."""
@@ -78,23 +78,26 @@ def asking(job: Synthesis) -> dict[str, tuple[ModelServer, int]]:
     """The stages that ask a model: which one, and how often for each item."""
     verify, server = job.verify, job.server
     found = {FORM: (server, 1)}
-    if verify.across is not None:
-        found["across"] = (verify.across.judge, verify.across.candidates)
-    if verify.choices is not None:
-        found["choices"] = (verify.choices.server or server, verify.choices.orders)
-    if verify.votes is not None:
-        found["votes"] = (verify.votes.server or server, verify.votes.samples)
-    if verify.facts is not None:
-        found["facts"] = (verify.facts.server, verify.facts.samples)
+    if verify.cross_lingual is not None:
+        found["cross_lingual"] = (verify.cross_lingual.judge, verify.cross_lingual.candidates)
+    if verify.option_permutation is not None:
+        found["option_permutation"] = (
+            verify.option_permutation.server or server,
+            verify.option_permutation.permutations,
+        )
+    if verify.self_consistency is not None:
+        found["self_consistency"] = (verify.self_consistency.server or server, verify.self_consistency.samples)
+    if verify.entailment is not None:
+        found["entailment"] = (verify.entailment.server, verify.entailment.samples)
     if verify.pass_rate is not None:
         found["pass_rate"] = (verify.pass_rate.server, verify.pass_rate.samples)
     return found
 
 
 def _concerns(stage: str, kind: str) -> bool:
-    if stage == "choices":
+    if stage == "option_permutation":
         return kind == "multiple-choice"
-    if stage in ("votes", "facts"):
+    if stage in ("self_consistency", "entailment"):
         return kind not in ("multiple-choice", "code-problem")
     return True
 

@@ -12,7 +12,7 @@ from sapwood.synthesis.attempts import Attempt
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.stage import Verdict
 
-FORM = "form"
+FORM = "format"
 """The first stage: whether the answer can be read as an item at all."""
 CHECKED = "checked"
 """The last one: whether any stage could check the answer."""

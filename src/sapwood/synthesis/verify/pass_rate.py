@@ -9,10 +9,10 @@ from sapwood.generation.client import Failure
 from sapwood.recipe.synthesis import PassRate
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.stage import Ask, Stage, Verdict
-from sapwood.synthesis.verify.choices import choose, is_choice
+from sapwood.synthesis.verify.option_permutation import choose, is_choice
 from sapwood.synthesis.verify.replies import Asker, of_those
+from sapwood.synthesis.verify.self_consistency import is_open, vote
 from sapwood.synthesis.verify.tally import Tally
-from sapwood.synthesis.verify.votes import is_open, vote
 
 
 class PassRateStage(Stage):

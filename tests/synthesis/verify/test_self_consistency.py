@@ -7,10 +7,10 @@ import pytest
 
 from sapwood.generation.client import Failure
 from sapwood.recipe.server import ModelServer
-from sapwood.recipe.synthesis import Sampling, Votes
+from sapwood.recipe.synthesis import Sampling, SelfConsistency
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.stage import Verdict
-from sapwood.synthesis.verify.votes import VotesStage
+from sapwood.synthesis.verify.self_consistency import SelfConsistencyStage
 from verify_fake import answered, asking, in_turn, item, never, serving
 
 SERVER = ModelServer(url="http://localhost:1/v1", model="m")
@@ -18,7 +18,7 @@ SERVER = ModelServer(url="http://localhost:1/v1", model="m")
 
 def check(items: list[Item], say: dict[str, list[str | int]], directory: Path, **settings: object) -> list[object]:
     with serving(in_turn(say)) as (server, _):
-        return list(VotesStage(Votes(**settings), server).check(items, asking(directory)))
+        return list(SelfConsistencyStage(SelfConsistency(**settings), server).check(items, asking(directory)))
 
 
 def verdict(found: object) -> Verdict:
@@ -57,7 +57,7 @@ def test_the_share_of_votes_decides(tmp_path: Path) -> None:
 def test_the_given_answer_and_its_reasoning_are_not_shown(tmp_path: Path) -> None:
     shown = item("What is asked?", "SECRET", reasoning="HIDDEN", snippet="PAGE", evidence="QUOTED")
     with serving(in_turn({"What is asked?": [answered("1")]})) as (server, asked):
-        VotesStage(Votes(samples=2), server).check([shown], asking(tmp_path))
+        SelfConsistencyStage(SelfConsistency(samples=2), server).check([shown], asking(tmp_path))
     (prompt,) = asked
     assert not [word for word in ("SECRET", "HIDDEN", "PAGE", "QUOTED") if word in prompt]
     assert asked[prompt] == 2
@@ -71,8 +71,8 @@ def test_it_has_nothing_to_say_of_other_items() -> None:
         item("Write it.", "def f(): ...", tests="assert f() is None"),
         item("Why?", "Because the planet turns around its own axis once in a day and is lit from one side"),
     ]
-    assert VotesStage(Votes(), SERVER).check(others, never) == [None, None, None]
-    assert VotesStage(Votes(), SERVER).check([], never) == []
+    assert SelfConsistencyStage(SelfConsistency(), SERVER).check(others, never) == [None, None, None]
+    assert SelfConsistencyStage(SelfConsistency(), SERVER).check([], never) == []
 
 
 def test_a_failure_of_the_server_is_one_of_the_item_alone(tmp_path: Path) -> None:
@@ -82,14 +82,16 @@ def test_a_failure_of_the_server_is_one_of_the_item_alone(tmp_path: Path) -> Non
     assert verdict(good).passed
     assert isinstance(bad, Failure)
     with serving(in_turn({"Bad?": [answered("2")]})) as (server, asked):
-        (again,) = VotesStage(Votes(samples=3), server).check([items[1]], asking(tmp_path))
+        (again,) = SelfConsistencyStage(SelfConsistency(samples=3), server).check([items[1]], asking(tmp_path))
     assert verdict(again).score == 1
     assert sum(asked.values()) == 1
 
 
 def test_its_own_server_is_asked_and_sampling_reaches_it(tmp_path: Path) -> None:
     with serving(in_turn({"7?": [answered("49")]})) as (server, _):
-        stage = VotesStage(Votes(server=server, samples=1, sampling=Sampling(temperature=0.0)), SERVER)
+        stage = SelfConsistencyStage(
+            SelfConsistency(server=server, samples=1, sampling=Sampling(temperature=0.0)), SERVER
+        )
         assert verdict(stage.check([item("7?", "49")], asking(tmp_path))[0]).passed
         assert stage.asker.question("check-answer", "en", {"question": "7?"}).request.temperature == 0
 
@@ -102,8 +104,8 @@ def test_all_unreadable_is_no_agreement(tmp_path: Path) -> None:
 
 def test_several_answers_at_temperature_0_are_one() -> None:
     with pytest.raises(ValueError, match="temperature 0"):
-        Votes(samples=2, sampling=Sampling(temperature=0.0))
-    assert Votes(samples=1, sampling=Sampling(temperature=0.0)).agreement == Fraction(3, 5)
+        SelfConsistency(samples=2, sampling=Sampling(temperature=0.0))
+    assert SelfConsistency(samples=1, sampling=Sampling(temperature=0.0)).agreement == Fraction(3, 5)
 
 
 def test_prompts_of_ones_own(tmp_path: Path) -> None:
@@ -113,5 +115,5 @@ def test_prompts_of_ones_own(tmp_path: Path) -> None:
         "sections: {answer: {heading: Answer, about: it}}\n"
     )
     with serving(in_turn({"Mine: Q?": ["[Answer]\n1"]})) as (server, _):
-        (found,) = VotesStage(Votes(), server, tmp_path).check([item("Q?", "1")], asking(tmp_path))
+        (found,) = SelfConsistencyStage(SelfConsistency(), server, tmp_path).check([item("Q?", "1")], asking(tmp_path))
     assert verdict(found).passed

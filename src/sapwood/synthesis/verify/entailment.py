@@ -13,7 +13,7 @@ import numpy as np
 from sapwood.corpus.characters import Hashes
 from sapwood.corpus.ngrams import tokenise
 from sapwood.generation.client import Failure
-from sapwood.recipe.synthesis import Facts
+from sapwood.recipe.synthesis import Entailment
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.stage import Ask, Stage, Verdict
 from sapwood.synthesis.verify.judgement import word_of
@@ -25,14 +25,14 @@ QUOTED = 0.8
 _REASONS = {"no": "does not follow", "unclear": "cannot be told from the page", None: "the judge is not understood"}
 
 
-class FactsStage(Stage):
+class EntailmentStage(Stage):
     """Items whose answer follows from what they quote pass. It has nothing to say of items that quote nothing: those
     were only inspired by their page, and must stand alone."""
 
-    name = "facts"
+    name = "entailment"
     checks_answers = True
 
-    def __init__(self, settings: Facts, own: Path | None = None) -> None:
+    def __init__(self, settings: Entailment, own: Path | None = None) -> None:
         """`own` are prompts of one's own."""
         self.settings = settings
         self.asker = Asker(settings.server, settings.sampling, own)

@@ -16,10 +16,10 @@ RUN = {"zh": 12}
 """Tokens in a row that must be equal to be copied, by language; in others 8 words."""
 
 
-class Alone(Stage):
+class SelfContainednessStage(Stage):
     """Rejects items that refer to a text, a figure or anything else that the reader does not have, and copies."""
 
-    name = "alone"
+    name = "self_containedness"
 
     def check(self, items: Sequence[Item], ask: Ask) -> list[Verdict | Failure | None]:
         """One verdict for each item. Nobody is asked."""

@@ -15,7 +15,7 @@ from sapwood.corpus.ngrams import tokenise_with_signs
 from sapwood.corpus.signatures import Signatures, sign
 from sapwood.generation.client import Failure
 from sapwood.generation.embed import Embedded
-from sapwood.recipe.synthesis import NearCopies
+from sapwood.recipe.synthesis import NearDuplicates
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.stage import Ask, Stage, Verdict
 from sapwood.synthesis.verify.embedding import Embed, Neighbours, Vectors
@@ -24,13 +24,13 @@ _CHUNK = 2000
 """Items that are taken in at once."""
 
 
-class CopiesStage(Stage):
+class NearDuplicatesStage(Stage):
     """Of items that ask the same the first one passes. Items come in chunks, in an order that is always the same; they
     are compared with each other and with all that passed before."""
 
-    name = "copies"
+    name = "near_duplicates"
 
-    def __init__(self, settings: NearCopies, embed: Embed) -> None:
+    def __init__(self, settings: NearDuplicates, embed: Embed) -> None:
         """`embed` is called where the settings name a server of embeddings."""
         self.settings = settings
         self.embed = embed

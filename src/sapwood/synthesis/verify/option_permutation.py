@@ -15,7 +15,7 @@ from sapwood.answers.equal import same_answers
 from sapwood.answers.find import chosen_option, letter
 from sapwood.generation.client import Failure
 from sapwood.recipe.server import ModelServer
-from sapwood.recipe.synthesis import Shuffles
+from sapwood.recipe.synthesis import OptionPermutation
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.stage import Ask, Stage, Verdict
 from sapwood.synthesis.verify.replies import Asker, Replies, of_those
@@ -25,20 +25,20 @@ Order = tuple[int, ...]
 """The numbers of the options, as they are shown from A on."""
 
 
-class ChoicesStage(Stage):
+class OptionPermutationStage(Stage):
     """Items whose right option is chosen in enough of the orders pass. It has nothing to say of others than multiple
     choice."""
 
-    name = "choices"
+    name = "option_permutation"
     checks_answers = True
 
-    def __init__(self, settings: Shuffles, generator: ModelServer, own: Path | None = None) -> None:
+    def __init__(self, settings: OptionPermutation, generator: ModelServer, own: Path | None = None) -> None:
         """`generator` is asked where the settings name no server; `own` are prompts of one's own."""
         self.settings = settings
         self.asker = Asker(settings.server or generator, settings.sampling, own)
 
     def check(self, items: Sequence[Item], ask: Ask) -> list[Verdict | Failure | None]:
-        tallies = of_those(items, is_choice, lambda those: choose(those, self.asker, self.settings.orders, ask))
+        tallies = of_those(items, is_choice, lambda those: choose(those, self.asker, self.settings.permutations, ask))
         return [self._judge(tally) if isinstance(tally, Tally) else tally for tally in tallies]
 
     def _judge(self, tally: Tally) -> Verdict:

@@ -8,17 +8,17 @@ import pytest
 
 from sapwood.generation.embed import Embedded
 from sapwood.recipe.server import ModelServer
-from sapwood.recipe.synthesis import NearCopies
+from sapwood.recipe.synthesis import NearDuplicates
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.stage import Verdict
-from sapwood.synthesis.verify.copies import CopiesStage
 from sapwood.synthesis.verify.embedding import Neighbours
+from sapwood.synthesis.verify.near_duplicates import NearDuplicatesStage
 from verify_fake import item, never
 
 CHANCE = random.Random(0)
 WORDS = ["".join(CHANCE.choices("abcdefghijklmnopqrstuvwxyz", k=CHANCE.randint(2, 9))) for _ in range(2000)]
 SERVER = ModelServer(url="http://localhost:1/v1", model="embeddings")
-MEANING = NearCopies(embedding=SERVER)
+MEANING = NearDuplicates(embedding=SERVER)
 
 
 def question(words: int = 60) -> str:
@@ -36,7 +36,7 @@ def items(questions: Sequence[str]) -> list[Item]:
     return [item(text, "x", id=f"{number:032x}") for number, text in enumerate(questions)]
 
 
-def check(stage: CopiesStage, these: Sequence[Item]) -> list[Verdict]:
+def check(stage: NearDuplicatesStage, these: Sequence[Item]) -> list[Verdict]:
     found = stage.check(these, never)
     assert all(isinstance(verdict, Verdict) for verdict in found)
     return [verdict for verdict in found if isinstance(verdict, Verdict)]
@@ -58,7 +58,7 @@ def vectors_of(meanings: dict[str, Sequence[float]]) -> Callable[[ModelServer, S
 def test_the_first_of_copies_stays() -> None:
     one, two = question(), question()
     these = items([one, two, one, edited(one), one.upper().replace("?", "!"), question()])
-    verdicts = check(CopiesStage(NearCopies(), never), these)
+    verdicts = check(NearDuplicatesStage(NearDuplicates(), never), these)
     assert passed(verdicts) == [True, True, False, False, False, True]
     assert {verdict.reason for verdict in verdicts} == {"", "near copy"}
     assert [verdict.detail.get("copy_of") for verdict in verdicts[2:5]] == [these[0].id] * 3
@@ -70,25 +70,25 @@ def test_other_numbers_signs_and_options_make_another_question() -> None:
     stem = "A train leaves the station at noon and travels at {} km/h for {} hours. How far does it get?"
     texts = [stem.format(60, 2), stem.format(80, 3), "What is 12 + 7?", "What is 12 - 7?"]
     these = items([*texts, "Solve x^2+3x-4=0.", "Solve x^2-3x+4=0."])
-    assert passed(check(CopiesStage(NearCopies(), never), these)) == [True] * 6
+    assert passed(check(NearDuplicatesStage(NearDuplicates(), never), these)) == [True] * 6
     these = [
         item("Which of these statements is true?", "A", choices=choices)
         for choices in (("The sun is a star", "The moon is a star"), ("Iron is a metal", "Sulfur is a metal"))
     ]
-    assert passed(check(CopiesStage(NearCopies(), never), [*these, these[0]])) == [True, True, False]
+    assert passed(check(NearDuplicatesStage(NearDuplicates(), never), [*these, these[0]])) == [True, True, False]
 
 
 def test_chinese() -> None:
     text = "一辆汽车以每小时六十公里的速度行驶了两个小时，它一共走了多远？请写出计算过程。"
     these = items([text, text.replace("？", "?"), "植物细胞和动物细胞在结构上有哪些主要的区别？"])
-    assert passed(check(CopiesStage(NearCopies(), never), these)) == [True, False, True]
+    assert passed(check(NearDuplicatesStage(NearDuplicates(), never), these)) == [True, False, True]
 
 
 @pytest.mark.parametrize("size", [1, 30, 1000])
 def test_chunks_see_what_came_before(size: int) -> None:
     originals = [question() for _ in range(60)]
     these = items([*originals, *map(edited, originals[:30]), *(question() for _ in range(30))])
-    stage = CopiesStage(NearCopies(), never)
+    stage = NearDuplicatesStage(NearDuplicates(), never)
     found = [verdict for start in range(0, 120, size) for verdict in check(stage, these[start : start + size])]
     assert passed(found) == [True] * 60 + [False] * 30 + [True] * 30
     assert [verdict.detail["copy_of"] for verdict in found[60:90]] == [each.id for each in these[:30]]
@@ -99,7 +99,7 @@ def test_a_stage_that_remembers_goes_on_like_one_that_was_not_stopped() -> None:
     texts += [*map(edited, texts), *(question() for _ in range(10))]
     CHANCE.shuffle(texts)
     these = items(texts)
-    whole, stopped = CopiesStage(NearCopies(), never), CopiesStage(NearCopies(), never)
+    whole, stopped = NearDuplicatesStage(NearDuplicates(), never), NearDuplicatesStage(NearDuplicates(), never)
     before = check(whole, these[:60])
     stopped.remember(each for each, verdict in zip(these[:60], before, strict=True) if verdict.passed)
     after = check(whole, these[60:])
@@ -115,7 +115,7 @@ def test_the_same_in_other_words() -> None:
         "Which city do French people call their capital?": [1.0, 0.02, 0.1],
     }
     these = items(list(meanings))
-    stage = CopiesStage(MEANING, vectors_of(meanings))
+    stage = NearDuplicatesStage(MEANING, vectors_of(meanings))
     verdicts = check(stage, these[:3])
     assert passed(verdicts) == [True, False, True]
     assert verdicts[1].reason == "the same in other words"
@@ -125,7 +125,7 @@ def test_the_same_in_other_words() -> None:
     assert verdicts[2].score == pytest.approx(0.0, abs=1e-6)
     (later,) = check(stage, these[3:])
     assert (later.passed, later.detail["copy_of"]) == (False, these[0].id)
-    again = CopiesStage(MEANING, vectors_of(meanings))
+    again = NearDuplicatesStage(MEANING, vectors_of(meanings))
     again.remember([these[0], these[2]])
     assert check(again, these[3:]) == [later]
 
@@ -136,13 +136,13 @@ def test_what_fell_for_its_meaning_is_not_compared_with() -> None:
     third = edited(two)
     meanings = {one: [1.0, 0.0], two: [1.0, 0.1], third: [0.0, 1.0]}
     these = items([one, two, third])
-    stage = CopiesStage(MEANING, vectors_of(meanings))
+    stage = NearDuplicatesStage(MEANING, vectors_of(meanings))
     assert passed(check(stage, these[:2])) == [True, False]
     assert passed(check(stage, these[2:])) == [True]
 
 
 def test_no_items() -> None:
-    assert CopiesStage(MEANING, never).check([], never) == []
+    assert NearDuplicatesStage(MEANING, never).check([], never) == []
 
 
 def test_the_nearest_are_those_of_a_plain_search() -> None:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from sapwood.generation.client import Failure
 from sapwood.recipe.server import ModelServer
-from sapwood.recipe.synthesis import Facts, Sampling
+from sapwood.recipe.synthesis import Entailment, Sampling
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.stage import Verdict
-from sapwood.synthesis.verify.facts import FactsStage, quoted_share
+from sapwood.synthesis.verify.entailment import EntailmentStage, quoted_share
 from verify_fake import asking, in_turn, item, judged, never, serving
 
 PAGE = (
@@ -30,7 +30,7 @@ def asked(evidence: str = QUOTE, **fields: Any) -> Item:
 
 def check(items: list[Item], say: list[str | int], directory: Path, **settings: Any) -> list[object]:
     with serving(in_turn({"": say})) as (server, _):
-        return list(FactsStage(Facts(server=server, **settings)).check(items, asking(directory)))
+        return list(EntailmentStage(Entailment(server=server, **settings)).check(items, asking(directory)))
 
 
 @pytest.mark.parametrize(
@@ -63,14 +63,16 @@ def test_in_chinese(tmp_path: Path, said: str, passed: bool) -> None:
 
 def test_evidence_that_is_not_there_costs_nothing() -> None:
     made_up = asked("the outer rings are lighter than the wood of any other tree in the world")
-    (found,) = FactsStage(Facts(server=ModelServer(url="http://localhost:1/v1", model="m"))).check([made_up], never)
+    (found,) = EntailmentStage(Entailment(server=ModelServer(url="http://localhost:1/v1", model="m"))).check(
+        [made_up], never
+    )
     assert isinstance(found, Verdict)
     assert (found.passed, found.reason, found.prompt_tokens) == (False, "evidence not in the page", 0)
     assert found.detail["quoted_share"] < 0.5
 
 
 def test_items_that_quote_nothing_were_only_inspired_by_their_page() -> None:
-    stage = FactsStage(Facts(server=ModelServer(url="http://localhost:1/v1", model="m")))
+    stage = EntailmentStage(Entailment(server=ModelServer(url="http://localhost:1/v1", model="m")))
     assert stage.check([item(snippet=PAGE), item(evidence=QUOTE), item()], never) == [None, None, None]
 
 
@@ -78,7 +80,7 @@ def test_what_the_judge_is_shown(tmp_path: Path) -> None:
     which = asked(choices=("sapwood", "heartwood", "bark"))
     which = Item.from_json({**which.to_json(), "answer": "B", "reasoning": "HIDDEN"})
     with serving(in_turn({"": [judged("yes")]})) as (server, prompts):
-        FactsStage(Facts(server=server)).check([which], asking(tmp_path))
+        EntailmentStage(Entailment(server=server)).check([which], asking(tmp_path))
     (prompt,) = prompts
     assert PAGE in prompt
     assert "<answer>\nheartwood\n</answer>" in prompt
@@ -99,7 +101,7 @@ def test_several_judgements(tmp_path: Path) -> None:
 def test_failures_and_good_ones_side_by_side(tmp_path: Path) -> None:
     good, bad = asked(), item("Another?", "crown", snippet=PAGE, evidence="from the roots to the crown")
     with serving(in_turn({"inner rings become": [judged("yes")], "Another?": [400]})) as (server, _):
-        found = FactsStage(Facts(server=server)).check([good, item(), bad], asking(tmp_path))
+        found = EntailmentStage(Entailment(server=server)).check([good, item(), bad], asking(tmp_path))
     assert isinstance(found[0], Verdict)
     assert found[0].passed
     assert found[1] is None

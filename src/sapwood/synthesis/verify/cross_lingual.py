@@ -17,12 +17,12 @@ from sapwood.corpus.ngrams import tokenise
 from sapwood.generation.client import Failure
 from sapwood.generation.embed import Embedded
 from sapwood.progress import console
-from sapwood.recipe.synthesis import AcrossLanguages
+from sapwood.recipe.synthesis import CrossLingual
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.stage import Ask, Stage, Verdict
-from sapwood.synthesis.verify.copies import asked
 from sapwood.synthesis.verify.embedding import Embed, Neighbours
 from sapwood.synthesis.verify.judgement import word_of
+from sapwood.synthesis.verify.near_duplicates import asked
 from sapwood.synthesis.verify.replies import Asker, Question, Replies
 
 NGRAM = 3
@@ -49,13 +49,13 @@ class _Candidates:
     """What was asked to find them."""
 
 
-class AcrossStage(Stage):
+class CrossLingualStage(Stage):
     """Items pass of which the judge says that none of the nearest benchmark items is the same question."""
 
-    name = "across"
+    name = "cross_lingual"
 
     def __init__(
-        self, settings: AcrossLanguages, benchmarks: Sequence[BenchmarkItem], embed: Embed, own: Path | None = None
+        self, settings: CrossLingual, benchmarks: Sequence[BenchmarkItem], embed: Embed, own: Path | None = None
     ) -> None:
         """`embed` is called where the settings name a server of embeddings; `own` are prompts of one's own."""
         self.settings = settings

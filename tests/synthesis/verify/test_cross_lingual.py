@@ -13,10 +13,10 @@ from sapwood.corpus.benchmark_index import Item as BenchmarkItem
 from sapwood.generation.client import Failure
 from sapwood.generation.embed import Embedded
 from sapwood.recipe.server import ModelServer
-from sapwood.recipe.synthesis import AcrossLanguages
+from sapwood.recipe.synthesis import CrossLingual
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.stage import Verdict
-from sapwood.synthesis.verify.across import AcrossStage
+from sapwood.synthesis.verify.cross_lingual import CrossLingualStage
 from verify_fake import asking, item, judged, never, sections, serving
 
 PAIRS = [
@@ -78,8 +78,8 @@ def check(
     items: list[Item], benchmarks: list[BenchmarkItem], directory: Path, *, meaning: bool = False, candidates: int = 3
 ) -> list[Verdict]:
     with serving(expert) as (server, _):
-        settings = AcrossLanguages(judge=server, embedding=EMBEDDING if meaning else None, candidates=candidates)
-        found = AcrossStage(settings, benchmarks, embed).check(items, asking(directory))
+        settings = CrossLingual(judge=server, embedding=EMBEDDING if meaning else None, candidates=candidates)
+        found = CrossLingualStage(settings, benchmarks, embed).check(items, asking(directory))
     assert all(isinstance(verdict, Verdict) for verdict in found)
     return [verdict for verdict in found if isinstance(verdict, Verdict)]
 
@@ -123,7 +123,7 @@ def test_a_translation_that_cannot_be_read_leaves_the_words(tmp_path: Path) -> N
         return expert(prompt, before) if "<first>" in prompt else "I cannot."
 
     with serving(silent) as (server, _):
-        stage = AcrossStage(AcrossLanguages(judge=server), ENGLISH, never)
+        stage = CrossLingualStage(CrossLingual(judge=server), ENGLISH, never)
         (found,) = stage.check([item(PAIRS[1][0], "20")], asking(tmp_path))
     assert isinstance(found, Verdict)
     assert not found.passed
@@ -132,7 +132,7 @@ def test_a_translation_that_cannot_be_read_leaves_the_words(tmp_path: Path) -> N
 @pytest.mark.parametrize("fails", [lambda p: "<question>" in p, lambda p: "<first>" in p])
 def test_failures(tmp_path: Path, fails: Callable[[str], bool]) -> None:
     with serving(lambda prompt, n: 400 if fails(prompt) else expert(prompt, n)) as (server, _):
-        stage = AcrossStage(AcrossLanguages(judge=server), ENGLISH, never)
+        stage = CrossLingualStage(CrossLingual(judge=server), ENGLISH, never)
         (found,) = stage.check([item(PAIRS[1][0], "20")], asking(tmp_path))
     assert isinstance(found, Failure)
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from sapwood.generation.client import Failure
 from sapwood.recipe.server import ModelServer
-from sapwood.recipe.synthesis import Shuffles
+from sapwood.recipe.synthesis import OptionPermutation
 from sapwood.synthesis.stage import Verdict
-from sapwood.synthesis.verify.choices import ChoicesStage, orders
+from sapwood.synthesis.verify.option_permutation import OptionPermutationStage, orders
 from verify_fake import answered, asking, item, never, options_of, serving
 
 SERVER = ModelServer(url="http://localhost:1/v1", model="m")
@@ -27,7 +27,7 @@ def knows(prompt: str, _: int) -> str:
 
 def test_whoever_knows_passes_in_all_orders(tmp_path: Path) -> None:
     with serving(knows) as (server, asked):
-        (found,) = ChoicesStage(Shuffles(), server).check([WHICH], asking(tmp_path))
+        (found,) = OptionPermutationStage(OptionPermutation(), server).check([WHICH], asking(tmp_path))
     assert isinstance(found, Verdict)
     assert (found.passed, found.score, found.detail["majority"]) == (True, 1.0, "A")
     assert found.prompt_tokens == 33
@@ -36,7 +36,7 @@ def test_whoever_knows_passes_in_all_orders(tmp_path: Path) -> None:
 
 def test_whoever_likes_a_letter_is_found_out(tmp_path: Path) -> None:
     with serving(lambda *_: answered("B")) as (server, _):
-        (found,) = ChoicesStage(Shuffles(orders=4), server).check([WHICH], asking(tmp_path))
+        (found,) = OptionPermutationStage(OptionPermutation(permutations=4), server).check([WHICH], asking(tmp_path))
     assert isinstance(found, Verdict)
     assert (found.passed, found.score, found.reason) == (False, 0.25, "the choice changes with the order")
     assert {row["answer"] for row in found.detail["answers"]} == set("ABCD")
@@ -45,7 +45,7 @@ def test_whoever_likes_a_letter_is_found_out(tmp_path: Path) -> None:
 def test_another_option(tmp_path: Path) -> None:
     wrong = item("Which organ pumps blood?", "B", choices=OPTIONS)
     with serving(knows) as (server, _):
-        (found,) = ChoicesStage(Shuffles(), server).check([wrong], asking(tmp_path))
+        (found,) = OptionPermutationStage(OptionPermutation(), server).check([wrong], asking(tmp_path))
     assert isinstance(found, Verdict)
     assert (found.passed, found.score, found.reason) == (False, 0.0, "another option is chosen")
     assert found.detail["majority"] == "A"
@@ -56,7 +56,7 @@ def test_a_lower_agreement(tmp_path: Path) -> None:
         return answered("A") if options_of(prompt)["A"] == "the liver" else knows(prompt, before)
 
     with serving(mostly) as (server, _):
-        stage = ChoicesStage(Shuffles(orders=4, agreement=Fraction(3, 4)), server)
+        stage = OptionPermutationStage(OptionPermutation(permutations=4, agreement=Fraction(3, 4)), server)
         (found,) = stage.check([WHICH], asking(tmp_path))
     assert isinstance(found, Verdict)
     assert (found.passed, found.score) == (True, 0.75)
@@ -84,7 +84,7 @@ def test_how_a_choice_may_be_written(tmp_path: Path, said: str, right: bool) -> 
         return answered(said.format(letter=letters["the heart"]))
 
     with serving(say) as (server, _):
-        (found,) = ChoicesStage(Shuffles(), server).check([WHICH], asking(tmp_path))
+        (found,) = OptionPermutationStage(OptionPermutation(), server).check([WHICH], asking(tmp_path))
     assert isinstance(found, Verdict)
     assert found.passed == right
     assert found.detail["unreadable"] == (0 if right else 3)
@@ -92,13 +92,13 @@ def test_how_a_choice_may_be_written(tmp_path: Path, said: str, right: bool) -> 
 
 def test_it_has_nothing_to_say_of_other_items() -> None:
     others = [item(), item("Which?", "the heart", choices=OPTIONS), item("Which?", "E", choices=OPTIONS)]
-    assert ChoicesStage(Shuffles(), SERVER).check(others, never) == [None, None, None]
+    assert OptionPermutationStage(OptionPermutation(), SERVER).check(others, never) == [None, None, None]
 
 
 def test_failures(tmp_path: Path) -> None:
     with serving(lambda *_: 400) as (server, _):
         # Of three refusals it gives the server up.
-        (found,) = ChoicesStage(Shuffles(orders=2), server).check([WHICH], asking(tmp_path))
+        (found,) = OptionPermutationStage(OptionPermutation(permutations=2), server).check([WHICH], asking(tmp_path))
     assert isinstance(found, Failure)
 
 

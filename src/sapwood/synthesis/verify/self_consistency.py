@@ -12,21 +12,21 @@ from pathlib import Path
 from sapwood.answers.equal import is_comparable, same_answers
 from sapwood.generation.client import Failure
 from sapwood.recipe.server import ModelServer
-from sapwood.recipe.synthesis import Votes
+from sapwood.recipe.synthesis import SelfConsistency
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.stage import Ask, Stage, Verdict
 from sapwood.synthesis.verify.replies import Asker, Replies, of_those
 from sapwood.synthesis.verify.tally import Tally, count
 
 
-class VotesStage(Stage):
+class SelfConsistencyStage(Stage):
     """Items whose answer gets enough of the votes pass. It has nothing to say of multiple choice, of code, and of
     answers that are neither a number, nor a formula, nor a short phrase."""
 
-    name = "votes"
+    name = "self_consistency"
     checks_answers = True
 
-    def __init__(self, settings: Votes, generator: ModelServer, own: Path | None = None) -> None:
+    def __init__(self, settings: SelfConsistency, generator: ModelServer, own: Path | None = None) -> None:
         """`generator` is asked where the settings name no server; `own` are prompts of one's own."""
         self.settings = settings
         self.asker = Asker(settings.server or generator, settings.sampling, own)

@@ -7,9 +7,9 @@ import pytest
 from sapwood.generation.cache import Completion, Request
 from sapwood.generation.client import Failure
 from sapwood.recipe.server import ModelServer
-from sapwood.synthesis.alone import Alone
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.references import BEFORE, FIGURE, PART, PASSAGE, TABLE, reference
+from sapwood.synthesis.self_containedness import SelfContainednessStage
 from sapwood.synthesis.stage import Verdict
 
 REFERS = {
@@ -175,7 +175,7 @@ def verdict(question: str, language: str = "en", snippet: str = SNIPPET, **parts
         snippet=snippet,
         **parts,  # type: ignore[arg-type]
     )
-    (found,) = Alone().check([item], nobody)
+    (found,) = SelfContainednessStage().check([item], nobody)
     assert isinstance(found, Verdict)
     return found
 
