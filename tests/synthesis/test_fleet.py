@@ -157,7 +157,12 @@ answer_awaited(job, awaiting(job, Path({str(tmp_path)!r}), 10), JobDirectory(Pat
     path = os.pathsep.join([str(Path(__file__).parent), str(Path(fake_server.__file__).parent), *sys.path])
     process = subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": path})
     results = tmp_path / "fleet" / "m" / "results" / "00000.jsonl"
-    while process.poll() is None and not (results.exists() and len(results.read_bytes().splitlines()) == 8):
+
+    def all_but_the_held() -> bool:
+        written = results.exists() and len(results.read_bytes().splitlines()) == 8
+        return written and {"q8", "q9"} <= set(fake.asked)
+
+    while process.poll() is None and not all_but_the_held():
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
