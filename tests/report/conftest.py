@@ -257,12 +257,12 @@ SUITE = """
 name: exam
 about: Questions that a school might ask.
 tasks:
-  ceval: {shots: 5, measure: letters}
+  ceval: {shots: 5, metric: letters}
   gsm8k: {shots: 8}
-  mmlu: {shots: 5, measure: letters}
-  arc-easy: {shots: 0, measure: letters}
-  humaneval: {shots: 0, measure: bits}
-  sciq: {shots: 0, measure: letters}
+  mmlu: {shots: 5, metric: letters}
+  arc-easy: {shots: 0, metric: letters}
+  humaneval: {shots: 0, metric: bits}
+  sciq: {shots: 0, metric: letters}
   icl-words: {}
 gain: [ceval, gsm8k]
 retention: [mmlu, arc-easy, humaneval, icl-words]
@@ -299,21 +299,21 @@ def write_exam(suite: Suite, run: Path, label: str, progress: float) -> None:
         items = []
         for number, hardness in enumerate(same.uniform(size=count)):
             right = bool(hardness < knows or (options and fresh.uniform() < 1 / options))
-            bits = 80 * (1.4 - knows + 0.3 * float(hardness)) if task.counts == "bits" else None
+            bits = 80 * (1.4 - knows + 0.3 * float(hardness)) if task.reported == "bits" else None
             items.append(
                 ItemResult(
                     id=f"{name}-{number}",
                     subject=("物理", "law")[number % 2] if name in ("ceval", "mmlu") else None,
                     prompt=f"{name}-{number}",
                     gold="A",
-                    scores={} if bits else {task.counts: float(right)},
+                    scores={} if bits else {task.reported: float(right)},
                     bits=bits,
                     bytes=80 if bits else None,
                     options=tuple("ABCD"[:options]),
                 )
             )
         chance = 1 / options if options else 0.0
-        result = TaskResult(name, task.counts, chance, tuple(items))
+        result = TaskResult(name, task.reported, chance, tuple(items))
         result.write(RunDirectory(run).suite(suite.name, label) / name)
 
 

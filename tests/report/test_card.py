@@ -28,7 +28,7 @@ SUITE = """
 name: own
 tasks:
   icl-words: {limit: 60}
-  mawps: {shots: 0, measure: bits}
+  mawps: {shots: 0, metric: bits}
 gain: [mawps]
 retention: [icl-words]
 margin: 0.05

@@ -73,7 +73,7 @@ def test_programs_pass_or_fail_by_their_tests(tmp_path: Path) -> None:
     assert [item.scores["pass"] for item in result.items] == [1.0, 0.0, 0.0]
     assert [item.remark for item in result.items] == ["passed", "failed", "failed"]
     assert [item.id for item in result.items] == ["Test/0", "Test/1", "Test/2"]
-    assert result.counts == "pass"
+    assert result.metric == "pass"
     assert sorted(sandbox.seen)[0].startswith('def add(a, b):\n    """Adds, 0."""\n    return a + b\n')
     assert result.items[0].bits == pytest.approx(8 / 0.6931471805599453)
     assert result.items[0].bytes == len(b"    return a + b\n")

@@ -255,7 +255,7 @@ def test_our_tasks_ask_and_score_as_the_harnesss_own(
     samples = logged(theirs, own, tmp_path, shots)
     suite = Suite("test", "", {name: task.model_copy(update={"lm_eval": own})})
     result = read_harness_log(tmp_path / "log", suite)[name]
-    assert (result.counts, result.chance) == ("acc", 1 / len(samples[own][0]["resps"]))
+    assert (result.metric, result.chance) == ("acc", 1 / len(samples[own][0]["resps"]))
     questions = put(task, tmp_path)
     answers = ours.answer(task, questions)
     [found] = samples.values()

@@ -45,7 +45,7 @@ def test_the_newest_log_of_a_task_is_read(tmp_path: Path) -> None:
     log(tmp_path / "tiny", "wood", [-2.0, -1.0], LATER)
     found = read_harness_log(tmp_path, suite())["exam"]
     (item,) = found.items
-    assert (found.task, found.counts, found.chance, item.scores) == ("exam", "acc", 0.5, {"acc": 1.0})
+    assert (found.task, found.metric, found.chance, item.scores) == ("exam", "acc", 0.5, {"acc": 1.0})
     assert (item.id, item.prediction, item.loglikelihoods) == ("wood/0", "1", {"options": (-2.0, -1.0)})
     assert (item.bits, item.bytes) == (1 / math.log(2), 5)
     assert read_harness_log(tmp_path / "nothing", suite()) == {}

@@ -54,21 +54,21 @@ def test_the_suite_of_the_paper_has_its_benchmarks_and_its_shots() -> None:
     assert {name for name, count in shots.items() if count == 8} == {"gsm8k", "asdiv", "mawps"}
     assert {name for name, count in shots.items() if count == 0} == {"humaneval", "arc-easy", "arc-challenge"}
     assert shots["mbpp"] == 3
-    assert all(task.counts == "letters" for task in suite.tasks.values() if task.kind == "choice")
+    assert all(task.reported == "letters" for task in suite.tasks.values() if task.kind == "choice")
 
 
 def test_a_suite_changes_tasks_and_takes_files_of_its_own(tmp_path: Path) -> None:
     written(tmp_path / "exam.yaml", CHOICE)
     path = written(
         tmp_path / "mine.yaml",
-        "name: mine\ntasks: {exam.yaml: , gsm8k: {shots: 3, measure: bits, limit: 10}}\ngain: [exam]\n",
+        "name: mine\ntasks: {exam.yaml: , gsm8k: {shots: 3, metric: bits, limit: 10}}\ngain: [exam]\n",
     )
     suite = load_suite(path)
     assert list(suite.tasks) == ["exam", "gsm8k"]
     changed = suite.tasks["gsm8k"]
-    assert (changed.shots.count, changed.counts, changed.limit, changed.generates) == (3, "bits", 10, False)
+    assert (changed.shots.count, changed.reported, changed.limit, changed.generates) == (3, "bits", 10, False)
     assert changed.shots.files == load_task("gsm8k").shots.files
-    assert load_task("gsm8k").counts == "match"
+    assert load_task("gsm8k").reported == "match"
 
 
 def test_shots_may_lie_beside_the_task(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_mistakes_in_a_task_are_named(tmp_path: Path, change: tuple[str, str], c
     [
         ("tasks: {gsm8k: }\ngain: [mmlu]\n", "bad.yaml:3: gain.0: there is no task 'mmlu' in this suite"),
         ("tasks: {gsm8k: }\ngain: [gsm8k]\nretention: [gsm8k]\n", "bad.yaml:4: retention.0: 'gsm8k' is under 'gain'"),
-        ("tasks: {gsm8k: {measure: letters}}\n", "bad.yaml:2: tasks.gsm8k: found 'letters'"),
+        ("tasks: {gsm8k: {metric: letters}}\n", "bad.yaml:2: tasks.gsm8k: found 'letters'"),
         ("tasks: {gsm8k: {shot: 3}}\n", "Did you mean 'shots'?"),
     ],
 )

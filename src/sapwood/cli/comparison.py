@@ -13,14 +13,14 @@ from sapwood.report.wording import confidence, interval, p_value, score, score_c
 from sapwood.statistics.change import SCORE, Aim
 from sapwood.suites.task_scores import TaskLevel, metric_of
 
-_LEFT = ("task", "counts", "verdict")
+_LEFT = ("task", "metric", "verdict")
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
     """Prints what became of every task, in points of 100 or in bits per byte, and what of that is shown."""
     table = Table(box=None, pad_edge=False, header_style="bold", title=f"{comparison.model}, {comparison.suite}")
     level = confidence(comparison.confidence)
-    for title in ("task", "counts", "items", "before", "after", f"change ± {level}", "p", "detectable", "verdict"):
+    for title in ("task", "metric", "items", "before", "after", f"change ± {level}", "p", "detectable", "verdict"):
         table.add_column(title, justify="left" if title in _LEFT else "right", no_wrap=title != "verdict")
     for task in comparison.tasks.values():
         table.add_row(*_cells(task), style="yellow" if task.change.fails else None)
@@ -32,10 +32,10 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
 def print_levels(
     console: Console, suite: str, model: str, levels: Mapping[str, tuple[str, TaskLevel]], level: float
 ) -> None:
-    """Prints how good one model is on every task: its measure, and its level with an interval."""
+    """Prints how good one model is on every task: its metric, and its score with an interval."""
     table = Table(box=None, pad_edge=False, header_style="bold", title=f"{model}, {suite}")
-    for title in ("task", "counts", "items", "level", f"{confidence(level)} interval", ""):
-        table.add_column(title, justify="left" if title in ("task", "counts", "") else "right")
+    for title in ("task", "metric", "items", "level", f"{confidence(level)} interval", ""):
+        table.add_column(title, justify="left" if title in ("task", "metric", "") else "right")
     for name, (counts, found) in levels.items():
         metric = metric_of(counts)
         low, high = (score(bound, metric) for bound in found.level.interval(level))
@@ -50,7 +50,7 @@ def _cells(task: ComparedTask) -> list[str]:
     half = (change.high - change.low) / 2
     return [
         task.task,
-        task.counts,
+        task.metric,
         f"{change.n:,}",
         score(change.before, metric),
         score(change.after, metric),

@@ -34,8 +34,8 @@ class ComparedTask:
     """What became of one task."""
 
     language: str
-    counts: str
-    """The measure."""
+    metric: str
+    """The metric."""
     chance: float
     """What guessing scores."""
     before: TaskLevel
@@ -149,13 +149,13 @@ def _task(
     task = suite.tasks[before.task]
     runs = [pair_results(before, result) for result in after]
     levels, aim = tuple(level_of(result, task) for result in after), suite.aim(task.name)
-    first, in_bits = level_of(before, task), before.counts == "bits"
+    first, in_bits = level_of(before, task), before.metric == "bits"
     found = _over_seeds(runs)
     alone = runs[0] if len(runs) == 1 else None
     found_in_training = (overlap or {}).get(task.name, frozenset())
     return ComparedTask(
         language=task.language,
-        counts=before.counts,
+        metric=before.metric,
         chance=before.chance,
         before=first,
         after=levels,

@@ -35,7 +35,7 @@ class RunSuites:
     def measure(self, model: EvaluatedModel, *, label: str, weights: str) -> dict[str, float]:
         """Puts all suites to a model, but for what it was asked before. On several ranks this is a collective.
 
-        Gives the measure that counts of every task, by `suite/task`; on the first rank alone.
+        Gives the metric that is reported of every task, by `suite/task`; on the first rank alone.
         """
         values: dict[str, float | None] = {}
         for suite in self.suites:

@@ -33,7 +33,7 @@ class ComparedModels:
     base: str
     """The label of the first model."""
     levels: Mapping[str, tuple[str, TaskLevel]]
-    """What the first model makes of every task: the measure that counts, and its level."""
+    """What the first model makes of every task: the metric that is reported, and its level."""
     comparisons: tuple[Comparison, ...]
     """One for each other model, or one for all of them as seeds."""
 
@@ -80,7 +80,7 @@ def compare(
     return ComparedModels(
         suite=chosen.name,
         base=base,
-        levels={name: (result.counts, level_of(result, chosen.tasks[name])) for name, result in before.items()},
+        levels={name: (result.metric, level_of(result, chosen.tasks[name])) for name, result in before.items()},
         comparisons=tuple(
             compare_results(chosen, before, results, model=f"{base} → {label}", confidence=confidence)
             for label, results in groups.items()

@@ -12,7 +12,7 @@ from pydantic import Field
 from sapwood.errors import SapwoodError, closest
 from sapwood.recipe.document import Problem, read_document
 from sapwood.recipe.fields import Aim, Name, Strict
-from sapwood.recipe.task import Measure, Shots, Task
+from sapwood.recipe.task import Metric, Shots, Task
 from sapwood.recipe.task import problems as task_problems
 
 SHIPPED = Path(__file__).parents[1] / "suites"
@@ -22,10 +22,12 @@ SHIPPED = Path(__file__).parents[1] / "suites"
 class Put(Strict):
     """How a suite puts a task, where that is not as the task's own file says."""
 
+    renamed = {"measure": "metric"}
+
     shots: Annotated[int, Field(ge=0)] | None = None
     """How many solved items are shown."""
-    measure: Measure | None = None
-    """What counts."""
+    metric: Metric | None = None
+    """The metric that is reported."""
     limit: Annotated[int, Field(gt=0)] | None = None
     """Only so many items."""
 

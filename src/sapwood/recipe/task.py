@@ -13,11 +13,11 @@ from sapwood.recipe.document import Problem
 from sapwood.recipe.fields import Name, Paths, Strict
 
 Kind = Literal["choice", "generate", "code"]
-Measure = Literal["letters", "cloze", "cloze-characters", "cloze-bytes", "cloze-pmi", "match", "pass", "bits"]
+Metric = Literal["letters", "cloze", "cloze-characters", "cloze-bytes", "cloze-pmi", "match", "pass", "bits"]
 Take = Literal["boxed", "hashes", "number", "letter", "line", "all"]
 Equal = Literal["text", "number", "formula"]
 
-MEASURES: dict[Kind, tuple[Measure, ...]] = {
+METRICS: dict[Kind, tuple[Metric, ...]] = {
     "choice": ("cloze-bytes", "cloze-characters", "cloze", "cloze-pmi", "letters", "bits"),
     "generate": ("match", "bits"),
     "code": ("pass", "bits"),
@@ -72,6 +72,8 @@ class Task(Strict):
     all fields of the item.
     """
 
+    renamed = {"measure": "metric"}
+
     name: Name
     """What it is called; its results are kept under this name."""
     about: str = ""
@@ -120,8 +122,8 @@ class Task(Strict):
     """Solved items in front of the question."""
     limit: Annotated[int, Field(gt=0)] | None = None
     """Only so many items, chosen by hash, the same for every model."""
-    measure: Measure | None = None
-    """What counts. Of choices all others are kept beside it. With `bits` nothing is generated."""
+    metric: Metric | None = None
+    """The metric that is reported. Of choices all others are kept beside it. With `bits` nothing is generated."""
     stop: list[str] = []
     """Strings at which a generated text is cut off."""
     max_tokens: Annotated[int, Field(gt=0)] = 256
@@ -138,14 +140,14 @@ class Task(Strict):
     """What lm-evaluation-harness calls its own version."""
 
     @property
-    def counts(self) -> Measure:
-        """The measure that counts."""
-        return self.measure or MEASURES[self.kind][0]
+    def reported(self) -> Metric:
+        """The metric that is reported."""
+        return self.metric or METRICS[self.kind][0]
 
     @property
     def generates(self) -> bool:
         """Whether a model must write texts."""
-        return self.kind != "choice" and self.counts != "bits"
+        return self.kind != "choice" and self.reported != "bits"
 
 
 def problems(task: Task) -> Iterator[Problem]:
@@ -160,20 +162,23 @@ def problems(task: Task) -> Iterator[Problem]:
             yield (name,), f"a task of the kind '{task.kind}' has no '{name}'"
     if task.kind == "choice" and task.cloze is None and task.letters is None:
         yield ("cloze",), "a choice needs a prompt: 'cloze', 'letters', or both"
-    yield from _measure(task)
+    yield from _metric(task)
     if task.shots.same_subject and task.subject is None:
         yield ("shots", "same_subject"), "say how the 'subject' is read from an item"
     yield from _syntax(task)
 
 
-def _measure(task: Task) -> Iterator[Problem]:
-    if task.counts not in MEASURES[task.kind]:
-        allowed = ", ".join(MEASURES[task.kind])
-        yield ("measure",), f"found '{task.measure}': in a task of the kind '{task.kind}' these can count: {allowed}"
+def _metric(task: Task) -> Iterator[Problem]:
+    if task.reported not in METRICS[task.kind]:
+        allowed = ", ".join(METRICS[task.kind])
+        yield (
+            ("metric",),
+            f"found '{task.metric}': in a task of the kind '{task.kind}' these can be reported: {allowed}",
+        )
     elif task.kind == "choice":
-        needed = "letters" if task.counts == "letters" else "cloze"
+        needed = "letters" if task.reported == "letters" else "cloze"
         if getattr(task, needed) is None:
-            yield ("measure",), f"'{task.counts}' needs the prompt '{needed}'"
+            yield ("metric",), f"'{task.reported}' needs the prompt '{needed}'"
 
 
 def _syntax(task: Task) -> Iterator[Problem]:

@@ -18,8 +18,8 @@ from sapwood.files import read_json, read_lines, reading
 from sapwood.recipe.suite import Suite
 from sapwood.suites.item_result import ItemResult, TaskResult
 
-_COUNTS = ("acc", "exact_match", "math_verify", "pass@1")
-"""Which of the harness's metrics counts, where it has several."""
+_METRICS = ("acc", "exact_match", "math_verify", "pass@1")
+"""Which of the harness's metrics metric, where it has several."""
 _FILE = re.compile(r"samples_(.+)_\d{4}-\d\d-\d\dT[\d.-]+\.jsonl")
 _REMEDY = "Evaluate again with lm-evaluation-harness 0.4.8 or later, and --log_samples."
 
@@ -84,8 +84,8 @@ def _result(name: str, files: Mapping[str, Path]) -> TaskResult:
                 chances.append(1 / len(options) if options else 0.0)
     if not items:
         raise SapwoodError(f"{', '.join(map(str, files.values()))}: no samples. {_REMEDY}")
-    counts = next((measure for known in _COUNTS for measure in items[0].scores if measure.startswith(known)), "bits")
-    return TaskResult(name, counts, sum(chances) / len(chances), tuple(items))
+    metric = next((metric for known in _METRICS for metric in items[0].scores if metric.startswith(known)), "bits")
+    return TaskResult(name, metric, sum(chances) / len(chances), tuple(items))
 
 
 def _item(name: str, subject: str | None, samples: Sequence[Mapping[str, Any]]) -> ItemResult:

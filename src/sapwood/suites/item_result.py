@@ -30,7 +30,7 @@ class ItemResult:
     prediction: str = ""
     """The answer that counts; of a choice, its letter."""
     scores: Mapping[str, float] = field(default_factory=dict)
-    """By measure, from 0 to 1."""
+    """By metric, from 0 to 1."""
     bits: float | None = None
     """-log2 p of the right answer (of a choice: of its text; else of its solution) after the question."""
     bytes: int | None = None
@@ -45,13 +45,13 @@ class ItemResult:
     cut: bool = False
     """Whether the beginning of a prompt was left out, because the model cannot read so much."""
 
-    def score(self, measure: str) -> float | None:
-        """From 0 to 1; None where the measure was not taken, or is none of right and wrong, such as `bits`."""
-        return self.scores.get(measure)
+    def score(self, metric: str) -> float | None:
+        """From 0 to 1; None where the metric was not taken, or is none of right and wrong, such as `bits`."""
+        return self.scores.get(metric)
 
-    def right(self, measure: str) -> bool:
+    def right(self, metric: str) -> bool:
         """Whether the answer is wholly right."""
-        return self.scores.get(measure) == 1
+        return self.scores.get(metric) == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +59,15 @@ class TaskResult:
     """What a model made of a task."""
 
     task: str
-    counts: str
-    """The measure that counts."""
+    metric: str
+    """The metric that is reported."""
     chance: float
     """What guessing scores by it."""
     items: tuple[ItemResult, ...]
 
     @property
     def scores(self) -> dict[str, float]:
-        """The mean of every measure over the items that have it."""
+        """The mean of every metric over the items that have it."""
         return _means(self.items)
 
     @property
@@ -79,8 +79,8 @@ class TaskResult:
 
     @property
     def value(self) -> float | None:
-        """The measure that counts: a mean score, or bits per byte."""
-        return self.bits_per_byte if self.counts == "bits" else self.scores.get(self.counts)
+        """The metric that is reported: a mean score, or bits per byte."""
+        return self.bits_per_byte if self.metric == "bits" else self.scores.get(self.metric)
 
     def summary(self) -> dict[str, Any]:
         """Everything but the items, for people and for reports."""
@@ -90,7 +90,7 @@ class TaskResult:
                 subjects[item.subject].append(item)
         return {
             "task": self.task,
-            "counts": self.counts,
+            "metric": self.metric,
             "chance": self.chance,
             "items": len(self.items),
             "value": self.value,
@@ -115,7 +115,7 @@ def read_task_result(directory: Path) -> TaskResult:
     with reading(directory / ITEMS, remedy):
         if len(lines) != summary["items"]:
             raise ValueError(f"it has {len(lines):,} items, and had {summary['items']:,}")
-        return TaskResult(summary["task"], summary["counts"], summary["chance"], tuple(map(_item, lines)))
+        return TaskResult(summary["task"], summary["metric"], summary["chance"], tuple(map(_item, lines)))
 
 
 def _item(record: Mapping[str, Any]) -> ItemResult:
@@ -124,11 +124,11 @@ def _item(record: Mapping[str, Any]) -> ItemResult:
 
 
 def _means(items: Iterable[ItemResult]) -> dict[str, float]:
-    by_measure: dict[str, list[float]] = defaultdict(list)
+    by_metric: dict[str, list[float]] = defaultdict(list)
     for item in items:
-        for measure, score in item.scores.items():
-            by_measure[measure].append(score)
-    return {measure: _mean(scores) for measure, scores in sorted(by_measure.items())}
+        for metric, score in item.scores.items():
+            by_metric[metric].append(score)
+    return {metric: _mean(scores) for metric, scores in sorted(by_metric.items())}
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -80,7 +80,7 @@ def judge_choice(
         prompt=question.hash,
         gold=item.letter,
         prediction=letter(taken[counts]),
-        scores={measure: float(option == item.gold) for measure, option in taken.items()},
+        scores={metric: float(option == item.gold) for metric, option in taken.items()},
         bits=-right[0] / math.log(2) if right else None,
         bytes=len((task.delimiter + item.answer).encode()) if right else None,
         options=item.options,
@@ -90,7 +90,7 @@ def judge_choice(
 
 
 def preferred(options: Sequence[str], loglikelihoods: Mapping[Form, Sequence[float]]) -> dict[str, int]:
-    """The number of the option that each measure takes; of equals, the first.
+    """The number of the option that each metric takes; of equals, the first.
 
     `cloze` compares ln p of the options' texts, `cloze-characters` and `cloze-bytes` the same for each character and
     byte of an option, `cloze-pmi` what the question adds to it, ln p(option | question) - ln p(option); `letters`
@@ -106,7 +106,7 @@ def preferred(options: Sequence[str], loglikelihoods: Mapping[Form, Sequence[flo
             values["cloze-pmi"] = cloze - np.array(loglikelihoods["unconditional"])
     if "letters" in loglikelihoods:
         values["letters"] = np.array(loglikelihoods["letters"])
-    return {measure: int(np.argmax(array)) for measure, array in values.items()}
+    return {metric: int(np.argmax(array)) for metric, array in values.items()}
 
 
 NO_ANSWER = "no answer"
@@ -157,7 +157,7 @@ def require_sandbox(task: Task, sandbox: Sandbox | None) -> None:
     if task.kind == "code" and task.generates and sandbox is None:
         raise SapwoodError(
             f"Task '{task.name}' runs programs that the model writes, and there is no sandbox to run them in. "
-            "With `measure: bits` nothing is run."
+            "With `metric: bits` nothing is run."
         )
 
 
@@ -190,7 +190,7 @@ def _result(
 ) -> ItemResult:
     item = question.item
     solution = loglikelihoods.get("solution")
-    measure = "pass" if task.kind == "code" else "match"
+    metric = "pass" if task.kind == "code" else "match"
     return ItemResult(
         id=item.id,
         subject=item.subject,
@@ -198,7 +198,7 @@ def _result(
         prompt=question.hash,
         gold=item.answer,
         prediction=judged.prediction if judged else "",
-        scores={measure: judged.score} if judged else {},
+        scores={metric: judged.score} if judged else {},
         bits=None if solution is None else -solution[0] / math.log(2),
         bytes=None if solution is None else len((task.delimiter + item.solution).encode()),
         loglikelihoods={form: tuple(values) for form, values in loglikelihoods.items()},

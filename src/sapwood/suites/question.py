@@ -59,7 +59,7 @@ def _question(task: Task, item: TaskItem, words: _Words) -> Question:
     pairs: dict[Form, tuple[Pair, ...]] = {}
     if task.cloze is not None:
         context = words.context("cloze", item)
-        if task.counts.startswith("cloze") or not task.shots.count:
+        if task.reported.startswith("cloze") or not task.shots.count:
             pairs["cloze"] = tuple(Pair(context, option) for option in options)
             pairs["unconditional"] = tuple(Pair("", option) for option in options)
         else:  # every option costs as much as the shots are long, and only the right one is needed for bits per byte

@@ -102,7 +102,7 @@ def run_task(
         ]
     else:
         items = judge_writing(task, questions, found, sandbox=sandbox)
-    return TaskResult(task.name, task.counts, chance_of(task, questions), tuple(items))
+    return TaskResult(task.name, task.reported, chance_of(task, questions), tuple(items))
 
 
 def chance_of(task: Task, questions: Sequence[Question]) -> float:

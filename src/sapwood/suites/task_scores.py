@@ -41,7 +41,7 @@ class TaskLevel:
 def level_of(result: TaskResult, task: Task) -> TaskLevel:
     """How good a model is on a task, and whether that is better than guessing."""
     scores, chances = scores_of(result), chances_of(result, task)
-    can_guess = result.counts != "bits" and bool(np.any(chances > 0))
+    can_guess = result.metric != "bits" and bool(np.any(chances > 0))
     return TaskLevel(level(scores), better_than_guessing(scores, chances) if can_guess else math.nan)
 
 
@@ -51,7 +51,7 @@ def metric_of(counts: str) -> Metric:
 
 
 def scores_of(result: TaskResult) -> TaskScores:
-    """The measure that counts, of every item that has it. Bits per byte weigh as much as the answer has bytes.
+    """The metric that is reported, of every item that has it. Bits per byte weigh as much as the answer has bytes.
 
     Raises SapwoodError where no item has it.
     """
@@ -71,31 +71,33 @@ def pair_results(before: TaskResult, after: TaskResult) -> Pairs:
     Raises SapwoodError where the two are not answers to the same questions.
     """
     _check(before, after)
-    return pair(scores_of(before), scores_of(after), metric_of(before.counts))
+    return pair(scores_of(before), scores_of(after), metric_of(before.metric))
 
 
 def _counted(result: TaskResult) -> list[ItemResult]:
     found = [item for item in result.items if _is_counted(result, item)]
     if not found:
-        raise SapwoodError(f"Task '{result.task}': no item has '{result.counts}', which counts. Evaluate it again.")
+        raise SapwoodError(
+            f"Task '{result.task}': no item has '{result.metric}', which is reported. Evaluate it again."
+        )
     return found
 
 
 def _is_counted(result: TaskResult, item: ItemResult) -> bool:
-    return bool(item.bytes) if result.counts == "bits" else item.score(result.counts) is not None
+    return bool(item.bytes) if result.metric == "bits" else item.score(result.metric) is not None
 
 
 def _row(result: TaskResult, item: ItemResult) -> ItemScore:
-    if result.counts == "bits":
+    if result.metric == "bits":
         length = item.bytes or 0
         return ItemScore("", result.task, item.id, (item.bits or 0.0) / length, item.cluster, length)
-    return ItemScore("", result.task, item.id, item.score(result.counts) or 0.0, item.cluster)
+    return ItemScore("", result.task, item.id, item.score(result.metric) or 0.0, item.cluster)
 
 
 def _check(before: TaskResult, after: TaskResult) -> None:
-    if before.counts != after.counts:
+    if before.metric != after.metric:
         raise SapwoodError(
-            f"Task '{before.task}': '{before.counts}' counts in one result, and '{after.counts}' in the other. "
+            f"Task '{before.task}': '{before.metric}' is reported in one result, and '{after.metric}' in the other. "
             "Evaluate both models with the same suite."
         )
     asked = {item.id: item.prompt for item in before.items}

@@ -5,8 +5,8 @@
 - `run`: `write_items`, chunk by chunk; begin here. `job`: a job on disk. `directory`: its files. `record`: every
   attempt.
 - `prompt`: prompts are YAML files in `prompts/LANGUAGE/`. `form`: from a completion to an `Item` (`item`).
-- `verify/`: stages, each for one kind of fault; their order is in `stages`. `faults`, `references`, `self_containedness`: checks
-  by rules.
+- `verify/`: stages, each for one kind of fault; their order is in `stages`. `faults`, `references`,
+  `self_containedness`: checks by rules.
 - `programs`, `problems`, `code`, `mutants`: items from programs, and programs with tests. `corrupt`: items made
   wrong, for studies.
 

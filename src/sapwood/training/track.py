@@ -74,7 +74,7 @@ def measured_values(losses: Losses) -> dict[str, float]:
 
 
 def suite_values(values: Mapping[str, float]) -> dict[str, float]:
-    """What the live model made of suites, given by `suite/task`: `suites/small/sciq`, the measure that counts."""
+    """What the live model made of suites, given by `suite/task`: `suites/small/sciq`, the metric that is reported."""
     return {f"suites/{name}": value for name, value in values.items()}
 
 

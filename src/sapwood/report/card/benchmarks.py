@@ -21,7 +21,7 @@ class Benchmarks:
     """Of all tasks that are judged, in a sentence; empty where none is."""
     confidence: str
     rows: tuple[tuple[str, ...], ...]
-    """Task, measure, aim, items, before, after, change, its interval, the detectable change, verdict."""
+    """Task, metric, aim, items, before, after, change, its interval, the detectable change, verdict."""
     remarks: tuple[str, ...]
 
 
@@ -47,7 +47,7 @@ def _row(task: ComparedTask) -> tuple[str, ...]:
     verdict = f"{SIGNS[change.verdict]} {change.verdict}" if change.verdict else ""
     return (
         task.task,
-        metric.unit if task.in_bits else task.counts,
+        metric.unit if task.in_bits else task.metric,
         AIMS[change.aim or ""],
         count(change.n),
         score(change.before, metric),

@@ -70,7 +70,7 @@ def _task(task: ComparedTask, suite: str, shots: int) -> EvalResult:
         dataset_name=task.task,
         dataset_config=suite,
         dataset_args={"num_few_shot": shots},
-        metric_type=_METRICS.get(task.counts, "accuracy"),
-        metric_name=task.counts,
+        metric_type=_METRICS.get(task.metric, "accuracy"),
+        metric_name=task.metric,
         metric_value=round(task.after[0].value, _DECIMALS),
     )
