@@ -173,7 +173,7 @@ def _metric(task: Task) -> Iterator[Problem]:
         allowed = ", ".join(METRICS[task.kind])
         yield (
             ("metric",),
-            f"found '{task.metric}': in a task of the kind '{task.kind}' these can be reported: {allowed}",
+            f"found '{task.metric}': a task of the kind '{task.kind}' reports one of: {allowed}",
         )
     elif task.kind == "choice":
         needed = "letters" if task.reported == "letters" else "cloze"

@@ -77,9 +77,7 @@ def pair_results(before: TaskResult, after: TaskResult) -> Pairs:
 def _counted(result: TaskResult) -> list[ItemResult]:
     found = [item for item in result.items if _is_counted(result, item)]
     if not found:
-        raise SapwoodError(
-            f"Task '{result.task}': no item has '{result.metric}', which is reported. Evaluate it again."
-        )
+        raise SapwoodError(f"Task '{result.task}': no item has the metric '{result.metric}'. Evaluate it again.")
     return found
 
 
