@@ -141,7 +141,7 @@ def test_means_are_by_aim_and_language() -> None:
     [
         (choices("new", [True] * 4, prompt="q"), "4 items were asked with other prompts, such as 'new-0'"),
         (choices("new", [True] * 3), "1 only the first"),
-        (bits("new", [3.0] * 4), "'cloze-bytes' counts in one result, and 'bits' in the other"),
+        (bits("new", [3.0] * 4), "'cloze-bytes' is reported in one result, and 'bits' in the other"),
     ],
 )
 def test_answers_to_other_questions_are_refused(after: object, message: str) -> None:

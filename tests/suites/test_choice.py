@@ -137,7 +137,7 @@ def test_the_order_of_options_does_not_matter(options: list[tuple[str, float]]) 
 
 def test_a_model_is_judged_by_every_measure(model: EvaluatedModel, tmp_path: Path) -> None:
     write_rows(tmp_path / "exam.jsonl", choices())
-    task = choice_task(measure="letters")
+    task = choice_task(metric="letters")
     questions = put_questions(task, load_task_items(task, tmp_path))
     answers = TorchEvaluator(model).answer(task, questions)
     for question, found in zip(questions, answers.loglikelihoods, strict=True):

@@ -73,7 +73,7 @@ def put(task: Task, directory: Path) -> list[Question]:
     "task",
     [
         choice_task(),
-        choice_task(measure="letters", shots=Shots(count=2)),
+        choice_task(metric="letters", shots=Shots(count=2)),
         choice_task(delimiter="", cloze="问：{{ question }}\n答："),
         writing_task(shots=Shots(count=1), stop=["e", "\n"], max_tokens=12),
     ],

@@ -70,15 +70,15 @@ def test_shots_can_be_of_the_same_subject(exam: Path) -> None:
 
 
 def test_with_letters_and_shots_only_the_right_option_is_scored_as_text(exam: Path) -> None:
-    question = put(choice_task(measure="letters", shots=Shots(count=2)), exam)[1]
+    question = put(choice_task(metric="letters", shots=Shots(count=2)), exam)[1]
     assert set(question.pairs) == {"solution", "letters"}
     assert question.pairs["solution"][0].continuation == f" {question.item.answer}"
-    assert set(put(choice_task(measure="letters"), exam)[1].pairs) == {"cloze", "unconditional", "letters"}
+    assert set(put(choice_task(metric="letters"), exam)[1].pairs) == {"cloze", "unconditional", "letters"}
 
 
 def test_with_bits_nothing_is_written(exam: Path) -> None:
     assert put(writing_task(), exam)[0].prompt is not None
-    assert put(writing_task(measure="bits"), exam)[0].prompt is None
+    assert put(writing_task(metric="bits"), exam)[0].prompt is None
 
 
 def test_the_hash_knows_every_word(exam: Path) -> None:

@@ -151,7 +151,7 @@ def test_everything_is_checked_before_anything_is_measured(evaluator: Counting, 
 
 
 def test_with_bits_nothing_is_generated(evaluator: Counting, items: Path, tmp_path: Path) -> None:
-    task = writing_task(measure="bits")
+    task = writing_task(metric="bits")
     [result] = run_suite(evaluator, suite(task), items, tmp_path / "out", weights="w").values()
     assert result.value == result.bits_per_byte
     assert all(item.text is None and not item.scores for item in result.items)

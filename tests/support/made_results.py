@@ -13,7 +13,7 @@ def suite() -> Suite:
     """Two tasks to gain in, one of them in bits per byte, and one to keep."""
     tasks = [
         choice_task(name="new", language="zh"),
-        writing_task(name="sums", measure="bits"),
+        writing_task(name="sums", metric="bits"),
         choice_task(name="old"),
     ]
     return Suite("made", "", {task.name: task for task in tasks}, ("new", "sums"), ("old",), margin=0.1)

@@ -47,7 +47,7 @@ EXAM = {
     "options": "options",
     "answer": "answer",
     "cloze": "{{ question }}",
-    "measure": "cloze",
+    "metric": "cloze",
 }
 SUMS = {
     "name": "sums",
