@@ -86,7 +86,7 @@ def test_shots_may_lie_beside_the_task(tmp_path: Path) -> None:
         (("answer: answer", "answer: answer |"), "exam.yaml:6: answer: found 'answer |', which Jinja cannot read"),
         (("{{ question }}", "{{ question }"), "exam.yaml:7: cloze"),
         (("kind: choice", "kind: choices"), "exam.yaml:2: kind"),
-        (("answer: answer", "answer: answer\nmetric: match"), "exam.yaml:7: measure: found 'match'"),
+        (("answer: answer", "answer: answer\nmetric: match"), "exam.yaml:7: metric: found 'match'"),
         (("answer: answer", "answer: answer\nmetric: letters"), "'letters' needs the prompt 'letters'"),
         (("answer: answer", "answer: answer\nstop: [x]"), "has no 'stop'"),
         (("answer: answer", "answer: answer\nshots: {same_subject: true}"), "say how the 'subject' is read"),

@@ -111,6 +111,6 @@ def primaries_of(recipe: Recipe, names: list[str]) -> list[Primary]:
             found.append(Primary(name, tuple(members(recipe, name)), "", None, aims.get(name), BITS_PER_BYTE))
         else:
             suite, _, task = name.partition("/")
-            metric = BITS_PER_BYTE if suites[suite].tasks[task].counts == "bits" else SCORE
+            metric = BITS_PER_BYTE if suites[suite].tasks[task].reported == "bits" else SCORE
             found.append(Primary(name, (), suite, suites[suite].tasks[task], suites[suite].aim(task), metric))
     return found
