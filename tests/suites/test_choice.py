@@ -128,10 +128,10 @@ def test_the_order_of_options_does_not_matter(options: list[tuple[str, float]]) 
     texts, values = zip(*options, strict=True)
     forwards = preferred(texts, {"cloze": values})
     backwards = preferred(texts[::-1], {"cloze": values[::-1]})
-    for measure, number in forwards.items():
+    for metric, number in forwards.items():
         divide = {"cloze": lambda text: 1, "cloze-characters": len, "cloze-bytes": lambda text: len(text.encode())}
-        by = divide[measure]
-        other = len(texts) - 1 - backwards[measure]
+        by = divide[metric]
+        other = len(texts) - 1 - backwards[metric]
         assert values[number] / by(texts[number]) == values[other] / by(texts[other])
 
 
@@ -153,8 +153,8 @@ def test_a_model_is_judged_by_every_measure(model: EvaluatedModel, tmp_path: Pat
 def test_bits_are_the_same_whether_all_options_are_scored_or_one(model: EvaluatedModel, tmp_path: Path) -> None:
     write_rows(tmp_path / "exam.jsonl", choices())
     found = []
-    for measure in ("cloze-bytes", "letters"):
-        task = choice_task(measure=measure, shots=Shots(count=1))
+    for metric in ("cloze-bytes", "letters"):
+        task = choice_task(metric=metric, shots=Shots(count=1))
         questions = put_questions(task, load_task_items(task, tmp_path))
         answers = TorchEvaluator(model).answer(task, questions)
         judged = [judge_choice(task, *pair, cut=False) for pair in zip(questions, answers.loglikelihoods, strict=True)]

@@ -71,7 +71,7 @@ def judge_choice(
     """What comes of the log-likelihoods of a question's pairs, by form."""
     item = question.item
     taken = preferred(item.options, loglikelihoods)
-    counts = task.counts if task.counts in taken else next(iter(taken))
+    metric = task.reported if task.reported in taken else next(iter(taken))
     right = [*loglikelihoods.get("solution", ()), *loglikelihoods.get("cloze", ())[item.gold :]]
     return ItemResult(
         id=item.id,
@@ -79,7 +79,7 @@ def judge_choice(
         cluster=item.cluster,
         prompt=question.hash,
         gold=item.letter,
-        prediction=letter(taken[counts]),
+        prediction=letter(taken[metric]),
         scores={metric: float(option == item.gold) for metric, option in taken.items()},
         bits=-right[0] / math.log(2) if right else None,
         bytes=len((task.delimiter + item.answer).encode()) if right else None,

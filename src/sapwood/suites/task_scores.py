@@ -45,9 +45,9 @@ def level_of(result: TaskResult, task: Task) -> TaskLevel:
     return TaskLevel(level(scores), better_than_guessing(scores, chances) if can_guess else math.nan)
 
 
-def metric_of(counts: str) -> Metric:
-    """Which way a measure of a task is better, by its name, and in what people read it."""
-    return BITS_PER_BYTE if counts == "bits" else SCORE
+def metric_of(metric: str) -> Metric:
+    """Which way a metric of a task is better, by its name, and in what people read it."""
+    return BITS_PER_BYTE if metric == "bits" else SCORE
 
 
 def scores_of(result: TaskResult) -> TaskScores:
@@ -66,7 +66,7 @@ def chances_of(result: TaskResult, task: Task) -> Floats:
 
 
 def pair_results(before: TaskResult, after: TaskResult) -> Pairs:
-    """Two models on the same items, by the metric that counts.
+    """Two models on the same items, by the reported metric.
 
     Raises SapwoodError where the two are not answers to the same questions.
     """
