@@ -23,8 +23,7 @@ import numpy as np
 import xxhash
 from decontamination import read_documents
 
-from sapwood.corpus.copies import band_rows, find_copies
-from sapwood.corpus.signatures import VALUES, shingle_hashes, sign
+from sapwood.corpus.duplicates import VALUES, band_rows, find_copies, shingle_hashes, sign
 
 SIMILARITY = 0.8
 SEED = 0

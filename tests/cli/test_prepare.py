@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from sapwood.corpus.signatures import shingle_hashes
+from sapwood.corpus.duplicates import shingle_hashes
 from sapwood.corpus.store import store_of
 from sapwood.corpus.topics import label as label_module
 from sapwood.errors import SapwoodError

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from sapwood.corpus.document import SCHEMA, START, identify, new_document
+from sapwood.corpus.block import SCHEMA, START, identify, new_document
 from sapwood.corpus.store import DOCUMENTS, SourceStore, write_shard
 from sapwood.runs.manifest import Manifest
 

@@ -10,8 +10,7 @@ from datatrove.data import Document
 
 from sapwood.corpus import annotate as module
 from sapwood.corpus.annotate import AnnotateShards, Step, annotate
-from sapwood.corpus.block import Annotator
-from sapwood.corpus.quarantine import filter_out
+from sapwood.corpus.block import Annotator, filter_out
 from sapwood.corpus.store import SourceStore, shard_names
 from sapwood.errors import SapwoodError
 from sapwood.recipe.data import Engine

@@ -27,11 +27,11 @@ from hypothesis import strategies as st
 
 from sapwood.corpus import ingest as module
 from sapwood.corpus import inputs
+from sapwood.corpus.block import Reason
 from sapwood.corpus.formats import Fields, Rejected, Row, read_rows
 from sapwood.corpus.formats.values import split_values
 from sapwood.corpus.ingest import ingest, ingested
 from sapwood.corpus.inputs import list_files, take_fingerprints
-from sapwood.corpus.quarantine import Reason
 from sapwood.corpus.store import SourceStore
 from sapwood.errors import SapwoodError
 from sapwood.recipe.data import Engine, Normalise, Source

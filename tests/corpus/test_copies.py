@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from made_up_texts import CHANCE, chinese, edited, english, jaccard
-from sapwood.corpus.copies import RECALL, CopyIndex, band_rows, find_copies
-from sapwood.corpus.ngrams import Hashes
-from sapwood.corpus.signatures import VALUES, sign
+from sapwood.corpus.characters import Hashes
+from sapwood.corpus.duplicates import RECALL, VALUES, CopyIndex, band_rows, find_copies, sign
 
 pytestmark = pytest.mark.slow
 

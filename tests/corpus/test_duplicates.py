@@ -10,9 +10,7 @@ import pytest
 
 from made_up_texts import chinese, edited, english, jaccard
 from sapwood.corpus.annotate import annotate
-from sapwood.corpus.copies import find_copies
-from sapwood.corpus.duplicates import find_duplicates
-from sapwood.corpus.signatures import VALUES, Sign, sign, signatures_step
+from sapwood.corpus.duplicates import VALUES, Sign, find_copies, find_duplicates, sign, signatures_step
 from sapwood.corpus.store import SourceStore, write_shard
 from sapwood.recipe.data import Duplicates, Engine
 from sapwood.runs.manifest import Manifest

@@ -11,9 +11,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sapwood.corpus.block import Reason
 from sapwood.corpus.formats import Fields, Rejected, Row, format_of, jsonl, page, read_rows, row, table
 from sapwood.corpus.formats.jsonl import parse_object, split_lines
-from sapwood.corpus.quarantine import Reason
 
 LINES = [json.dumps({"text": f"document {number} " * 40}).encode() for number in range(3000)]
 CONTENT = b"\n".join(LINES) + b"\n"

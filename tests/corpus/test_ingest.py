@@ -12,9 +12,9 @@ import pytest
 import zstandard
 
 from sapwood.corpus import ingest as module
+from sapwood.corpus.block import read_quarantine
 from sapwood.corpus.ingest import blocks, ingest, ingested
 from sapwood.corpus.inputs import list_files, split_files
-from sapwood.corpus.quarantine import read_quarantine
 from sapwood.corpus.store import SourceStore, read_account
 from sapwood.errors import SapwoodError
 from sapwood.recipe.data import Engine, Normalise, Source

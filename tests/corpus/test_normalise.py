@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sapwood.corpus.document import START, new_document
+from sapwood.corpus.block import START, Reason, filter_out, is_filtered, new_document
 from sapwood.corpus.normalise import NormaliseText, normalise
-from sapwood.corpus.quarantine import Reason, filter_out, is_filtered
 from sapwood.recipe.data import Normalise
 
 ODD = st.text(

@@ -15,8 +15,7 @@ import pytest
 from sapwood.backbone.encode import Encoder
 from sapwood.corpus import perplexity as module
 from sapwood.corpus.annotate import Columns, annotate
-from sapwood.corpus.perplexity import PerplexityScores, Scorer, score_part, score_source
-from sapwood.corpus.scores import Score, Scores
+from sapwood.corpus.perplexity import PerplexityScores, Score, Scorer, Scores, score_part, score_source
 from sapwood.corpus.signals import signals_step
 from sapwood.corpus.store import SourceStore, write_shard
 from sapwood.errors import SapwoodError

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sapwood.corpus.document import START, new_document
+from sapwood.corpus.block import START, new_document
 from sapwood.corpus.quality import ALPHABETIC, UNSPACED, QualityCheck, TextMeasures, judge
 from sapwood.recipe.data import RuleSet
 

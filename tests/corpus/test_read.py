@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sapwood.corpus import inputs
-from sapwood.corpus.document import Position
+from sapwood.corpus.block import Position, is_filtered
 from sapwood.corpus.formats import Fields, Row
 from sapwood.corpus.inputs import InputFile, Part, list_files, split_files
-from sapwood.corpus.quarantine import is_filtered
-from sapwood.corpus.read import ReadDocuments, read_part
+from sapwood.corpus.read import ReadDocuments, read_part, sample_texts
+from sapwood.errors import SapwoodError
+from sapwood.recipe.data import Normalise, Source
 
 
 def rows_of(parts: list[Part], start: int = 0) -> list[Row]:
@@ -95,3 +96,30 @@ def test_documents_say_where_they_came_from(tmp_path: Path, monkeypatch: pytest.
         positions = [document.metadata["position"] for document in task]
         assert positions == sorted(positions)
         assert isinstance(positions[0], Position)
+
+
+def write(path: Path, *rows: object) -> None:
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+
+
+def test_every_file_gives_equally_much_as_far_as_it_can(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", {"text": "a" * 100})
+    write(tmp_path / "b.jsonl", {"text": "b" * 10})
+    write(tmp_path / "c.jsonl", {"text": "c" * 30}, {"text": "d" * 30}, {"text": "e" * 30})
+    source = Source(files=[str(tmp_path / "*.jsonl")])
+    assert sample_texts("web", source, Normalise(), 90) == ["a" * 30, "b" * 10, "c" * 30, "d" * 20]
+    assert sum(map(len, sample_texts("web", source, Normalise(), 10**6))) == 200
+
+
+def test_a_character_is_not_cut(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", {"text": "树木"})
+    source = Source(files=[str(tmp_path / "a.jsonl")])
+    assert sample_texts("web", source, Normalise(), 5) == ["树"]
+
+
+def test_texts_are_normalised_and_other_rows_passed_over(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", {"content": "樹\r\n木\u200b"}, {"content": 3}, {"text": "x"}, {"content": "\u200b"})
+    source = Source(files=[str(tmp_path / "a.jsonl")], text="content", language="zh")
+    assert sample_texts("web", source, Normalise(script="simplified"), 99) == ["树\n木"]
+    with pytest.raises(SapwoodError, match=r"'web': there is no text in its 1 files \(4 rows: no text column\)"):
+        sample_texts("web", source.model_copy(update={"text": "body"}), Normalise(), 1)

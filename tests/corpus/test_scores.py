@@ -7,7 +7,7 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sapwood.corpus.scores import Score, Scores, write_scores
+from sapwood.corpus.perplexity import Score, Scores, write_scores
 from sapwood.errors import SapwoodError
 
 KEYS = [xxhash.xxh3_128_hexdigest(bytes([number])) for number in range(9)]

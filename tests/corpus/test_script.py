@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sapwood.corpus.normalise import normalise
-from sapwood.corpus.script import convert
+from sapwood.corpus.normalise import convert, normalise
 from sapwood.recipe.data import Script
 
 TRADITIONAL = [

@@ -15,16 +15,18 @@ from sapwood.corpus.store import SourceStore
 from sapwood.corpus.topics import label as module
 from sapwood.corpus.topics.apply import topics_step
 from sapwood.corpus.topics.label import (
+    SHIPPED,
     Label,
+    Taxonomy,
+    Topic,
     label_documents,
+    load_taxonomy,
     parse_answer,
     prompt,
     read_labels,
     sample,
 )
-from sapwood.corpus.topics.linear import LinearClassifier
-from sapwood.corpus.topics.taxonomy import SHIPPED, Taxonomy, Topic, load_taxonomy
-from sapwood.corpus.topics.train import Classifier, train_classifier
+from sapwood.corpus.topics.train import Classifier, LinearClassifier, train_classifier
 from sapwood.errors import SapwoodError
 from sapwood.files import read_json, write_json
 from sapwood.generation import connection

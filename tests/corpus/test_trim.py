@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sapwood.corpus.annotate import Columns, annotate
+from sapwood.corpus.selection import ends_of, trim_step
 from sapwood.corpus.store import SourceStore, write_shard
-from sapwood.corpus.trim import ends_of, trim_step
 from sapwood.errors import SapwoodError
 from sapwood.recipe.data import Engine, Trim
 from sapwood.runs.manifest import Manifest

@@ -11,8 +11,7 @@ import pytest
 from sapwood.backbone.resolve import fingerprint_model
 from sapwood.corpus.contamination import benchmark_fingerprint
 from sapwood.corpus.store import CONTAMINATION, PERPLEXITY, TOPICS, store_of
-from sapwood.corpus.topics.label import read_labels
-from sapwood.corpus.topics.taxonomy import load_taxonomy
+from sapwood.corpus.topics.label import load_taxonomy, read_labels
 from sapwood.corpus.topics.train import training_fingerprint
 from sapwood.errors import SapwoodError
 from sapwood.mixture.adopt import adopt, refuse_other_inputs

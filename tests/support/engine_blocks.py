@@ -12,9 +12,8 @@ from typing import Any, ClassVar
 import pyarrow as pa
 from datatrove.data import Document
 
-from sapwood.corpus.block import Annotator, Block
+from sapwood.corpus.block import Annotator, Block, filter_out
 from sapwood.corpus.engine import run
-from sapwood.corpus.quarantine import filter_out
 from sapwood.errors import SapwoodError
 from sapwood.files import write_atomic
 from sapwood.recipe.data import Engine

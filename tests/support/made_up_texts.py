@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from sapwood.corpus.signatures import shingle_hashes
+from sapwood.corpus.duplicates import shingle_hashes
 
 CHANCE = random.Random(0)
 WORDS = ["".join(CHANCE.choices("abcdefghijklmnopqrstuvwxyz", k=CHANCE.randint(2, 9))) for _ in range(3000)]

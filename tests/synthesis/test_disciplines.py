@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sapwood.corpus.topics.taxonomy import SHIPPED as TAXONOMIES
-from sapwood.corpus.topics.taxonomy import load_taxonomy
+from sapwood.corpus.topics.label import SHIPPED as TAXONOMIES
+from sapwood.corpus.topics.label import load_taxonomy
 from sapwood.recipe.synthesis import DISCIPLINES, Discipline
 from sapwood.synthesis.disciplines import Disciplines, discipline_name, shipped_disciplines
 

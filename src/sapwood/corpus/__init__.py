@@ -5,10 +5,10 @@
 
 - `prepare`: all steps in order; begin here. `store`: `SourceStore`, a source's documents and the columns of every
   step.
-- `block`: `Annotator`, a step that looks at one document at a time. `annotate` runs it; `quarantine`: `filter_out`,
-  reasons.
+- `block`: documents, `Annotator`, a step that looks at one document at a time, and `filter_out` with its reasons.
+  `annotate` runs it.
 - Reading: `inputs`, `formats/`, `read`, `write`, `ingest`. Steps: `language`, `quality`, `signals`, `contamination`,
-  `duplicates` (with `signatures`, `copies`), `topics/`, `perplexity`, `trim`, `selection`. Where they run:
+  `duplicates`, `topics/`, `perplexity`, `selection`. Where they run:
   `engines/`.
 
 >>> from sapwood.corpus.normalise import normalise

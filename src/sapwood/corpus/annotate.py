@@ -13,9 +13,8 @@ import pyarrow as pa
 from datatrove.data import Document
 
 from sapwood import __version__
-from sapwood.corpus.block import Annotator, Block
+from sapwood.corpus.block import Annotator, Block, filter_out, is_filtered
 from sapwood.corpus.engine import run
-from sapwood.corpus.quarantine import filter_out, is_filtered
 from sapwood.corpus.store import DOCUMENTS, REASON, SHARDS, SourceStore, read_account, shard_names, write_shard
 from sapwood.errors import SapwoodError
 from sapwood.recipe.data import Engine

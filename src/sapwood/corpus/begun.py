@@ -5,16 +5,53 @@ Names may change, contents may not. What the steps were made from stands in thei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sapwood.backbone.resolve import default_cache, fingerprint_model, resolve
 from sapwood.corpus.contamination import benchmark_fingerprint
 from sapwood.corpus.ingest import ingested
-from sapwood.corpus.store import CONTAMINATION, PERPLEXITY, TOPICS, SourceStore
+from sapwood.corpus.store import CONTAMINATION, DOCUMENTS, LANGUAGE, PERPLEXITY, TOPICS, SourceStore
+from sapwood.errors import SapwoodError
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import scored
+from sapwood.recipe.data import Source
 from sapwood.runs.manifest import read_manifest
+
+SHOWN_REASONS = 3
+"""The most frequent reasons are named."""
+
+
+def refuse_losses(
+    sources: Mapping[str, Source], stores: Mapping[str, SourceStore], steps: Mapping[str, Sequence[str]]
+) -> None:
+    """Raises SapwoodError where a step dropped a larger share of what it was given than `max_dropped` of the source.
+
+    `steps` are those of each source that are done and judge its documents, but for the trim, which drops the share that
+    the recipe states.
+    """
+    found = [line for name, source in sources.items() for line in _of_source(name, source, stores[name], steps[name])]
+    if found:
+        raise SapwoodError(
+            "\n".join(found) + "\nThat is most of a source, and seldom meant. Put it right in the recipe; where it is "
+            "meant, write `max_dropped` as above under the source, or give --yes. What is prepared is kept, and the "
+            "same command continues."
+        )
+
+
+def _of_source(name: str, source: Source, store: SourceStore, steps: Sequence[str]) -> Iterator[str]:
+    for step in (DOCUMENTS, *steps):
+        manifest = store.manifest(step)
+        names = ("documents_read", "quarantined") if step == DOCUMENTS else ("documents", "dropped")
+        given, dropped = (manifest.counts[count] for count in names)
+        if dropped <= given * source.max_dropped:
+            continue
+        reasons = sorted(manifest.reasons.items(), key=lambda item: (-item[1], item[0]))
+        told = ", ".join(f"{reason} ({count:,})" for reason, count in reasons[:SHOWN_REASONS])
+        what = "rows could not be read" if step == DOCUMENTS else f"documents were dropped by the step '{step}'"
+        needed = -(-100 * dropped // given)
+        hint = f". Is `language: {source.language}` right?" if step == LANGUAGE else "."
+        yield (f"sources.{name}: {dropped:,} of {given:,} {what}: {told}{hint} To go on: `max_dropped: {needed}%`")
 
 
 def other_texts(recipe: Recipe, before: Recipe, stores: Mapping[str, SourceStore]) -> Iterator[str]:
@@ -80,8 +117,7 @@ def _line(field: str, old: str | None, new: str | None) -> str:
 
 def _classifier(recipe: Recipe, reference: str, directory: Path) -> str:
     """The fingerprint of the classifier that the labels of a taxonomy give now."""
-    from sapwood.corpus.topics.label import gather_labels
-    from sapwood.corpus.topics.taxonomy import load_taxonomy
+    from sapwood.corpus.topics.label import gather_labels, load_taxonomy
     from sapwood.corpus.topics.train import training_fingerprint
 
     taxonomy, encoder = load_taxonomy(reference), recipe.corpus.topics.encoder

@@ -19,13 +19,12 @@ from datatrove.data import Document
 
 from sapwood.corpus.annotate import Step
 from sapwood.corpus.benchmark_index import BenchmarkIndex, Hit, Item
-from sapwood.corpus.block import Annotator
+from sapwood.corpus.block import Annotator, filter_out
 from sapwood.corpus.characters import WORDS_VERSION
 from sapwood.corpus.formats.content import read_blocks
 from sapwood.corpus.formats.row import BrokenFileError
 from sapwood.corpus.inputs import list_files, open_file, require_unchanged, take_fingerprints
 from sapwood.corpus.normalise import normalise
-from sapwood.corpus.quarantine import filter_out
 from sapwood.corpus.store import CONTAMINATION
 from sapwood.errors import SapwoodError
 from sapwood.recipe.data import Decontamination, Normalise

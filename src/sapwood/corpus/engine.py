@@ -9,9 +9,8 @@ from pathlib import Path
 
 from sapwood.corpus.block import Block
 from sapwood.corpus.disk import full_disk_explained
-from sapwood.corpus.engines.job import Job
+from sapwood.corpus.engines.job import Job, check_options
 from sapwood.corpus.engines.local import cores, run_local
-from sapwood.corpus.engines.options import check_options
 from sapwood.progress import Advance, track
 from sapwood.recipe.data import Engine
 

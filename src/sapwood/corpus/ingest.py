@@ -12,7 +12,7 @@ from typing import Any
 
 from sapwood import __version__
 from sapwood.corpus.annotate import LOGS
-from sapwood.corpus.block import Block
+from sapwood.corpus.block import QUARANTINE, Block, Reason, read_quarantine
 from sapwood.corpus.engine import run
 from sapwood.corpus.formats import WEB, Fields, format_of
 from sapwood.corpus.formats.page import EXTRACTION
@@ -25,10 +25,8 @@ from sapwood.corpus.inputs import (
     split_files,
     take_fingerprints,
 )
-from sapwood.corpus.normalise import NormaliseText
-from sapwood.corpus.quarantine import QUARANTINE, Reason, read_quarantine
+from sapwood.corpus.normalise import CONVERSION, NormaliseText
 from sapwood.corpus.read import ReadDocuments
-from sapwood.corpus.script import CONVERSION
 from sapwood.corpus.store import DOCUMENTS, SHARDS, SourceStore, read_account, shard_names
 from sapwood.corpus.write import QUARANTINE_PARTS, WriteDocuments, reached
 from sapwood.errors import SapwoodError

@@ -15,8 +15,7 @@ import numpy as np
 import pyarrow as pa
 from datatrove.data import Document
 
-from sapwood.corpus.block import Annotator
-from sapwood.corpus.quarantine import filter_out
+from sapwood.corpus.block import Annotator, filter_out
 from sapwood.recipe.data import Language
 from sapwood.recipe.language import answers_for
 

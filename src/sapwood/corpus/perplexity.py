@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,6 @@ from sapwood.backbone.resolve import fingerprint_model
 from sapwood.corpus.annotate import Step, annotate, plan
 from sapwood.corpus.block import Annotator
 from sapwood.corpus.contamination import apply_cuts
-from sapwood.corpus.scores import Score, Scores, write_scores
 from sapwood.corpus.store import (
     CONTAMINATION,
     DOCUMENTS,
@@ -40,7 +39,7 @@ from sapwood.corpus.store import (
     read_group,
 )
 from sapwood.errors import SapwoodError
-from sapwood.files import fingerprint
+from sapwood.files import append_line, fingerprint, read_line
 from sapwood.likelihood.spelling import spelt_bytes
 from sapwood.progress import Advance, track
 from sapwood.recipe.data import Engine
@@ -48,6 +47,83 @@ from sapwood.runs.manifest import Manifest, finished
 
 if TYPE_CHECKING:
     from sapwood.likelihood.documents import DocumentModel
+
+
+_KEY = np.dtype("S32")
+_TYPES: dict[str, np.dtype[Any]] = {
+    "documents": _KEY,
+    "nats": np.dtype(np.float64),
+    "tokens": np.dtype(np.int64),
+    "bytes": np.dtype(np.int64),
+}
+
+
+class Score(NamedTuple):
+    """What a model makes of one document."""
+
+    nats: float
+    """The sum of -ln p over the scored tokens."""
+    tokens: int
+    bytes: int
+    """What these tokens spell, in UTF-8."""
+
+
+def write_scores(path: Path, scores: Mapping[str, Score]) -> None:
+    """Appends scores, by key of 32 hexadecimal digits. They are on the disk when this returns."""
+    nats, tokens, sizes = zip(*scores.values(), strict=True)
+    append_line(path, {"documents": list(scores), "nats": nats, "tokens": tokens, "bytes": sizes})
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """All scores in a directory, sorted by key: 56 bytes for each document."""
+
+    keys: npt.NDArray[np.bytes_]
+    nats: npt.NDArray[np.float64]
+    tokens: npt.NDArray[np.int64]
+    bytes: npt.NDArray[np.int64]
+
+    @staticmethod
+    def read(directory: Path) -> Scores:
+        """Reads what all processes have written. A line that a kill cut short is left out.
+
+        Raises SapwoodError for a line that is broken otherwise.
+        """
+        parts: dict[str, list[npt.NDArray[Any]]] = {name: [np.empty(0, kind)] for name, kind in _TYPES.items()}
+        for path in sorted(directory.glob("*.jsonl")):
+            with path.open("rb") as file:
+                for number, line in enumerate(file, 1):
+                    if not line.endswith(b"\n"):
+                        break
+                    try:
+                        found = read_line(line)
+                        for name, kind in _TYPES.items():
+                            parts[name].append(np.array(found[name], kind))
+                    except (ValueError, KeyError, TypeError) as error:
+                        raise SapwoodError(f"{path}, line {number}: not scores ({error}). Remove the line.") from error
+        whole = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+        order = np.argsort(whole["documents"], kind="stable")
+        return Scores(*(whole[name][order] for name in _TYPES))
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def lacks(self, keys: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Which of the keys have no score."""
+        return self._places(keys) < 0
+
+    def get(self, key: str) -> Score | None:
+        """The score with a key; the first that was written, if there are several."""
+        (place,) = self._places([key])
+        return None if place < 0 else Score(float(self.nats[place]), int(self.tokens[place]), int(self.bytes[place]))
+
+    def _places(self, keys: Sequence[str]) -> npt.NDArray[np.int64]:
+        wanted = np.array(keys, _KEY)
+        places = np.searchsorted(self.keys, wanted)
+        inside = places < len(self.keys)
+        inside[inside] = self.keys[places[inside]] == wanted[inside]
+        return np.where(inside, places, -1)
+
 
 CHUNK_TOKENS = 1 << 17
 """Documents whose tokens are at most so many together are batched together, by one process."""

@@ -18,15 +18,14 @@ from sapwood.corpus.annotate import Step, annotate
 from sapwood.corpus.characters import WORDS_VERSION
 from sapwood.corpus.contamination import contamination_step
 from sapwood.corpus.duplicates import SCHEMA as DUPLICATES_SCHEMA
-from sapwood.corpus.duplicates import find_duplicates
+from sapwood.corpus.duplicates import find_duplicates, signatures_step
 from sapwood.corpus.engine import check_engine
 from sapwood.corpus.ingest import ingest
 from sapwood.corpus.language import LanguageCheck
 from sapwood.corpus.perplexity import PerplexityScores, Scorer, score_source
 from sapwood.corpus.quality import QualityCheck
-from sapwood.corpus.selection import HoldoutRule, select
+from sapwood.corpus.selection import HoldoutRule, select, trim_step
 from sapwood.corpus.signals import Signals, signals_step
-from sapwood.corpus.signatures import signatures_step
 from sapwood.corpus.store import (
     CONTAMINATION,
     DOCUMENTS,
@@ -43,7 +42,6 @@ from sapwood.corpus.store import (
     SourceStore,
 )
 from sapwood.corpus.topics.apply import TopicLabels, topics_step
-from sapwood.corpus.trim import trim_step
 from sapwood.recipe import Recipe, Synthesis
 from sapwood.recipe.check import evaluation_only, scored
 from sapwood.recipe.data import RuleSet

@@ -24,10 +24,9 @@ import numpy.typing as npt
 import pyarrow as pa
 from datatrove.data import Document
 
-from sapwood.corpus.block import Annotator
+from sapwood.corpus.block import Annotator, filter_out
 from sapwood.corpus.characters import MARK, codes_of, table
 from sapwood.corpus.ngrams import Tokens, is_unspaced, ngram_hashes, tokenise
-from sapwood.corpus.quarantine import filter_out
 from sapwood.recipe.data import RuleSet
 
 UNSPACED_SHARE = 0.3

@@ -20,8 +20,7 @@ from datatrove.data import Document
 from sapwood.arrays import MappedArray, save_array
 from sapwood.backbone.encode import Encoder
 from sapwood.corpus.annotate import Step
-from sapwood.corpus.block import Annotator
-from sapwood.corpus.quarantine import is_filtered
+from sapwood.corpus.block import Annotator, is_filtered
 from sapwood.corpus.store import DOCUMENTS, SIGNALS, SourceStore, open_shard, read_group
 from sapwood.files import atomic_directory, fingerprint, remove_directory
 from sapwood.runs.manifest import remake

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sapwood.corpus.document import excerpt
+from sapwood.corpus.block import excerpt
 from sapwood.errors import SapwoodError
 from sapwood.files import read_line, reading, sealed_line, write_atomic
 from sapwood.recipe import Recipe

@@ -13,10 +13,8 @@ from typing import Any
 import pyarrow as pa
 from datatrove.data import Document
 
-from sapwood.corpus.block import Block
-from sapwood.corpus.document import SCHEMA, START, Position, identify
+from sapwood.corpus.block import SCHEMA, START, Block, Position, entry, identify, is_filtered
 from sapwood.corpus.formats.encoding import DECLARED
-from sapwood.corpus.quarantine import entry, is_filtered
 from sapwood.corpus.store import read_account, write_shard
 from sapwood.errors import SapwoodError
 from sapwood.files import write_atomic

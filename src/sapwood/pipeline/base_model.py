@@ -135,7 +135,7 @@ def _is_recipe(texts: Sequence[str]) -> bool:
 
 def _recipe_groups(reference: str, size: int) -> dict[str, list[str]]:
     """Texts of every source of a recipe that has files."""
-    from sapwood.corpus.sample import sample_texts
+    from sapwood.corpus.read import sample_texts
 
     path = Path(reference)
     recipe = load_recipe(path / "recipe.yaml" if path.is_dir() else path)
@@ -147,7 +147,7 @@ def _recipe_groups(reference: str, size: int) -> dict[str, list[str]]:
 
 def _file_groups(option: str, patterns: Sequence[str], size: int) -> dict[str, list[str]]:
     """Texts of every pattern, by what sets it apart from the others."""
-    from sapwood.corpus.sample import sample_texts
+    from sapwood.corpus.read import sample_texts
 
     folders = [pattern.split("/")[:-1] for pattern in patterns]
     shared = len(os.path.commonprefix(folders))  # noqa: RUF071 - of lists, by element

@@ -9,8 +9,7 @@ from sapwood.corpus.contamination import load_items
 from sapwood.corpus.engine import check_engine
 from sapwood.corpus.inputs import list_files
 from sapwood.corpus.prepare import scores_of
-from sapwood.corpus.topics.label import LABELS, read_labels
-from sapwood.corpus.topics.taxonomy import Taxonomy, load_taxonomy
+from sapwood.corpus.topics.label import LABELS, Taxonomy, load_taxonomy, read_labels
 from sapwood.errors import SapwoodError, closest
 from sapwood.pipeline.problem import Problem
 from sapwood.recipe import Recipe

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sapwood.corpus.engine import check_engine
 from sapwood.corpus.store import DOCUMENTS, store_of
-from sapwood.corpus.topics.taxonomy import load_taxonomy
+from sapwood.corpus.topics.label import load_taxonomy
 from sapwood.corpus.topics.train import check_words
 from sapwood.errors import SapwoodError
 from sapwood.generation.secret import Secret

@@ -116,7 +116,7 @@ def prepare_run(recipe: Recipe, run: RunDirectory, *, unscored: bool = False, ac
 
 
 def _prepare(recipe: Recipe, run: RunDirectory, *, unscored: bool, accept_losses: bool) -> Prepared:
-    from sapwood.corpus.losses import refuse_losses
+    from sapwood.corpus.begun import refuse_losses
     from sapwood.corpus.prepare import prepare_documents, score_documents, select_documents, verdicts
     from sapwood.corpus.store import TRIM
     from sapwood.report.data import write_data_report

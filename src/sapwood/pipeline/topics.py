@@ -17,8 +17,7 @@ from sapwood.recipe import Recipe
 from sapwood.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
-    from sapwood.corpus.topics.label import Label, Labelled
-    from sapwood.corpus.topics.taxonomy import Taxonomy
+    from sapwood.corpus.topics.label import Label, Labelled, Taxonomy
 
 ClassifierReport = Mapping[str, Any]
 """What a classifier is worth, as `report.json` beside it says: held-out accuracy with its interval, and by topic."""
@@ -43,8 +42,7 @@ def label_topics(recipe: Run | Recipe | str | Path) -> dict[str, Labelled]:
     """
     from sapwood.corpus.disk import full_disk_explained
     from sapwood.corpus.prepare import verdicts
-    from sapwood.corpus.topics.label import label_documents, sample
-    from sapwood.corpus.topics.taxonomy import load_taxonomy
+    from sapwood.corpus.topics.label import label_documents, load_taxonomy, sample
     from sapwood.pipeline.job import check_labelling
     from sapwood.pipeline.problem import refuse
 
@@ -69,8 +67,7 @@ def train_topics(recipe: Run | Recipe | str | Path) -> list[ClassifierReport]:
 
     Raises SapwoodError where there are no labels, or once the run has begun.
     """
-    from sapwood.corpus.topics.label import gather_labels
-    from sapwood.corpus.topics.taxonomy import load_taxonomy
+    from sapwood.corpus.topics.label import gather_labels, load_taxonomy
 
     run = _not_begun(recipe)
     reports = []
@@ -124,8 +121,7 @@ def taxonomies(recipe: Recipe) -> dict[str, list[str]]:
 
 def trained_classifiers(recipe: Recipe, run: RunDirectory) -> Classifiers:
     """The classifiers of the recipe's taxonomies, trained anew where there is none or the labels changed."""
-    from sapwood.corpus.topics.label import gather_labels
-    from sapwood.corpus.topics.taxonomy import load_taxonomy
+    from sapwood.corpus.topics.label import gather_labels, load_taxonomy
     from sapwood.corpus.topics.train import CLASSIFIER, DESCRIPTION, describe, training_fingerprint
 
     found: dict[str, Path] = {}

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sapwood.corpus.quarantine import QUARANTINE
+from sapwood.corpus.block import QUARANTINE
 from sapwood.corpus.store import DOCUMENTS, SELECTION, stores_of
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.comparison import Comparison

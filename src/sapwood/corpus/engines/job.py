@@ -10,20 +10,50 @@ The layout is datatrove's, so that its tools for looking at logs work.
 
 from __future__ import annotations
 
+import inspect
 import shutil
 import traceback
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 from datatrove.utils.stats import PipelineStats, Stats
+from pydantic import TypeAdapter, ValidationError
 
 from sapwood.corpus.block import Block
-from sapwood.errors import SapwoodError
+from sapwood.errors import SapwoodError, closest
 from sapwood.files import read_json, remove_leftovers, write_json
+
+
+def check_options(kind: str, options: Mapping[str, Any], types: Mapping[str, Any], needed: Iterable[str] = ()) -> None:
+    """Raises SapwoodError for an option that is unknown or of the wrong type, and where a needed one is missing."""
+    for name, value in options.items():
+        if name not in types:
+            known = closest(name, types) if types else "It takes none."
+            raise SapwoodError(f"The {kind} engine has no option '{name}'. {known}")
+        try:
+            TypeAdapter(types[name]).validate_python(value, strict=True)
+        except ValidationError as error:
+            raise SapwoodError(
+                f"Option '{name}' of the {kind} engine is {value!r}: {error.errors()[0]['msg']}."
+            ) from None
+    missing = [name for name in needed if name not in options]
+    if missing:
+        raise SapwoodError(f"The {kind} engine needs '{missing[0]}'. Write it under `options` of `engine`.")
+
+
+def types_of(function: Callable[..., Any], without: Iterable[str]) -> dict[str, Any]:
+    """The arguments that a function takes, and their types."""
+    hints = get_type_hints(function)
+    return {
+        name: hints.get(name, Any)
+        for name in inspect.signature(function).parameters
+        if name != "self" and name not in without
+    }
+
 
 _COMPLETIONS, _STATS, _FAILURES = "completions", "stats", "failures"
 

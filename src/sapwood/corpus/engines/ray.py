@@ -17,8 +17,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from sapwood.corpus.engines.job import Failure, Job
-from sapwood.corpus.engines.options import check_options
+from sapwood.corpus.engines.job import Failure, Job, check_options
 from sapwood.errors import SapwoodError
 from sapwood.progress import console
 

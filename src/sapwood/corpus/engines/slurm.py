@@ -20,8 +20,7 @@ from typing import Any
 from datatrove.executor.slurm import SlurmPipelineExecutor
 from datatrove.utils.logging import logger
 
-from sapwood.corpus.engines.job import Job
-from sapwood.corpus.engines.options import check_options, types_of
+from sapwood.corpus.engines.job import Job, check_options, types_of
 from sapwood.errors import SapwoodError
 from sapwood.files import read_json, write_json
 

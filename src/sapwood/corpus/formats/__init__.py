@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from sapwood.corpus.block import Reason
 from sapwood.corpus.formats.content import ARCHIVES
 from sapwood.corpus.formats.jsonl import json_rows
-from sapwood.corpus.formats.page import html_rows, text_rows
+from sapwood.corpus.formats.page import html_rows, text_rows, warc_rows
 from sapwood.corpus.formats.parquet import parquet_rows
 from sapwood.corpus.formats.row import BrokenFileError, Fields, Rejected, Row
 from sapwood.corpus.formats.table import table_rows
 from sapwood.corpus.formats.values import value_rows
-from sapwood.corpus.formats.warc import warc_rows
-from sapwood.corpus.quarantine import Reason
 
 __all__ = [
     "ARCHIVES",

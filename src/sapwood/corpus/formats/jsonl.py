@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import orjson
 
+from sapwood.corpus.block import Reason
 from sapwood.corpus.formats.content import read_blocks
 from sapwood.corpus.formats.row import (
     TEXT_BYTES,
@@ -22,7 +23,6 @@ from sapwood.corpus.formats.row import (
     shown_bytes,
     shown_columns,
 )
-from sapwood.corpus.quarantine import Reason
 
 LINE_BYTES = 4 * TEXT_BYTES
 """The longest line that is looked at: a text written with JSON escapes is longer than in UTF-8."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from configparser import ConfigParser
@@ -9,11 +10,11 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any, BinaryIO
 
-from sapwood.corpus.formats.content import read_whole
+from sapwood.corpus.block import Reason
+from sapwood.corpus.formats.content import ContentStream, read_whole
 from sapwood.corpus.formats.encoding import BYTE_ORDER_MARKS, DECLARED, Certainty, decode_page
-from sapwood.corpus.formats.row import TEXT_BYTES, Rejected, Row, examine, shown_bytes
+from sapwood.corpus.formats.row import TEXT_BYTES, BrokenFileError, Rejected, Row, address, examine, shown_bytes
 from sapwood.corpus.formats.science import LETTERED, write_out
-from sapwood.corpus.quarantine import Reason
 from sapwood.errors import SapwoodError
 
 PAGE_BYTES = 8 * 2**20
@@ -96,3 +97,41 @@ def _decoded(content: bytes) -> str | Rejected:
         return examine(content.decode(encoding))
     except UnicodeDecodeError:
         return Rejected(Reason.NOT_UTF8, shown_bytes(content))
+
+
+_BUFFER_BYTES = 1 << 20
+_PAGES = ("text/html", "application/xhtml+xml")
+
+
+def warc_rows(file: BinaryIO, name: str, start: int) -> Iterator[Row]:
+    """The responses in an archive from number `start` on. What is no page that was found is a rejected row."""
+    content = ContentStream(file, name)
+    return content.whole(_rows(content, start))
+
+
+def _rows(content: ContentStream, start: int) -> Iterator[Row]:
+    from warcio.archiveiterator import WARCIterator
+
+    number = 0
+    try:
+        for record in WARCIterator(io.BufferedReader(content, _BUFFER_BYTES)):
+            if record.rec_type == "response":
+                if number >= start:
+                    url = address(record.rec_headers.get_header("WARC-Target-URI"))
+                    text, certainty = _text(record)
+                    yield Row(number, text, content.read_bytes, url, certainty)
+                number += 1
+    except Exception as error:  # warcio raises many kinds of errors for what is no archive
+        raise BrokenFileError(f"{type(error).__name__}: {error}") from None
+
+
+def _text(record: Any) -> tuple[str | Rejected, Certainty]:
+    http = record.http_headers
+    status = http.get_statuscode() if http is not None else "unknown"
+    if status != "200":
+        return Rejected(Reason.NOT_FOUND, f"status {status}"), DECLARED
+    content_type = http.get_header("Content-Type") or ""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind not in _PAGES:
+        return Rejected(Reason.NOT_HTML, kind), DECLARED
+    return extract_text(record.content_stream().read(PAGE_BYTES + 1), content_type)

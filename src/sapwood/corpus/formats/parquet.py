@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sapwood.corpus.document import excerpt
+from sapwood.corpus.block import Reason, excerpt
 from sapwood.corpus.formats.row import (
     BrokenFileError,
     Fields,
@@ -20,7 +20,6 @@ from sapwood.corpus.formats.row import (
     shown_bytes,
     shown_columns,
 )
-from sapwood.corpus.quarantine import Reason
 
 _BATCH = 256
 

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sapwood.corpus.document import excerpt
+from sapwood.corpus.block import Reason, excerpt
 from sapwood.corpus.formats.encoding import DECLARED, Certainty
-from sapwood.corpus.quarantine import Reason
 
 TEXT_BYTES = 64 * 2**20
 """The longest text that is taken, in UTF-8."""

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from sapwood.corpus.document import excerpt
+from sapwood.corpus.block import Reason, excerpt
 from sapwood.corpus.formats.content import ContentStream
 from sapwood.corpus.formats.row import (
     TEXT_BYTES,
@@ -20,7 +20,6 @@ from sapwood.corpus.formats.row import (
     examine,
     shown_columns,
 )
-from sapwood.corpus.quarantine import Reason
 
 _BUFFER_BYTES = 1 << 20
 _MARK = "\ufeff"

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import BinaryIO
 
+from sapwood.corpus.block import Reason
 from sapwood.corpus.formats.content import read_blocks
 from sapwood.corpus.formats.jsonl import LINE_BYTES, line_rows, narrow, parse_object, unmarked
 from sapwood.corpus.formats.row import BrokenFileError, Fields, Rejected, Row
-from sapwood.corpus.quarantine import Reason
 
 _OUTSIDE = re.compile(rb'[^][{}",]*+')
 """What neither begins nor ends anything, outside of strings."""

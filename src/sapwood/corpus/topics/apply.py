@@ -12,8 +12,7 @@ import pyarrow as pa
 from datatrove.data import Document
 
 from sapwood.corpus.annotate import Step
-from sapwood.corpus.block import Annotator
-from sapwood.corpus.quarantine import is_filtered
+from sapwood.corpus.block import Annotator, is_filtered
 from sapwood.corpus.store import TOPICS
 from sapwood.corpus.topics.train import Classifier, check_words, describe
 

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
+from sapwood.corpus.block import read_quarantine
 from sapwood.corpus.prepare import VERDICTS, steps_of, verdicts
-from sapwood.corpus.quarantine import read_quarantine
 from sapwood.corpus.store import (
     CONTAMINATION,
     DOCUMENTS,

@@ -10,9 +10,8 @@ import numpy as np
 import xxhash
 
 from sapwood.corpus.characters import Hashes
-from sapwood.corpus.copies import CopyIndex
+from sapwood.corpus.duplicates import CopyIndex, Signatures, sign
 from sapwood.corpus.ngrams import tokenise_with_signs
-from sapwood.corpus.signatures import Signatures, sign
 from sapwood.generation.client import Failure
 from sapwood.generation.embed import Embedded
 from sapwood.recipe.synthesis import NearDuplicates
