@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.stats import spearmanr
 
 Array = NDArray[np.float64]
 
@@ -48,6 +46,8 @@ def fit_law(mixtures: Array, losses: Array, rng: np.random.Generator, *, near: L
     problem that a fixed floor leaves, and random ones around them. With `near`, the law of almost the same rows, that
     and one linear start are enough.
     """
+    from scipy.optimize import minimize
+
     starts = _linear_starts(mixtures, losses)
     if near is None:
         starts += _random_starts(starts, len(mixtures.T), rng)
@@ -90,6 +90,8 @@ class HeldOut:
 
 def cross_validate(mixtures: Array, losses: Array, law: Law, folds: Sequence[int]) -> HeldOut:
     """Fits anew without each fold (see `make_folds`) and predicts it. `law` is the one fitted to all rows."""
+    from scipy.stats import spearmanr
+
     numbers = np.asarray(folds)
     predictions, means = np.empty_like(losses), np.empty_like(losses)
     rng = np.random.default_rng(0)  # not drawn from: the refits begin at known starts

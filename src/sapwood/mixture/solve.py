@@ -15,7 +15,6 @@ from importlib import import_module
 from types import ModuleType
 
 import numpy as np
-from scipy.optimize import linprog
 
 from sapwood.errors import SapwoodError
 from sapwood.mixture.laws import Array, HeldOut, Law, cross_validate, fit_law, make_folds
@@ -157,6 +156,8 @@ def share_outside(mixture: Array, observed: Array) -> float:
 
     0 where the laws interpolate. A linear program in the blend's weights and each domain's excess and lack.
     """
+    from scipy.optimize import linprog
+
     rows, domains = observed.shape
     cost = np.r_[np.zeros(rows), np.full(2 * domains, 0.5)]
     balance = np.c_[observed.T, np.eye(domains), -np.eye(domains)]

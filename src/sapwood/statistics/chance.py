@@ -7,9 +7,8 @@ from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom
-from scipy.stats import t as student
 
+from sapwood.statistics import student
 from sapwood.statistics.estimate import Floats, ratio
 from sapwood.statistics.items import TaskScores
 
@@ -39,6 +38,8 @@ def better_than_guessing(scores: TaskScores, chances: npt.ArrayLike) -> float:
 
 def _right_by_guessing(chances: Floats) -> Floats:
     """The probabilities of 0 to all items right."""
+    from scipy.stats import binom
+
     parts = [
         binom.pmf(np.arange(count + 1), count, chance)
         for chance, count in zip(*np.unique(chances, return_counts=True), strict=True)

@@ -10,6 +10,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sapwood.statistics import student
+
 Floats: TypeAlias = NDArray[np.float64]
 
 
@@ -40,8 +42,6 @@ class Estimate:
             return -math.inf, math.inf
         if self.standard_error == 0:
             return self.value, self.value
-        from scipy.stats import t as student  # loading it takes longer than reading a ledger, which needs no interval
-
         half = float(student.ppf((1 + confidence) / 2, self.degrees_of_freedom)) * self.standard_error
         return self.value - half, self.value + half
 
@@ -54,8 +54,6 @@ class Estimate:
             return 0.0
         if self.parts:
             return self._p_value_of_parts()
-        from scipy.stats import t as student
-
         return float(2 * student.sf(abs(self.value) / self.standard_error, self.degrees_of_freedom))
 
     def scaled(self, factor: float) -> Estimate:
@@ -72,7 +70,6 @@ class Estimate:
 
     def _p_value_of_parts(self) -> float:
         from scipy.optimize import brentq
-        from scipy.stats import t as student
 
         variances = [part.standard_error**2 for part in self.parts]
         freedom = [part.degrees_of_freedom for part in self.parts]

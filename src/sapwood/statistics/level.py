@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
 
+from sapwood.statistics import student
 from sapwood.statistics.estimate import Estimate, ratio
 from sapwood.statistics.items import TaskScores
 from sapwood.statistics.proportion import score_interval

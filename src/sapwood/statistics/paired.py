@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 
 from sapwood.errors import SapwoodError
 from sapwood.statistics.change import SCORE, Metric
@@ -91,6 +90,8 @@ def mcnemar(pairs: Pairs) -> float:
     Of the n items that one model has right and the other wrong, each is as likely to be won as lost: Binomial(n, 1/2)
     (McNemar, 1947, Psychometrika 12:153). Raises ValueError for other scores and for clusters; `sign_flip` takes both.
     """
+    from scipy.stats import binomtest
+
     if not pairs.right_or_wrong or not pairs.independent:
         raise ValueError("McNemar's test is for independent items that are right or wrong; use sign_flip")
     won, lost = np.count_nonzero(pairs.differences > 0), np.count_nonzero(pairs.differences < 0)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy.optimize import brentq
-from scipy.stats import nct
-from scipy.stats import t as student
+from sapwood.statistics import student
 
 
 def spread(accuracy: float, correlation: float) -> float:
@@ -54,6 +52,9 @@ class Design:
         It is also the narrowest margin within which an ability that did not change is shown to be kept, with the same
         power. Raises ValueError for fewer than two clusters.
         """
+        from scipy.optimize import brentq
+        from scipy.stats import nct
+
         freedom = items / self.cluster_size - 1
         if freedom < 1:
             raise ValueError("a change needs at least two clusters to be told from chance")

@@ -6,7 +6,6 @@ from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom
 
 from sapwood.statistics.estimate import Floats, cluster_sums, left
 from sapwood.statistics.paired import Pairs, change
@@ -72,6 +71,8 @@ def bootstrap(pairs: Pairs, confidence: float = 0.95, *, resamples: int = 1999, 
 
 def _sum_of_signs(sizes: npt.NDArray[np.intp]) -> Floats:
     """The probabilities of -sum(sizes) to sum(sizes) for a sum whose terms get random signs."""
+    from scipy.stats import binom
+
     parts = []
     for size, count in zip(*np.unique(sizes, return_counts=True), strict=True):
         part = np.zeros(2 * size * count + 1)
