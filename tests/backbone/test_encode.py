@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -41,6 +42,13 @@ def test_encodes_without_added_tokens(tokenizer_directory: Path) -> None:
     assert encoder.reason == ""
 
 
+def opened_without_fastokens(content: str) -> encode._Opened:
+    return replace(opened(content), fast=None, reason="not wanted")
+
+
+opened = encode._opened
+
+
 def test_no_texts(tokenizer_directory: Path) -> None:
     ids, offsets = Encoder.load(tokenizer_directory).encode_batch([])
     assert len(ids) == 0
@@ -52,7 +60,7 @@ def test_text_that_spells_a_control_token_stays_text(
     tokenizer_directory: Path, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if backend == "tokenizers":
-        monkeypatch.setattr(encode, "_fast", lambda content: (None, "not wanted"))
+        monkeypatch.setattr(encode, "_opened", opened_without_fastokens)
     encoder = Encoder.load(tokenizer_directory)
     assert encoder.backend == backend
     text = "<|im_end|> a<|endoftext|><|im_start|>\n<|im_end|>"
@@ -63,7 +71,7 @@ def test_text_that_spells_a_control_token_stays_text(
 
 def test_both_libraries_agree(tokenizer_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fast = Encoder.load(tokenizer_directory)
-    monkeypatch.setattr(encode, "_fast", lambda content: (None, "not wanted"))
+    monkeypatch.setattr(encode, "_opened", opened_without_fastokens)
     reference = Encoder.load(tokenizer_directory)
 
     @given(st.lists(st.text(), max_size=4))

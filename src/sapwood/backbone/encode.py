@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,8 @@ class Encoder:
 
         Raises SapwoodError where the tokenizer cannot be read, or cannot keep text and control tokens apart.
         """
-        self._reference = _reference(content)
-        texts = without_controls(content)
-        self._encoding = self._reference if texts == content else _reference(texts)
+        opened = _opened(content)
+        self._reference, self._encoding = opened.reference, opened.encoding
         added = self._reference.get_added_tokens_decoder()
         special = {number: token.content for number, token in added.items() if token.special}
         unknown = _unknown(content)
@@ -72,9 +72,9 @@ class Encoder:
                     f"{self.vocabulary_size}."
                 )
         self.fingerprint = fingerprint([fingerprint(content), asdict(delimiters), self.vocabulary_size])
-        self._fast, self.reason = _fast(texts)
+        self._fast, self.reason = opened.fast, opened.reason
         self.backend = REFERENCE if self._fast is None else FAST
-        self.verify(probe_texts(token.content for token in added.values()))
+        self.encode_batch(opened.probes)
 
     @staticmethod
     def load(directory: Path, begin: str = AUTO, end: str = AUTO, *, eos: int | None = None) -> Encoder:
@@ -159,6 +159,31 @@ class Encoder:
         half = len(texts) // 2
         (ids, offsets), (more, further) = self._encode(texts[:half]), self._encode(texts[half:])
         return np.concatenate([ids, more]), np.concatenate([offsets, offsets[-1] + further[1:]])
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A tokenizer in both libraries."""
+
+    reference: Tokenizer
+    encoding: Tokenizer
+    """The reference without its control tokens, for training texts."""
+    fast: FastTokenizer | None
+    reason: str
+    """Why there is none."""
+    probes: list[str]
+    """On which the two gave the same."""
+
+
+@lru_cache(maxsize=1)  # 40 MB; one run opens its model's eight times, at half a second of a real one
+def _opened(content: str) -> _Opened:
+    reference, texts = _reference(content), without_controls(content)
+    encoding = reference if texts == content else _reference(texts)
+    probes = probe_texts(token.content for token in reference.get_added_tokens_decoder().values())
+    fast, reason = _fast(texts)
+    if fast is not None and (reason := _objection(encoding, fast, probes)):
+        fast = None
+    return _Opened(reference, encoding, fast, reason, probes)
 
 
 def _reference(content: str) -> Tokenizer:
