@@ -18,6 +18,8 @@ from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.errors import SapwoodError
 from sapwood.runs.manifest import read_manifest
 
+pytestmark = pytest.mark.slow
+
 gguf = pytest.importorskip("gguf")
 pytest.importorskip("accelerate")
 

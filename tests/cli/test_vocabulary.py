@@ -13,6 +13,8 @@ from sapwood.cli.main import app
 from sapwood.errors import SapwoodError
 from sapwood.recipe import load_recipe
 
+pytestmark = pytest.mark.slow
+
 TinyRecipe = Callable[..., Path]
 
 

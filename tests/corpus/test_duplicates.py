@@ -15,6 +15,8 @@ from sapwood.corpus.store import SourceStore, write_shard
 from sapwood.recipe.data import Duplicates, Engine
 from sapwood.runs.manifest import Manifest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("make", [english, chinese])
 def test_signatures_estimate_similarity(make: Callable[[], str]) -> None:

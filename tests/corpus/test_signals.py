@@ -17,6 +17,8 @@ from sapwood.corpus.signals import Signals, compression_ratio, signals_step, tok
 from sapwood.corpus.store import SourceStore
 from sapwood.recipe.data import Engine
 
+pytestmark = pytest.mark.slow
+
 MakeStore = Callable[..., SourceStore]
 LOCAL = Engine(workers=1)
 TEXTS = [

@@ -34,6 +34,8 @@ from sapwood.generation.cache import Cache, Completion, Request
 from sapwood.generation.client import Failure
 from sapwood.recipe.data import Engine, Labeller
 
+pytestmark = pytest.mark.slow
+
 WORDS = {
     "Plants": "tree leaf root sap bark ring branch seed soil forest".split(),
     "Stars": "star planet orbit galaxy telescope light comet moon dust sun".split(),

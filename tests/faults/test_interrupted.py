@@ -11,8 +11,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from sapwood.training.checkpoint import STATE
 from small_faults import Outcome
+
+pytestmark = pytest.mark.slow
 
 
 def test_ctrl_c_at_the_start_is_no_traceback(finished: Path) -> None:

@@ -107,6 +107,7 @@ complete(server, [ask(str(n)) for n in range(200)], Cache(Path(sys.argv[2])))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
 def test_what_was_answered_outlives_the_process(serve: Serve, tmp_path: Path, sign: signal.Signals) -> None:
     reached, go_on = threading.Event(), threading.Event()

@@ -128,6 +128,7 @@ def test_schemas_are_sent_and_may_be_refused(serve: Serve, tmp_path: Path) -> No
     assert found == Failure("status 400: no (if all requests end so, leave `structured` off)", final=REFUSED)
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs(serve: Serve, tmp_path: Path) -> None:
     release = threading.Event()
     fake = serve(lambda body, n: (release.wait(20), echo(body, n))[1])
@@ -137,6 +138,7 @@ def test_a_server_that_hangs(serve: Serve, tmp_path: Path) -> None:
     assert fake.asked["q"] == 2
 
 
+@pytest.mark.slow
 def test_a_server_that_drips(serve: Serve, tmp_path: Path) -> None:
     fake = serve(lambda *_: Reply(200, b" " * 1000 + b"{}", drip=0.05))
     assert one(at(fake.url, timeout="1s"), tmp_path) == Failure("Timeout: no whole answer within 1s")

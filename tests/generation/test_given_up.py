@@ -19,6 +19,8 @@ from sapwood.generation.client import GIVEN_UP, Failure, complete
 from sapwood.recipe.server import ModelServer
 from sapwood.recipe.units import Interval
 
+pytestmark = pytest.mark.slow
+
 Serve = Callable[[Answer], Fake]
 SECRET = "sk/very-secret-0123"
 

@@ -22,6 +22,8 @@ from sapwood.report.wording import interval, number, signed
 from sapwood.runs.manifest import Manifest
 from sapwood.suites.item_result import ItemResult, TaskResult, read_task_result
 
+pytestmark = pytest.mark.slow
+
 MakeRun = Callable[..., Path]
 
 SUITE = """

@@ -16,6 +16,8 @@ from sapwood.recipe import Recipe
 from sapwood.report.merge import CAUTION, write_merge_page
 from sapwood.report.wording import signed
 
+pytestmark = pytest.mark.slow
+
 MakeRun = Callable[..., Path]
 STATE = "step-00000120"
 

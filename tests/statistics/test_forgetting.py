@@ -9,6 +9,8 @@ from made_pairs import pairs
 from sapwood.statistics.forgetting import forgetting
 from sapwood.statistics.paired import Pairs
 
+pytestmark = pytest.mark.slow
+
 
 def guessers(random: np.random.Generator, items: int, forgot: float, learned: float, kept: float) -> Pairs:
     """Models that know some items and guess the others among four options."""

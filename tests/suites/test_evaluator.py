@@ -12,6 +12,8 @@ from sapwood.errors import SapwoodError
 from sapwood.suites import evaluator
 from sapwood.suites.evaluator import EvaluatedModel, cut_at, generate_texts
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = [
     "the tree",
     "the tree adds a ring of living wood every year and keeps the old heart",

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from sapwood.training.quantise import BLOCK, blocks, dequantise, quantise
 
+pytestmark = pytest.mark.slow
+
 
 def some(rows: int, columns: int, seed: int, *, signed: bool) -> torch.Tensor:
     """Numbers of ten orders of magnitude."""
