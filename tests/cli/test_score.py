@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from rank_processes import ends, run_verb, started
 from sapwood.cli.main import main
 from sapwood.corpus.perplexity import Scorer
 from sapwood.corpus.store import SourceStore
@@ -35,19 +33,12 @@ def test_two_processes_score_what_prepare_then_finds(
     recipe, runs = tiny_recipe(corpus=corpus), tmp_path / "runs"
     assert sapwood(monkeypatch, "score", recipe, "--runs", runs) == 1  # nothing is prepared yet
     assert sapwood(monkeypatch, "prepare", recipe, "--runs", runs, "--unscored") == 0
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "sapwood", "score", str(recipe), "--runs", str(runs)],
-            env={**os.environ, "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    said = [process.communicate(timeout=300)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
-    assert "goes on from here" in said[0]
-    assert "perplexity" not in said[1]
+    said = [tmp_path / f"said-{rank}.txt" for rank in range(2)]
+    command = ("score", str(recipe), "--runs", str(runs))
+    places = [{"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"} for rank in range(2)]
+    assert ends(started(run_verb, [(command, said[rank], place) for rank, place in enumerate(places)]))
+    assert "goes on from here" in said[0].read_text()
+    assert "perplexity" not in said[1].read_text()
     monkeypatch.setattr(Scorer, "score", None)
     assert sapwood(monkeypatch, "prepare", recipe, "--runs", runs) == 0
     for name, documents in (("web-zh", 60), ("book-zh", 30), ("web-en", 80)):

@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 import scoring_ranks
+from rank_processes import ends, started
 from sapwood.likelihood.score import score
 
 pytestmark = pytest.mark.slow
-
-PROGRAM = Path(scoring_ranks.__file__)
 
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
     directory = tmp_path_factory.mktemp("ranks")
-    processes = [
-        subprocess.Popen(
-            [sys.executable, PROGRAM, directory / "rendezvous", directory / f"{rank}.json", str(rank), "2"],
-            stderr=subprocess.PIPE,
-        )
-        for rank in range(2)
-    ]
-    try:
-        for process in processes:
-            _, errors = process.communicate(timeout=300)
-            assert process.returncode == 0, errors.decode()
-    finally:
-        for process in processes:
-            process.kill()
+    arguments = [(directory / "rendezvous", directory / f"{rank}.json", rank, 2) for rank in range(2)]
+    assert ends(started(scoring_ranks.score_rank, arguments))
     return [json.loads((directory / f"{rank}.json").read_text()) for rank in range(2)]
 
 

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-import evaluation_ranks
-from evaluation_ranks import suite
+from evaluation_ranks import evaluate_rank, suite
 from exams import choices, problems, write_rows
+from rank_processes import ends, started
 from sapwood.suites.evaluator import EvaluatedModel, TorchEvaluator
 from sapwood.suites.item_result import TaskResult, read_task_result
 from sapwood.suites.suite import run_suite
 
 pytestmark = pytest.mark.slow
-
-PROGRAM = Path(evaluation_ranks.__file__)
 
 
 @pytest.fixture(scope="module")
@@ -40,21 +35,8 @@ def alone(tiny_backbone: Path, items: Path, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(scope="module")
 def output(tiny_backbone: Path, items: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("ranks")
-    processes = [
-        subprocess.Popen(
-            [sys.executable, PROGRAM, directory / "rendezvous", tiny_backbone, items, directory, str(rank)],
-            stderr=subprocess.PIPE,
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
-        )
-        for rank in range(2)
-    ]
-    try:
-        for process in processes:
-            _, errors = process.communicate(timeout=300)
-            assert process.returncode == 0, errors.decode()
-    finally:
-        for process in processes:
-            process.kill()
+    arguments = [(directory / "rendezvous", tiny_backbone, items, directory, rank) for rank in range(2)]
+    assert ends(started(evaluate_rank, arguments))
     return directory
 
 

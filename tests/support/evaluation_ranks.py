@@ -1,9 +1,9 @@
-"""What two processes do in `test_evaluation_ranks.py`, run with RENDEZVOUS MODEL ITEMS OUTPUT RANK."""
+"""What each of two processes does in `test_on_ranks.py`."""
 
 from __future__ import annotations
 
 import json
-import sys
+import os
 from pathlib import Path
 
 import torch
@@ -22,7 +22,9 @@ def suite() -> Suite:
     return Suite("test", "", {task.name: task for task in tasks})
 
 
-def main(rendezvous: str, directory: Path, items: Path, output: Path, rank: int) -> None:
+def evaluate_rank(rendezvous: Path, directory: Path, items: Path, output: Path, rank: int) -> None:
+    """Puts a suite to a whole and to a sharded model."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2)
     answer = {}
@@ -36,7 +38,3 @@ def main(rendezvous: str, directory: Path, items: Path, output: Path, rank: int)
         answer[name] = {task: result.summary()["scores"] for task, result in results.items()}
     (output / f"{rank}.json").write_text(json.dumps(answer))
     dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4]), int(sys.argv[5]))

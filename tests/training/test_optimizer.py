@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed.checkpoint as dcp
-import torch.multiprocessing as mp
 from torch.distributed.checkpoint import HuggingFaceStorageReader, HuggingFaceStorageWriter
 from transformers import PreTrainedModel
 
 from one_rank import a_recipe, loss_of, shard, tiny_llama, weights_of, whole
+from rank_processes import ends, started
 from sapwood.recipe import Recipe
 from sapwood.training.optimizer import build_optimizer, optimizer_tensors
 from two_ranks import SHAPES, STEPS, gradients, low_bit, second_half, tensors_of
@@ -167,7 +167,7 @@ def test_steps_and_saved_states_do_not_depend_on_the_number_of_ranks(tmp_path: P
         for parameter in parameters:
             parameter.grad = gradients(tuple(parameter.shape), STEPS)[step].bfloat16()
         optimizer.step()
-    mp.spawn(second_half, args=(str(tmp_path),), nprocs=2)
+    assert ends(started(second_half, [(rank, str(tmp_path)) for rank in range(2)]))
     found = {name: torch.zeros_like(tensor) for name, tensor in tensors.items()}
     dcp.load(found, storage_reader=HuggingFaceStorageReader(str(tmp_path / "again")))
     assert same(found, tensors)

@@ -48,17 +48,22 @@ def changed(run: RunDirectory, backbone: Path) -> set[str]:
         ("training.ema=0.9",),
     ],
 )
-def test_what_only_costs_or_saves_changes_no_loss(tiny_recipe: TinyRecipe, options: tuple[str, ...]) -> None:
-    path = tiny_recipe()
-    expected = losses(prepare_and_train(path))
-    run = prepare_and_train(tiny_recipe(name="other"), options)
-    assert losses(run) == pytest.approx(expected, abs=2e-5)
+def test_what_only_costs_or_saves_changes_no_loss(
+    plain: RunDirectory, tiny_recipe: TinyRecipe, options: tuple[str, ...]
+) -> None:
+    run = prepare_and_train(tiny_recipe(), options)
+    assert losses(run) == pytest.approx(losses(plain), abs=2e-5)
     assert run.model.exists()
 
 
 def test_compiled_layers_have_the_losses_of_others(tiny_recipe: TinyRecipe) -> None:
-    expected = losses(prepare_and_train(tiny_recipe()))
-    run = prepare_and_train(tiny_recipe(name="other"), ("training.compile=true",))
+    # Of the second stage the last micro-batch is a sequence short: layers are compiled for two shapes.
+    stages = [
+        {"name": "adaptation", "tokens": 1024, "mixture": {"zh": 8, "en": 2}},
+        {"name": "enhancement", "tokens": 960, "mixture": {"zh": 1, "en": 1}},
+    ]
+    expected = losses(prepare_and_train(tiny_recipe(stages=stages)))
+    run = prepare_and_train(tiny_recipe(name="other", stages=stages), ("training.compile=true",))
     assert losses(run) == pytest.approx(expected, abs=2e-4)
 
 
@@ -70,10 +75,9 @@ def test_compiled_layers_have_the_losses_of_others(tiny_recipe: TinyRecipe) -> N
         ("training.precision=bf16",),
     ],
 )
-def test_fewer_bits_learn_alike(tiny_recipe: TinyRecipe, options: tuple[str, ...]) -> None:
-    expected = losses(prepare_and_train(tiny_recipe()))
-    found = losses(prepare_and_train(tiny_recipe(name="other"), options))
-    assert found == pytest.approx(expected, abs=0.15)
+def test_fewer_bits_learn_alike(plain: RunDirectory, tiny_recipe: TinyRecipe, options: tuple[str, ...]) -> None:
+    found = losses(prepare_and_train(tiny_recipe(), options))
+    assert found == pytest.approx(losses(plain), abs=0.15)
     assert found[-1] < found[0] - 0.5
 
 
@@ -119,11 +123,10 @@ def test_the_average_is_that_of_the_weights_after_every_step(tiny_recipe: TinyRe
 
 
 @pytest.mark.parametrize("sharding", ["none", "hybrid"])
-def test_shardings_have_the_losses_of_one_process(tiny_recipe: TinyRecipe, sharding: str) -> None:
-    expected = losses(prepare_and_train(tiny_recipe()))
-    path = tiny_recipe(name="other")
+def test_shardings_have_the_losses_of_one_process(plain: RunDirectory, tiny_recipe: TinyRecipe, sharding: str) -> None:
+    path = tiny_recipe()
     recipe, run = open_run(path, (), path.parent / "runs")
     prepare_run(recipe, run)
     # Two nodes of two processes each, as far as FSDP knows.
     assert ends(start(path, 4, f"training.parallel.sharding={sharding}", per_node=2))
-    assert losses(run) == pytest.approx(expected, abs=2e-5)
+    assert losses(run) == pytest.approx(losses(plain), abs=2e-5)
