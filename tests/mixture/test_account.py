@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sapwood.files import read_json, read_lines, write_atomic, write_json, write_lines
-from sapwood.mixture.account import Account, Stock, make_account, read_account
+from sapwood.mixture.account import Account, Stock, make_account
 from sapwood.mixture.domains import Sizes
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.measured import Measured, improvement
 from sapwood.mixture.plan import make_plan, read_plan
 from sapwood.mixture.rounds import next_round
 from sapwood.recipe import Recipe, load_recipe
+from sapwood.report.run_view import RunView
 from sapwood.runs.directory import RunDirectory
 from sapwood.runs.manifest import Manifest
 from sapwood.runs.metrics import StepMetrics, read_metrics
@@ -139,7 +140,7 @@ def account_at(recipe: Recipe, run: RunDirectory, position: int) -> tuple[Accoun
 
 
 def test_a_whole_run_balances(whole: tuple[Recipe, RunDirectory]) -> None:
-    account = read_account(*whole)
+    account = RunView(*whole).account
     assert not account.off
     assert account.verdict == f"The account balances to the token: {len(account.balances)} of 16 sums agree."
     assert account.trained == 9600
@@ -242,7 +243,7 @@ def test_what_does_not_agree_is_named_with_its_amount(
             (last,) = read_metrics(run.metrics)
             run.metrics.unlink()
             replace(last, tokens=last.tokens - 1).write(run.metrics)
-    account = read_account(recipe, run)
+    account = RunView(recipe, run).account
     assert said in [str(balance) for balance in account.off]
     assert account.verdict.startswith("The account does not balance: ")
 
@@ -250,7 +251,7 @@ def test_what_does_not_agree_is_named_with_its_amount(
 def test_a_gate_ends_a_stage_and_the_account_still_balances(
     make: Callable[..., tuple[Recipe, RunDirectory]],
 ) -> None:
-    account = read_account(*make(loss=0.7))
+    account = RunView(*make(loss=0.7)).account
     first, second = account.stages
     assert first.ended.startswith("Retention is broken")
     assert first.total.trained == 200
@@ -263,7 +264,7 @@ def test_a_gate_ends_a_stage_and_the_account_still_balances(
 def test_before_anything_is_there(tmp_path: Path) -> None:
     write_atomic(tmp_path / "recipe.yaml", json.dumps(RECIPE))
     recipe = load_recipe(tmp_path / "recipe.yaml")
-    account = read_account(recipe, RunDirectory(tmp_path))
+    account = RunView(recipe, RunDirectory(tmp_path)).account
     assert account.verdict == "There is nothing to balance yet."
     assert account.stages == ()
     assert account.sources[0].stock == Stock("web", None, 0, None)

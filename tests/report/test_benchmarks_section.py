@@ -9,13 +9,12 @@ from pathlib import Path
 import plotly.graph_objects as go
 import pytest
 
-from pages import EVIL, MOST_BYTES, Page, with_colors
+from pages import EVIL, MOST_BYTES, Page, view_of, with_colors
 from sapwood.evaluation.comparison import Comparison, compare
 from sapwood.evaluation.run_comparison import compare_run, read_results
 from sapwood.recipe import Recipe
 from sapwood.recipe.suite import load_suite
 from sapwood.report.benchmarks import PROBES, benchmarks_section
-from sapwood.report.facts import read_facts
 from sapwood.report.html import render
 from sapwood.report.page import write_report
 from sapwood.report.verdict import lead
@@ -84,7 +83,7 @@ def test_the_best_is_bold_and_the_second_underlined(benchmarked: Run) -> None:
 
 
 def test_languages_and_probes_stand_apart(benchmarked: Run) -> None:
-    (view,) = benchmarks_section(read_facts(*benchmarked))["suites"]
+    (view,) = benchmarks_section(view_of(*benchmarked))["suites"]
     assert [(title, [row.task.task for row in rows]) for title, rows in view.groups] == [
         ("Chinese", ["ceval"]),
         ("English", ["gsm8k", "mmlu", "arc-easy", "humaneval", "sciq"]),
@@ -100,7 +99,7 @@ def test_languages_and_probes_stand_apart(benchmarked: Run) -> None:
     assert view.models == ["base model", "step 96", "adapted model"]
     for row in view.rows:
         assert [cell.rank for cell in row.trajectory].count("best") >= 1
-    facts = read_facts(*benchmarked)
+    facts = view_of(*benchmarked)
     (_, points, names), (unit, bits, _) = view.trajectories
     assert unit == "bits per byte"
     assert len(bits["data"]) == 1
@@ -179,7 +178,8 @@ def test_clean_items_stand_beside_all(benchmarked: Run) -> None:
     before, after = (read_results(RunDirectory(run).suite("exam", label)) for label in ("base", "model"))
     found = {"mmlu": frozenset(item.id for item in before["mmlu"].items[:100])}
     compared = compare(suite, before, [after], model="model", overlap=found)
-    facts = replace(read_facts(recipe, run), comparisons=(compared,))
+    facts = view_of(recipe, run)
+    facts.comparisons = (compared,)
     part = benchmarks_section(facts)
     html = render(
         "page.html.j2",

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pages import MOST_BYTES, Page
+from pages import MOST_BYTES, Page, view_of
 from sapwood.evaluation.result import DocumentScore, DomainScore, Evaluation, read_evaluation
 from sapwood.files import read_json
 from sapwood.recipe import Recipe
-from sapwood.report.facts import read_facts
 from sapwood.report.heat import MOST_CELLS, MOST_NUMBERS, heat_map
 from sapwood.report.page import write_report
 from sapwood.report.wording import signed
@@ -40,7 +39,7 @@ def measure_often(recipe: Recipe, run: Path, evaluations: int) -> None:
 def test_a_cell_is_the_paired_change_of_a_topic(divided: tuple[Recipe, Path]) -> None:
     recipe, run = divided
     measure_often(recipe, run, 4)
-    heat = heat_map(read_facts(recipe, run))
+    heat = heat_map(view_of(recipe, run))
     assert heat is not None
     assert heat.numbered
     assert heat.tokens == (144_000, 288_000, 432_000, 576_000)
@@ -67,7 +66,7 @@ def test_a_cell_is_the_paired_change_of_a_topic(divided: tuple[Recipe, Path]) ->
 def test_every_number_of_a_small_map_is_in_its_cell(divided: tuple[Recipe, Path]) -> None:
     recipe, run = divided
     measure_often(recipe, run, 4)
-    heat = heat_map(read_facts(recipe, run))
+    heat = heat_map(view_of(recipe, run))
     page = Page(write_report(recipe, run))
     assert heat is not None
     for part in heat.parts:
@@ -91,7 +90,7 @@ def test_a_wide_map_has_its_numbers_in_a_second_table(divided: tuple[Recipe, Pat
 def test_a_very_wide_map_stays_small(divided: tuple[Recipe, Path]) -> None:
     recipe, run = divided
     measure_often(recipe, run, 300)
-    heat = heat_map(read_facts(recipe, run))
+    heat = heat_map(view_of(recipe, run))
     assert heat is not None
     assert len(heat.tokens) == MOST_CELLS // 25 == 120
     assert (heat.tokens[0], heat.tokens[-1]) == (1920, 576_000)
@@ -102,10 +101,10 @@ def test_a_very_wide_map_stays_small(divided: tuple[Recipe, Path]) -> None:
 
 def test_what_was_measured_otherwise_or_once_is_no_map(recipe: Recipe, make_run: MakeRun) -> None:
     run = make_run(recipe)
-    heat = heat_map(read_facts(recipe, run))
+    heat = heat_map(view_of(recipe, run))
     assert heat is not None
     assert len(heat.tokens) == 2
     model = read_evaluation(run / "evaluation" / "model.json")
     replace(model, settings={**model.settings, "bytes": 1}).write(run / "evaluation")
-    assert heat_map(read_facts(recipe, run)) is None
+    assert heat_map(view_of(recipe, run)) is None
     assert "Where and when losses moved" not in Page(write_report(recipe, run)).plain

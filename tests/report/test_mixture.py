@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pages import EVIL, Page
+from pages import EVIL, Page, view_of
 from sapwood.evaluation.result import DocumentScore, DomainScore, Evaluation
 from sapwood.files import read_json, read_lines, write_json, write_lines
 from sapwood.mixture.ledger import Ledger
 from sapwood.recipe import Recipe
 from sapwood.recipe.mixture import Order
 from sapwood.report.domains import topic_rows
-from sapwood.report.facts import read_facts
 from sapwood.report.mixture import MOST_REASONS, mixture_section, order_in_words
 from sapwood.report.page import write_report
 from sapwood.report.wording import signed
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 def test_every_topic_has_a_panel(divided: tuple[Recipe, Path]) -> None:
     recipe, run = divided
-    families = {family.title: family for family in mixture_section(read_facts(recipe, run))["families"]}
+    families = {family.title: family for family in mixture_section(view_of(recipe, run))["families"]}
     assert {title: len(family.panels) for title, family in families.items()} == {
         "Groups": 2,
         "Sources": 5,
@@ -50,7 +49,7 @@ def test_every_topic_has_a_panel(divided: tuple[Recipe, Path]) -> None:
 
 
 def test_the_counterfactual_adds_up_to_nothing(divided: tuple[Recipe, Path]) -> None:
-    stages = mixture_section(read_facts(*divided))["moved"]
+    stages = mixture_section(view_of(*divided))["moved"]
     assert [stage.name for stage in stages] == ["adaptation", "annealing"]
     for stage in stages:
         assert max(abs(line.bar) for line in stage.sources) == 100
@@ -86,7 +85,7 @@ def test_topics_that_were_measured_have_rows(divided: tuple[Recipe, Path]) -> No
             for name in names
         }
         Evaluation(label=label, model=label, tokens=0, settings={}, domains=domains).write(run / "evaluation")
-    rows = topic_rows(read_facts(recipe, run))
+    rows = topic_rows(view_of(recipe, run))
     assert {source: [row.name for row in parts] for source, parts in rows.items()} == {"web-zh": topics}
     assert all(row.aim == "gain" and row.change is not None and row.change.value > 0 for row in rows["web-zh"])
     assert "web-zh by topic" in Page(write_report(recipe, run)).plain

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from pages import view_of
 from sapwood.evaluation.gate import judge, mean_change
 from sapwood.evaluation.result import read_evaluation
 from sapwood.recipe import Recipe
-from sapwood.report.facts import read_facts
 from sapwood.report.gain_retention import planes
 from sapwood.report.palette import palette
 from sapwood.report.plane import Place, Route, plane
@@ -46,7 +46,7 @@ def test_a_note_keeps_off_the_line(kept: float, side: str) -> None:
 
 def test_every_evaluation_of_a_run_is_a_point(benchmarked: Run) -> None:
     recipe, run = benchmarked
-    held_out, exam = planes(read_facts(recipe, run))
+    held_out, exam = planes(view_of(recipe, run))
     base = read_evaluation(run / "evaluation" / "base.json")
     measured = [("step 96", 786_432), ("adapted model", 983_040)]
     assert [(model.name, model.tokens) for model in held_out.models] == measured
@@ -63,7 +63,7 @@ def test_what_was_measured_in_another_way_is_left_out(benchmarked: Run) -> None:
     recipe, run = benchmarked
     between = read_evaluation(run / "evaluation" / "step-00000096.json")
     replace(between, settings={"bytes": 1}).write(run / "evaluation")
-    held_out, _ = planes(read_facts(recipe, run))
+    held_out, _ = planes(view_of(recipe, run))
     assert held_out.left_out == ["step-00000096"]
     assert [model.name for model in held_out.models] == ["adapted model"]
 
@@ -72,4 +72,4 @@ def test_there_is_no_plane_without_something_to_keep(benchmarked: Run) -> None:
     recipe, run = benchmarked
     retention = recipe.evaluation.retention.model_copy(update={"domains": []})
     evaluation = recipe.evaluation.model_copy(update={"retention": retention, "suites": []})
-    assert planes(read_facts(recipe.model_copy(update={"evaluation": evaluation}), run)) == []
+    assert planes(view_of(recipe.model_copy(update={"evaluation": evaluation}), run)) == []

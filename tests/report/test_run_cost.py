@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pages import Page
+from pages import Page, view_of
 from sapwood.files import read_json, read_lines, write_json, write_lines
 from sapwood.recipe import Recipe
 from sapwood.report.cost import costs
-from sapwood.report.facts import read_facts
 from sapwood.report.page import write_report
 from sapwood.report.wording import duration, short
 
@@ -18,7 +17,7 @@ MakeRun = Callable[..., Path]
 
 def test_stages_add_up_to_the_run(recipe: Recipe, make_run: MakeRun) -> None:
     run = make_run(recipe)
-    *stages, whole = costs(read_facts(recipe, run))
+    *stages, whole = costs(view_of(recipe, run))
     last = read_lines(run / "metrics.jsonl")[-1]
     assert [stage.name for stage in stages] == ["adaptation", "annealing"]
     assert [stage.steps for stage in stages] == [96, 24]
@@ -47,7 +46,7 @@ def test_operations_follow_from_the_share_of_the_peak(recipe: Recipe, make_run: 
     write_lines(
         run / "metrics.jsonl", [{**line, "utilisation": share} for line, share in zip(lines, shares, strict=True)]
     )
-    whole = costs(read_facts(recipe, run))[-1]
+    whole = costs(view_of(recipe, run))[-1]
     times = [now["seconds"] - was["seconds"] for was, now in zip([{"seconds": 0.0}, *lines], lines, strict=False)]
     used = sum(share * seconds for share, seconds in zip(shares, times, strict=True))
     assert whole.device_hours == pytest.approx(4 * lines[-1]["seconds"] / 3600)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from made_results import bits, choices, suite
-from pages import Page
+from pages import Page, view_of
 from sapwood.cli import evaluate as evaluate_verb
 from sapwood.cli.comparison import print_comparison
 from sapwood.evaluation.comparison import Comparison, compare
@@ -38,7 +38,6 @@ from sapwood.report.card import write_card
 from sapwood.report.card.benchmarks import benchmarks
 from sapwood.report.comparison import write_comparison
 from sapwood.report.domains import changes
-from sapwood.report.facts import read_facts
 from sapwood.report.gain_retention import planes
 from sapwood.report.heat import heat_map
 from sapwood.report.merge import curve
@@ -169,7 +168,7 @@ def test_every_page(
         (line,) = [line for line in lines if line.startswith(f"{change.name} ")]
         assert f" {change.value:+.3f}" in line
     # figures and sections of the report
-    facts = read_facts(recipe, run)
+    facts = view_of(recipe, run)
     (held_out,) = planes(facts)
     assert {of(value) for axis in "xy" for value in held_out.figure["data"][0][axis][1:]} == {expected}
     heat = heat_map(facts)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from pages import view_of
 from sapwood.evaluation.comparison import ComparedTask
 from sapwood.recipe import Recipe
-from sapwood.report.facts import read_facts
 from sapwood.report.verdict import HEADINGS, SIGNS, lead, statement, tally, task_statement
 from sapwood.statistics.change import BITS_PER_BYTE, Aim, Change, Verdict
 from sapwood.statistics.estimate import Estimate
@@ -75,7 +75,7 @@ def named(task: ComparedTask, name: str, **fields: Any) -> ComparedTask:
 
 
 def test_of_a_suite_many_tasks_are_counted(benchmarked: tuple[Recipe, Path]) -> None:
-    (comparison,) = read_facts(*benchmarked).benchmarks
+    (comparison,) = view_of(*benchmarked).benchmarks
     (kept,) = [task for task in comparison.tasks.values() if task.task == "arc-easy"]
     tasks = {name: named(kept, name) for name in ("a", "b", "c", "d", "e")}
     few = replace(comparison, tasks={name: tasks[name] for name in "abcd"})
@@ -88,7 +88,7 @@ def test_of_a_suite_many_tasks_are_counted(benchmarked: tuple[Recipe, Path]) -> 
 
 
 def test_more_bits_of_a_task_are_a_loss(benchmarked: tuple[Recipe, Path]) -> None:
-    (comparison,) = read_facts(*benchmarked).benchmarks
+    (comparison,) = view_of(*benchmarked).benchmarks
     task = comparison.tasks["humaneval"]
     assert task.change.value < 0
     said = task_statement(task, "exam").text

@@ -7,6 +7,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from sapwood.recipe import Recipe
+from sapwood.report.run_view import RunView
+from sapwood.runs.directory import RunDirectory
+
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 
@@ -14,6 +18,11 @@ MOST_BYTES = 6_000_000
 
 
 EVIL = "<script>alert(1)</script></script><img src=x onerror=alert(1)>"
+
+
+def view_of(recipe: Recipe, run: Path) -> RunView:
+    """A run in a directory, to be read."""
+    return RunView(recipe, RunDirectory(run))
 
 
 class Page(HTMLParser):

@@ -20,15 +20,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from sapwood.mixture.apportion import Apportionment
-from sapwood.mixture.domains import topic_sizes
 from sapwood.mixture.ledger import Ledger, Round
-from sapwood.mixture.plan import Plan, StagePlan, read_plan
+from sapwood.mixture.plan import Plan, StagePlan
 from sapwood.mixture.weights import source_of, whole
 from sapwood.recipe import Recipe
-from sapwood.recipe.check import evaluation_only, split_by_topic
-from sapwood.runs.directory import RunDirectory
-from sapwood.runs.manifest import Manifest, read_manifest
-from sapwood.runs.metrics import StepMetrics, last_step
+from sapwood.recipe.check import evaluation_only
+from sapwood.runs.manifest import Manifest
+from sapwood.runs.metrics import StepMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,20 +179,6 @@ class Account:
         verb = "does" if len(self.off) == 1 else "do"
         unit = "token" if tokens == 1 else "tokens"
         return f"The account does not balance: {len(self.off)} of {count} sums {verb} not agree, by {tokens:,} {unit}."
-
-
-def read_account(recipe: Recipe, run: RunDirectory) -> Account:
-    """The account of a run as far as it has got. Raises SapwoodError when its ledger was changed by hand."""
-    manifests = ((name, read_manifest(run.tokens(name))) for name in recipe.sources)
-    ledger = Ledger(run.ledger, writable=False)
-    return make_account(
-        recipe,
-        plan=read_plan(run.plan),
-        ledger=ledger,
-        last=last_step(run.metrics),
-        tokens={name: manifest for name, manifest in manifests if manifest is not None},
-        topics={name: topic_sizes(run.divided(name)) for name in split_by_topic(recipe)},
-    )
 
 
 def position_reached(ledger: Ledger, last: StepMetrics | None) -> int:

@@ -18,8 +18,9 @@ from sapwood.mixture.plan import Plan, make_plan
 from sapwood.mixture.stream import Stream
 from sapwood.recipe import Recipe
 from sapwood.recipe import load_recipe as read_recipe
+from sapwood.report.run_view import RunView
 from sapwood.runs.directory import RunDirectory
-from sapwood.runs.metrics import reached, read_metrics
+from sapwood.runs.metrics import reached
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,7 +46,7 @@ class Run:
     @property
     def ledger(self) -> Ledger:
         """What was decided, round by round. Read only."""
-        return Ledger(self.directory.ledger, writable=False)
+        return self.view.ledger
 
     @property
     def model(self) -> Path:
@@ -58,7 +59,12 @@ class Run:
         """The logged steps, a row each, columns as in `StepMetrics`; `.to_pandas()` where pandas is at hand."""
         import pyarrow as pa
 
-        return pa.Table.from_pylist([asdict(step) for step in read_metrics(self.directory.metrics)])
+        return pa.Table.from_pylist([asdict(step) for step in self.view.steps])
+
+    @property
+    def view(self) -> RunView:
+        """What the run's directory says now, as records that are read when they are asked for."""
+        return RunView(self.recipe, self.directory)
 
     @property
     def changes(self) -> list[Change]:
@@ -66,22 +72,18 @@ class Run:
 
         Raises SapwoodError where the base model or the adapted one is not evaluated.
         """
-        from sapwood.evaluation.gate import judge
-        from sapwood.evaluation.result import ADAPTED, BASE, read_evaluation
-
-        paths = [self.directory.evaluation / f"{label}.json" for label in (BASE, ADAPTED)]
-        for path in paths:
-            if not path.exists():
-                raise SapwoodError(f"There is no {path}: `sapwood.evaluate` measures the models of a run.")
-        before, after = map(read_evaluation, paths)
-        return judge(self.recipe, before, after)
+        return self.view.changes
 
     @property
     def comparisons(self) -> list[Comparison]:
-        """Every evaluated model of the run against its base model, suite by suite of the recipe's benchmarks."""
-        from sapwood.evaluation.run_comparison import compare_run
+        """Every evaluated model of the run against its base model, suite by suite of the recipe's benchmarks.
 
-        return compare_run(self.recipe, self.directory)
+        Raises SapwoodError where results cannot be compared.
+        """
+        view = self.view
+        if view.unread:
+            raise SapwoodError(view.unread)
+        return list(view.comparisons)
 
 
 def open_run(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sapwood.corpus.store import store_of
 from sapwood.errors import SapwoodError
-from sapwood.mixture.account import Account, read_account
+from sapwood.mixture.account import Account
 from sapwood.mixture.audit import Known, Spike, Use, documents_of, look_up, positions_of, spikes, uses_of
 from sapwood.mixture.audit import replay as replay_steps
 from sapwood.mixture.stream import Stream
@@ -55,7 +55,7 @@ def account(recipe: Run | Recipe | str | Path) -> Account:
     if not run.directory.root.is_dir():
         raise SapwoodError(f"There is no run in {run.directory.root}. `sapwood run` or `sapwood prepare` begins one.")
     run.ledger.require(reached(run.directory.metrics), run.directory.metrics)
-    return read_account(run.recipe, run.directory)
+    return run.view.account
 
 
 def audit(

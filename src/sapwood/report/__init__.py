@@ -1,9 +1,9 @@
 """Pages that people look at: the report of a run, its data, several runs; the model card; a run while it trains.
 
-    run directory ── read_facts ──> Facts ── sections ──> template ── page ──> report.html
-                                      └── card/ ──> model/README.md
+    run directory ── RunView ── sections ──> template ── page ──> report.html
+                         └── card/ ──> model/README.md
 
-- `facts` reads the run directory, and nothing else does. `wording` puts numbers into words.
+- `run_view`: a run directory, opened for reading part by part. `wording`: numbers in words.
 - `sections`, `mixture`, `benchmarks`, `heat`, `cost`: what a section shows. `plots`, `multiples`, `plane`, `axes`:
   figures.
 - `page`, `html`: the run's page. `data/`, `synthesis/`, `comparison/`, `merge`: other pages. `card/`: the model card.

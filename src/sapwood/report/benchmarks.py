@@ -11,10 +11,10 @@ from sapwood.evaluation.comparison import ComparedTask, Comparison
 from sapwood.recipe.suite import Suite
 from sapwood.report import plots
 from sapwood.report.axes import Figure
-from sapwood.report.facts import Facts
 from sapwood.report.gain_retention import name_of
 from sapwood.report.palette import Tone, palette
 from sapwood.report.plots import Trajectory
+from sapwood.report.run_view import RunView
 from sapwood.report.sections import Missing
 from sapwood.report.verdict import SIGNS
 from sapwood.report.wording import listed
@@ -87,7 +87,7 @@ class SuiteView:
         return [row for _, rows in self.groups for row in rows]
 
 
-def benchmarks_section(facts: Facts) -> dict[str, Any]:
+def benchmarks_section(facts: RunView) -> dict[str, Any]:
     """Every suite that the recipe names."""
     views = [view for suite in facts.suites if (view := _view(facts, suite)) is not None]
     missing = []
@@ -105,7 +105,7 @@ def benchmarks_section(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _view(facts: Facts, suite: Suite) -> SuiteView | None:
+def _view(facts: RunView, suite: Suite) -> SuiteView | None:
     """The last model that was measured, against the base model; None where there is none."""
     compared = [found for found in facts.comparisons if found.suite == suite.name and found.tasks]
     if not compared:
@@ -184,7 +184,7 @@ def _forests(comparison: Comparison, suite: Suite) -> Iterator[tuple[str, str, F
 
 
 def _trajectories(
-    facts: Facts, compared: Sequence[Comparison]
+    facts: RunView, compared: Sequence[Comparison]
 ) -> Iterator[tuple[str, Figure, Sequence[tuple[str, Tone]]]]:
     """The changes of the tasks from the base model on, in points and in bits per byte."""
     aims = {name: task.change.aim or "" for name, task in compared[-1].tasks.items()}
@@ -197,7 +197,7 @@ def _trajectories(
             yield metric.unit, figure, [(row.name, colors[row.name]) for row in rows]
 
 
-def _trajectory(facts: Facts, compared: Sequence[Comparison], name: str) -> Trajectory:
+def _trajectory(facts: RunView, compared: Sequence[Comparison], name: str) -> Trajectory:
     points = [(0, Estimate(0.0, 0.0, math.inf))]
     for comparison in compared:
         tokens, task = facts.tokens_of(comparison.model), comparison.tasks.get(name)

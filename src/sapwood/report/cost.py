@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 
 from sapwood.device.chips import find_chip
-from sapwood.report.facts import Facts
+from sapwood.report.run_view import RunView
 from sapwood.runs.metrics import StepMetrics
 
 
@@ -39,7 +39,7 @@ class Cost:
         return self.tokens / self.seconds if self.seconds else None
 
 
-def costs(facts: Facts) -> list[Cost]:
+def costs(facts: RunView) -> list[Cost]:
     """What every stage took, and, where there are several, the whole run at the end."""
     found = [_cost(facts, stage, steps) for stage, steps in _stages(facts.steps)]
     whole = _cost(facts, "Whole run", [part for _, steps in _stages(facts.steps) for part in steps])
@@ -54,7 +54,7 @@ def _stages(steps: Sequence[StepMetrics]) -> Iterator[tuple[str, list[tuple[Step
         yield stage, [(step, *length) for step, length in parts]
 
 
-def _cost(facts: Facts, name: str, steps: Sequence[tuple[StepMetrics, int, float]]) -> Cost:
+def _cost(facts: RunView, name: str, steps: Sequence[tuple[StepMetrics, int, float]]) -> Cost:
     seconds = sum(part for *_, part in steps)
     ranks = facts.environment.get("ranks")
     known = [(step.utilisation, part) for step, _, part in steps if step.utilisation is not None]

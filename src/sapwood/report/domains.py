@@ -9,9 +9,9 @@ from sapwood.errors import SapwoodError
 from sapwood.evaluation.gate import paired_change
 from sapwood.evaluation.result import DomainScore, Evaluation
 from sapwood.report.aims import aims
-from sapwood.report.facts import Facts
 from sapwood.report.palette import Tone, palette
 from sapwood.report.plots import Trajectory
+from sapwood.report.run_view import RunView
 from sapwood.statistics.estimate import Estimate
 
 
@@ -36,12 +36,12 @@ def _scored(score: DomainScore | None) -> DomainScore | None:
     return score if score is not None and score.documents else None
 
 
-def domain_rows(facts: Facts) -> list[DomainRow]:
+def domain_rows(facts: RunView) -> list[DomainRow]:
     """A row for every source that was measured, in the order of the recipe."""
     return [row for name in facts.recipe.sources if (row := _row(facts, name, name)) is not None]
 
 
-def topic_rows(facts: Facts) -> dict[str, list[DomainRow]]:
+def topic_rows(facts: RunView) -> dict[str, list[DomainRow]]:
     """By source, a row for every topic that was measured; sources that are not divided are left out."""
     measured = dict.fromkeys(name for item in (facts.base, facts.model) if item is not None for name in item.domains)
     found = {}
@@ -53,7 +53,7 @@ def topic_rows(facts: Facts) -> dict[str, list[DomainRow]]:
     return found
 
 
-def _row(facts: Facts, name: str, source: str) -> DomainRow | None:
+def _row(facts: RunView, name: str, source: str) -> DomainRow | None:
     before = _scored(facts.base.domains.get(name)) if facts.base else None
     after = _scored(facts.model.domains.get(name)) if facts.model else None
     shown = after or before
@@ -84,20 +84,20 @@ def _change(before: DomainScore | None, after: DomainScore | None) -> Estimate |
         return None
 
 
-def compared(facts: Facts) -> list[Evaluation]:
+def compared(facts: RunView) -> list[Evaluation]:
     """The evaluations that can be compared with the base model's, itself among them, in the order of the run."""
     if facts.base is None:
         return []
     return [item for item in facts.evaluations if item.settings == facts.base.settings]
 
 
-def changes(facts: Facts, evaluations: Iterable[Evaluation], name: str) -> list[Estimate | None]:
+def changes(facts: RunView, evaluations: Iterable[Evaluation], name: str) -> list[Estimate | None]:
     """The change of a source, or a topic, since the base model in each evaluation; None where it was not measured."""
     first = _scored(facts.base.domains.get(name)) if facts.base else None
     return [_change(first, _scored(item.domains.get(name))) for item in evaluations]
 
 
-def trajectories(facts: Facts) -> tuple[list[Trajectory], list[str]]:
+def trajectories(facts: RunView) -> tuple[list[Trajectory], list[str]]:
     """The change of every source over the evaluations there are, and the evaluations that cannot be compared."""
     if facts.base is None or not facts.between:
         return [], []

@@ -9,9 +9,9 @@ from sapwood.evaluation.comparison import Comparison
 from sapwood.evaluation.gate import mean_change
 from sapwood.evaluation.result import ADAPTED
 from sapwood.report.axes import Figure
-from sapwood.report.facts import Facts
 from sapwood.report.palette import palette
 from sapwood.report.plane import Place, Route, plane
+from sapwood.report.run_view import RunView
 from sapwood.report.verdict import find_between
 from sapwood.report.wording import count
 from sapwood.statistics.change import BITS_PER_BYTE, SCORE, Metric
@@ -46,7 +46,7 @@ class Plane:
     """Evaluations that cannot be compared with the base model's."""
 
 
-def planes(facts: Facts) -> list[Plane]:
+def planes(facts: RunView) -> list[Plane]:
     """One in bits per byte of held-out texts, and one in points for every suite that checkpoints were measured by.
 
     None where the recipe, or the suite, does not name both what to gain and what to keep.
@@ -55,7 +55,7 @@ def planes(facts: Facts) -> list[Plane]:
     return [plane for plane in found if plane is not None]
 
 
-def _held_out(facts: Facts) -> Plane | None:
+def _held_out(facts: RunView) -> Plane | None:
     if facts.base is None:
         return None
     models, left_out = [], []
@@ -79,7 +79,7 @@ def _held_out(facts: Facts) -> Plane | None:
     return Plane("", BITS_PER_BYTE, models, figure, left_out)
 
 
-def _suite(facts: Facts, name: str) -> Plane | None:
+def _suite(facts: RunView, name: str) -> Plane | None:
     compared = [comparison for comparison in facts.comparisons if comparison.suite == name]
     models = [found for comparison in compared if (found := _on_suite(facts, comparison)) is not None]
     if len(models) < 2:
@@ -94,7 +94,7 @@ def _suite(facts: Facts, name: str) -> Plane | None:
     return Plane(name, SCORE, models, figure, [])
 
 
-def _on_suite(facts: Facts, comparison: Comparison) -> MeasuredModel | None:
+def _on_suite(facts: RunView, comparison: Comparison) -> MeasuredModel | None:
     kept, gained = comparison.mean_change("retention"), comparison.mean_change("gain")
     if kept is None or gained is None:
         return None

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, replace
 
 from sapwood.report.domains import changes, compared
-from sapwood.report.facts import Facts
+from sapwood.report.run_view import RunView
 from sapwood.statistics.estimate import Estimate
 
 MOST_NUMBERS = 12
@@ -80,7 +80,7 @@ class HeatMap:
         return replace(self, tokens=tuple(self.tokens[at] for at in chosen), parts=tuple(parts))
 
 
-def heat_map(facts: Facts) -> HeatMap | None:
+def heat_map(facts: RunView) -> HeatMap | None:
     """The changes of all topics, and of sources that are not divided, in every evaluation that can be compared.
 
     None where the model was measured less than twice since the base model.

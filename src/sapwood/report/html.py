@@ -24,8 +24,8 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Nothing may be loaded; the scripts that may run are added by their hashes."""
 
 
-Facts = TypeVar("Facts")
-Sections = tuple[tuple[str, str, Callable[[Facts], dict[str, Any]]], ...]
+Shown = TypeVar("Shown")
+Sections = tuple[tuple[str, str, Callable[[Shown], dict[str, Any]]], ...]
 """Name, title, and what builds the values for the template, of each section."""
 
 
@@ -46,7 +46,7 @@ def render(template: str, titles: list[tuple[str, str]], **context: Any) -> str:
     )
 
 
-def render_sections(folder: str, sections: Sections[Facts], facts: Facts, **context: Any) -> str:
+def render_sections(folder: str, sections: Sections[Shown], facts: Shown, **context: Any) -> str:
     """The page `FOLDER/page.html.j2`, each section built from the facts."""
     parts = {name: build(facts) for name, _, build in sections}
     titles = [(name, title) for name, title, _ in sections]

@@ -15,9 +15,9 @@ from sapwood.recipe.mixture import Order
 from sapwood.report import multiples, plots
 from sapwood.report.aims import aims
 from sapwood.report.curriculum import curriculum_families
-from sapwood.report.facts import Facts
 from sapwood.report.multiples import Family, Node
 from sapwood.report.palette import Tone, palette
+from sapwood.report.run_view import RunView
 from sapwood.report.sections import Missing
 from sapwood.report.wording import listed, percent, signed
 
@@ -71,7 +71,7 @@ class StageMoved:
     """By divided source."""
 
 
-def mixture_section(facts: Facts) -> dict[str, Any]:
+def mixture_section(facts: RunView) -> dict[str, Any]:
     """The weights of the rounds, the losses they follow, the reasons for them, and what they changed."""
     rounds = facts.ledger.rounds
     if not rounds:
@@ -98,7 +98,7 @@ def mixture_section(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _families(facts: Facts, colors: Mapping[str, Tone], total: int) -> Iterator[Family]:
+def _families(facts: RunView, colors: Mapping[str, Tone], total: int) -> Iterator[Family]:
     """Groups, sources, and the topics of every divided source, as far as something moves or was measured."""
     rounds = facts.ledger.rounds
     boundaries = [span.start for span in facts.spans if span.start]

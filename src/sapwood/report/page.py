@@ -13,10 +13,11 @@ from sapwood.recipe.schema import Recipe
 from sapwood.report import sections
 from sapwood.report.aims import AIMS
 from sapwood.report.benchmarks import benchmarks_section
-from sapwood.report.facts import Facts, read_facts
 from sapwood.report.html import render
 from sapwood.report.mixture import mixture_section
+from sapwood.report.run_view import RunView
 from sapwood.report.wording import published, without_places
+from sapwood.runs.directory import RunDirectory
 
 _FILES = (
     "recipe.yaml",
@@ -55,13 +56,13 @@ def write_report(recipe: Recipe, run: Path) -> Path:
     Sections for which something is missing say what, and which command makes it. Raises SapwoodError when the ledger
     was changed by hand.
     """
-    facts = read_facts(recipe, run)
+    facts = RunView(recipe, RunDirectory(run))
     path = run / "report.html"
     write_atomic(path, _render(facts))
     return path
 
 
-def _render(facts: Facts) -> str:
+def _render(facts: RunView) -> str:
     parts: dict[str, Any] = {name: build(facts) for name, _, build in _SECTIONS}
     parts["environment"] = {
         "versions": without_places(facts.environment),

@@ -14,10 +14,10 @@ from sapwood.report import plots
 from sapwood.report.aims import aims
 from sapwood.report.cost import costs
 from sapwood.report.domains import domain_rows, topic_rows, trajectories
-from sapwood.report.facts import Facts
 from sapwood.report.gain_retention import planes
 from sapwood.report.heat import heat_map
 from sapwood.report.palette import palette
+from sapwood.report.run_view import RunView
 from sapwood.report.verdict import SIGNS, find, lead, statement, tally, task_statement
 from sapwood.report.wording import count, duration, listed, percent, short, size
 from sapwood.runs.metrics import StepMetrics
@@ -71,7 +71,7 @@ class StageLosses:
     highest_rate: float
 
 
-def verdict_section(facts: Facts) -> dict[str, Any]:
+def verdict_section(facts: RunView) -> dict[str, Any]:
     """The verdict, its figures and the headline numbers."""
     changes, problem = find(facts)
     settings = facts.recipe.evaluation
@@ -112,7 +112,7 @@ def verdict_section(facts: Facts) -> dict[str, Any]:
     }
 
 
-def plan_section(facts: Facts) -> dict[str, Any]:
+def plan_section(facts: RunView) -> dict[str, Any]:
     """The plan against the ledger."""
     stages = facts.account.stages
     planned = sum(stage.total.planned for stage in stages)
@@ -135,7 +135,7 @@ def plan_section(facts: Facts) -> dict[str, Any]:
     }
 
 
-def training_section(facts: Facts) -> dict[str, Any]:
+def training_section(facts: RunView) -> dict[str, Any]:
     """Loss, gradient norm and learning rate, and what they took."""
     if not facts.steps:
         return {"missing": [Missing("Nothing has been trained yet.", "train")], "figure": None}
@@ -150,7 +150,7 @@ def training_section(facts: Facts) -> dict[str, Any]:
     }
 
 
-def domains_section(facts: Facts) -> dict[str, Any]:
+def domains_section(facts: RunView) -> dict[str, Any]:
     """Every source's bits per byte and perplexity, before, between and after."""
     rows = domain_rows(facts)
     colors = palette(aims(facts.recipe))
@@ -184,7 +184,7 @@ def domains_section(facts: Facts) -> dict[str, Any]:
     }
 
 
-def samples_section(facts: Facts) -> dict[str, Any]:
+def samples_section(facts: RunView) -> dict[str, Any]:
     """Text of both models side by side."""
     before = facts.base.samples if facts.base else ()
     after = facts.model.samples if facts.model else ()
@@ -211,7 +211,7 @@ def samples_section(facts: Facts) -> dict[str, Any]:
     }
 
 
-def account_section(facts: Facts) -> dict[str, Any]:
+def account_section(facts: RunView) -> dict[str, Any]:
     """Documents and tokens of every source, from the files to the training."""
     sources = facts.account.sources
     unprepared = [name for name in facts.recipe.sources if name not in facts.tokens]
@@ -262,7 +262,7 @@ def _run_totals(stages: Sequence[StageAccount]) -> dict[str, int | None]:
     }
 
 
-def _missing_evaluations(facts: Facts) -> list[Missing]:
+def _missing_evaluations(facts: RunView) -> list[Missing]:
     missing = []
     if facts.base is None:
         missing.append(Missing("The base model has not been measured.", "evaluate"))
@@ -274,7 +274,7 @@ def _missing_evaluations(facts: Facts) -> list[Missing]:
     return missing
 
 
-def _headline(facts: Facts) -> list[tuple[str, str, str]]:
+def _headline(facts: RunView) -> list[tuple[str, str, str]]:
     """Name, number and remark of what one wants to know first."""
     steps = facts.steps
     planned = facts.plan.tokens if facts.plan else sum(stage.tokens for stage in facts.recipe.stages)
@@ -293,7 +293,7 @@ def _headline(facts: Facts) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _comparison(facts: Facts, planned: int, differing: int) -> str:
+def _comparison(facts: RunView, planned: int, differing: int) -> str:
     if not facts.position:
         return "Nothing has been trained yet."
     if not facts.finished:
@@ -309,7 +309,7 @@ def _comparison(facts: Facts, planned: int, differing: int) -> str:
     )
 
 
-def _stage_losses(facts: Facts, name: str) -> StageLosses:
+def _stage_losses(facts: RunView, name: str) -> StageLosses:
     steps = [step for step in facts.steps if step.stage == name]
     before = next((step for step in reversed(facts.steps) if step.step < steps[0].step), None)
     tenth = max(1, len(steps) // 10)

@@ -12,7 +12,7 @@ from sapwood.evaluation.gate import judge
 from sapwood.evaluation.result import Evaluation
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import members
-from sapwood.report.facts import Facts
+from sapwood.report.run_view import RunView
 from sapwood.report.wording import confidence, interval, listed, score, score_change
 from sapwood.statistics.change import Change, Verdict
 
@@ -54,7 +54,7 @@ class Statement:
     passed: bool
 
 
-def find(facts: Facts) -> tuple[list[Change], str]:
+def find(facts: RunView) -> tuple[list[Change], str]:
     """The changes of the adapted model against the base model, as `find_between` gives them.
 
     Both are empty when an evaluation is not there.

@@ -16,7 +16,7 @@ from sapwood.errors import SapwoodError
 from sapwood.evaluation.comparison import Comparison
 from sapwood.files import read_json
 from sapwood.recipe import Recipe, load_synthesis
-from sapwood.report.facts import Facts, read_facts
+from sapwood.report.run_view import RunView
 from sapwood.runs.directory import RunDirectory
 from sapwood.runs.manifest import Manifest, read_manifest
 
@@ -27,7 +27,7 @@ _DATASET = re.compile(r"hf://datasets/(?P<name>[\w.-]+/[\w.-]+)")
 class CardFacts:
     """Everything that the card says."""
 
-    run: Facts
+    run: RunView
     base_model: str | None
     """The base model's name on the hub, if it was taken from there."""
     licence: Licence | None
@@ -61,7 +61,7 @@ def read_card_facts(recipe: Recipe, run: Path) -> CardFacts:
 
     Raises SapwoodError when its ledger was changed by hand, or a suite is not there any more.
     """
-    facts = read_facts(recipe, run)
+    facts = RunView(recipe, RunDirectory(run))
     trained = [account.name for account in facts.account.sources if account.stock.trained]
     files = [file for name in trained for file in recipe.sources[name].files]
     items = {name: read_manifest(facts.run.synthesis(name)) for name in trained}

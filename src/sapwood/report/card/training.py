@@ -14,7 +14,7 @@ from sapwood.recipe.load import fixed
 from sapwood.recipe.schema import Adapter, LearningRate, Recipe
 from sapwood.recipe.units import format_rate
 from sapwood.report.card.facts import CardFacts
-from sapwood.report.facts import Facts
+from sapwood.report.run_view import RunView
 from sapwood.report.wording import count, duration, listed, number, percent, rate, without_places
 
 _PRECISION = {"auto": "bf16 where the hardware is fast at it, else fp32"}
@@ -67,7 +67,7 @@ def synthetic(facts: CardFacts) -> Iterator[str]:
         yield f"{text.name}: {amount}{made}; {text.share} of the tokens{wrong}."
 
 
-def stages(facts: Facts) -> list[tuple[str, ...]]:
+def stages(facts: RunView) -> list[tuple[str, ...]]:
     """Name, tokens, sequence length, share of every source, and what moved the mixture."""
     written = {stage.name: stage for stage in facts.recipe.stages}
     rows: list[tuple[str, ...]] = []
@@ -93,7 +93,7 @@ def _batches(recipe: Recipe) -> str:
     return " or ".join(dict.fromkeys(count(recipe.full_batch(stage.name)) for stage in recipe.stages))
 
 
-def settings(facts: Facts) -> list[str]:
+def settings(facts: RunView) -> list[str]:
     """Everything else that decided the outcome, a sentence each."""
     training, environment = facts.recipe.training, facts.environment
     optimizer = training.optimizer
@@ -117,7 +117,7 @@ def settings(facts: Facts) -> list[str]:
     return lines + facts.endings
 
 
-def _isolation(facts: Facts) -> Iterator[str]:
+def _isolation(facts: RunView) -> Iterator[str]:
     training, traits = facts.recipe.training, facts.ledger.traits
     if traits is not None:
         yield from traits.sentences(isolate_documents=training.isolate_documents, chunked=training.loss != "whole")

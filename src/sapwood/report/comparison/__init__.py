@@ -11,8 +11,9 @@ from sapwood.files import write_atomic
 from sapwood.recipe import load_recipe
 from sapwood.report.aims import AIMS
 from sapwood.report.comparison import sections
-from sapwood.report.facts import read_facts
 from sapwood.report.html import render_sections
+from sapwood.report.run_view import RunView
+from sapwood.runs.directory import RunDirectory
 
 PAGE = "comparison.html"
 SECTIONS = (
@@ -29,7 +30,7 @@ def write_comparison(runs: Mapping[str, Path], page: Path) -> Path:
 
     Raises SapwoodError where a ledger was changed by hand, or a recipe cannot be read.
     """
-    facts = {name: read_facts(load_recipe(path / "recipe.yaml"), path) for name, path in runs.items()}
+    facts = {name: RunView(load_recipe(path / "recipe.yaml"), RunDirectory(path)) for name, path in runs.items()}
     reports = {name: _address(path / "report.html", page) for name, path in runs.items()}
     page.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(page, render_sections("comparison", SECTIONS, facts, runs=list(facts), reports=reports, AIMS=AIMS))

@@ -16,12 +16,12 @@ from sapwood.recipe.schema import Gain, Recipe, Retention
 from sapwood.report import plots
 from sapwood.report.axes import Figure
 from sapwood.report.cost import Cost, costs
-from sapwood.report.facts import Facts
+from sapwood.report.run_view import RunView
 from sapwood.report.verdict import SIGNS, find, find_between, lead, tally
 from sapwood.report.wording import confidence, listed, published, without_places
 from sapwood.statistics.change import Aim, Change
 
-Runs = Mapping[str, Facts]
+Runs = Mapping[str, RunView]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def _demands(runs: Runs, found: Mapping[str, Sequence[Change]]) -> list[Demand]:
     return demands
 
 
-def _against(name: str, first: Facts, run: str, facts: Facts) -> Other:
+def _against(name: str, first: RunView, run: str, facts: RunView) -> Other:
     models = [
         replace(model, label=label) for label, model in ((name, first.model), (run, facts.model)) if model is not None
     ]

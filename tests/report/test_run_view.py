@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from pages import view_of
 from sapwood.files import read_json, write_json
 from sapwood.recipe import Recipe
 from sapwood.report.aims import aims
-from sapwood.report.facts import read_facts
 
 MakeRun = Callable[..., Path]
 
@@ -18,7 +18,7 @@ MakeRun = Callable[..., Path]
 def test_all_accounts_tell_of_the_same_tokens(
     recipe: Recipe, make_run: MakeRun, steps: int | None, moving: bool
 ) -> None:
-    facts = read_facts(recipe, make_run(recipe, "tokens", "ledger", "metrics", steps=steps, moving=moving))
+    facts = view_of(recipe, make_run(recipe, "tokens", "ledger", "metrics", steps=steps, moving=moving))
     assert facts.position == (120 if steps is None else steps) * 16
     assert facts.trained_tokens == facts.account.trained == facts.position * 512
     assert facts.finished == (steps is None)
@@ -35,14 +35,14 @@ def test_a_crash_between_log_and_ledger_counts_what_is_logged(recipe: Recipe, ma
     run = make_run(recipe, "ledger", "metrics", steps=50)
     with (run / "metrics.jsonl").open("ab") as file:
         file.write(b'{"step": 51, "posit')
-    assert read_facts(recipe, run).position == 800
+    assert view_of(recipe, run).position == 800
 
 
 def test_a_stage_that_was_added_is_not_finished(recipe: Recipe, make_run: MakeRun) -> None:
     run = make_run(recipe, "ledger", "metrics")
     plan = read_json(run / "plan.json")
     write_json(run / "plan.json", {**plan, "stages": [*plan["stages"], {**plan["stages"][-1], "name": "more"}]})
-    facts = read_facts(recipe, run)
+    facts = view_of(recipe, run)
     assert not facts.finished
     assert [(span.name, span.start, span.over) for span in facts.spans] == [
         ("adaptation", 0, True),
@@ -52,7 +52,7 @@ def test_a_stage_that_was_added_is_not_finished(recipe: Recipe, make_run: MakeRu
 
 
 def test_a_stage_that_a_gate_ended_is_over(divided: tuple[Recipe, Path]) -> None:
-    facts = read_facts(*divided)
+    facts = view_of(*divided)
     assert facts.finished
     first, second = facts.spans
     assert (first.start, first.over, second.over) == (0, True, True)
