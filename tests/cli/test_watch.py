@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from sapwood.cli.main import app
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.result import DocumentScore, DomainScore, Evaluation
-from sapwood.files import append_line, write_json
+from sapwood.files import write_json
 from sapwood.mixture.adopt import adopt
 from sapwood.mixture.domains import Sizes
 from sapwood.mixture.ledger import Ledger
@@ -28,6 +28,7 @@ from sapwood.mixture.plan import make_plan
 from sapwood.mixture.rounds import next_round
 from sapwood.recipe import load_recipe
 from sapwood.runs.directory import RunDirectory
+from sapwood.runs.metrics import StepMetrics
 
 pytestmark = pytest.mark.slow
 
@@ -53,9 +54,23 @@ def run(tiny_recipe: Callable[..., Path], tmp_path: Path) -> RunDirectory:
 
 
 def log_step(run: RunDirectory, step: int) -> None:
-    fields = {"step": step, "position": step * 8, "tokens": step * 512, "loss": 4.0 - step / 10, "seconds": step * 1.0}
-    more = {"learning_rate": 1e-3, "gradient_norm": 2.0, "tokens_per_second": 512.0, "memory_bytes": 2**28}
-    append_line(run.metrics, {**fields, **more}, durable=False)
+    StepMetrics(
+        step=step,
+        position=step * 8,
+        tokens=step * 512,
+        stage="adaptation",
+        loss=4.0 - step / 10,
+        losses={},
+        learning_rate=1e-3,
+        gradient_norm=2.0,
+        skipped=False,
+        tokens_per_second=512.0,
+        utilisation=None,
+        data_wait=0.0,
+        seconds=step * 1.0,
+        memory_bytes=2**28,
+        digest="",
+    ).write(run.metrics)
 
 
 def evaluation(label: str, nats: float) -> Evaluation:

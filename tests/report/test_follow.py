@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sapwood.errors import SapwoodError
+from sapwood.mixture.plan import Plan
 from sapwood.report import follow
 from sapwood.report.follow import OVERLAP_BYTES, Follower, Lines
 
@@ -56,12 +57,12 @@ def put(store: Store, content: bytes) -> tuple[int, str]:
     return len(content), str(next(VERSIONS))
 
 
-def steps(lines: Lines) -> list[int]:
+def steps(lines: Lines[dict[str, Any]]) -> list[int]:
     return [record["step"] for record in lines.records]
 
 
 def test_only_what_is_new_is_fetched(store: Store) -> None:
-    lines = Lines(store, PATH)
+    lines = Lines(store, PATH, dict)
     lines.read(*put(store, text(*range(1000))))
     store.fetched = 0
     lines.read(*put(store, text(*range(1001))))
@@ -71,7 +72,7 @@ def test_only_what_is_new_is_fetched(store: Store) -> None:
 
 
 def test_a_line_that_is_being_written_waits(store: Store) -> None:
-    lines = Lines(store, PATH)
+    lines = Lines(store, PATH, dict)
     whole = text(1, 2, 3)
     lines.read(*put(store, whole[:-10]))
     assert steps(lines) == [1, 2]
@@ -80,7 +81,7 @@ def test_a_line_that_is_being_written_waits(store: Store) -> None:
 
 
 def test_a_resumed_run_has_fewer_steps_and_then_others(store: Store) -> None:
-    lines = Lines(store, PATH)
+    lines = Lines(store, PATH, dict)
     lines.read(*put(store, text(*range(50))))
     lines.read(*put(store, text(*range(40))))
     assert steps(lines) == list(range(40))
@@ -96,7 +97,7 @@ def test_a_resumed_run_has_fewer_steps_and_then_others(store: Store) -> None:
 def test_only_the_end_of_a_long_file_is_fetched(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follow, "TAIL_BYTES", len(text(10)) * 3 + 1)
     monkeypatch.setattr(follow, "TAIL_LINES", 4)
-    lines = Lines(store, PATH, tail=True)
+    lines = Lines(store, PATH, dict, tail=True)
     numbers = [*range(10, 40)]  # of equally long lines
     lines.read(*put(store, text(*numbers)))
     assert steps(lines) == [37, 38, 39]
@@ -109,7 +110,7 @@ def test_only_the_end_of_a_long_file_is_fetched(store: Store, monkeypatch: pytes
 def test_the_lines_are_those_of_the_file(changes: list[tuple[int, int, int]]) -> None:
     """Whatever is taken off the end and put there, and wherever the file is cut while it is written."""
     store, number, there = Store(), 0, list[int]()
-    lines = Lines(store, PATH)
+    lines = Lines(store, PATH, dict)
     for taken, added, cut in changes:
         there = there[: len(there) - taken] + list(range(number, number + added))
         number += added
@@ -127,6 +128,23 @@ def write(store: MemoryFileSystem, name: str, content: Any) -> None:
     store.pipe_file(f"/runs/demo/{name}", content if isinstance(content, bytes) else json.dumps(content).encode())
 
 
+PLAN: dict[str, Any] = {"stages": [], "domains": [], "remarks": ["Mind the gap."]}
+
+
+def logged(*steps: int) -> bytes:
+    """Lines of steps as a run logs them."""
+    names = ("loss", "learning_rate", "gradient_norm", "tokens_per_second", "data_wait", "seconds")
+    numbers = dict.fromkeys(names, 1.0)
+    known: dict[str, Any] = {**numbers, "stage": "s", "losses": {}, "skipped": False, "utilisation": None, "digest": ""}
+    return b"".join(
+        json.dumps({**known, "step": n, "position": n, "tokens": n, "memory_bytes": 1}).encode() + b"\n" for n in steps
+    )
+
+
+def evaluation(label: str, tokens: int) -> dict[str, Any]:
+    return {"label": label, "model": "", "tokens": tokens, "settings": {}, "domains": {}, "samples": [], "seconds": 1.0}
+
+
 @pytest.fixture
 def memory() -> Iterator[MemoryFileSystem]:
     found = MemoryFileSystem()
@@ -141,30 +159,30 @@ def test_a_run_behind_an_address(memory: MemoryFileSystem) -> None:
     assert (standing.name, standing.plan, standing.last, standing.checkpoint) == ("demo", None, None, None)
     write(memory, "recipe.yaml", b"name: adapted\nmodel: org/model\nevaluation: {retention: {margin: 0.02}}\n")
     write(memory, "plan.json", b'{"stages": [')  # being written
-    write(memory, "metrics.jsonl", text(1, 2))
+    write(memory, "metrics.jsonl", logged(1, 2))
     for step in (900, 1000):
         write(memory, f"checkpoints/step-{step:08d}/state.json", {"step": step})
     write(memory, "checkpoints/.step-00001100.tmp/state.json", {"step": 1100})
     for label, tokens in (("base", 0), ("step-00000900", 9), ("step-00001000", 10)):
-        write(memory, f"evaluation/{label}.json", {"label": label, "tokens": tokens})
+        write(memory, f"evaluation/{label}.json", evaluation(label, tokens))
     standing = follower.look()
     assert (standing.name, standing.model, standing.margin, standing.plan) == ("adapted", "org/model", 0.02, None)
-    assert [line["step"] for line in standing.steps] == [1, 2]
+    assert [step.step for step in standing.steps] == [1, 2]
     assert standing.written is not None
     assert standing.checkpoint is not None
     assert standing.checkpoint.step == 1000
     assert standing.checkpoint.written is not None
-    assert [evaluation["label"] for evaluation in standing.evaluations] == ["base", "step-00001000"]
-    write(memory, "plan.json", {"stages": []})
-    assert follower.look().plan == {"stages": []}
+    assert [found.label for found in standing.evaluations] == ["base", "step-00001000"]
+    write(memory, "plan.json", PLAN)
+    assert follower.look().plan == Plan.from_json(PLAN)
 
 
 def test_what_did_not_change_is_not_fetched_again(memory: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(memory, "plan.json", {"stages": []})
+    write(memory, "plan.json", PLAN)
     write(memory, "recipe.yaml", b"name: adapted\n")
-    write(memory, "metrics.jsonl", text(1, 2))
-    write(memory, "ledger.jsonl", b'{"event": "begin"}\n')
-    write(memory, "evaluation/base.json", {"label": "base"})
+    write(memory, "metrics.jsonl", logged(1, 2))
+    write(memory, "ledger.jsonl", b'{"event": "begin", "identity": {}}\n')
+    write(memory, "evaluation/base.json", evaluation("base", 0))
     follower = Follower("memory://runs/demo")
     first = follower.look()
 

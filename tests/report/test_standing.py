@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,19 +13,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from sapwood.evaluation.result import DocumentScore, DomainScore, Evaluation
+from sapwood.mixture.ledger import Ledger
+from sapwood.mixture.plan import Plan, StagePlan
+from sapwood.mixture.weights import Mixture
 from sapwood.report.standing import Checkpoint, Standing
 from sapwood.report.terminal import BARS, picture, sparkline
 from sapwood.report.wording import short
+from sapwood.runs.metrics import StepMetrics
 
 pytestmark = pytest.mark.slow
 
 NOW = 1_800_000_000.0
-PLAN = {
-    "stages": [
-        {"name": "adaptation", "sequences": 80, "sequence_length": 64, "batch_sequences": 8},
-        {"name": "enhancement", "sequences": 20, "sequence_length": 64, "batch_sequences": 8},
-    ]
-}
+WEIGHTS = {"zh": {"web-zh": {"science": "1/2", "news": "3/10"}}, "en": {"web-en": "1/5"}}
+PLAN = Plan(
+    tuple(
+        StagePlan(
+            name=name,
+            tokens=sequences * 64,
+            start=start,
+            start_tokens=start * 64,
+            sequences=sequences,
+            sequence_length=64,
+            batch_sequences=8,
+            round_sequences=None,
+            mixture=Mixture.from_json(WEIGHTS),
+            counts={},
+        )
+        for name, start, sequences in (("adaptation", 0, 80), ("enhancement", 80, 20))
+    ),
+    (),
+    (),
+    (),
+)
 
 
 def a_round(
@@ -36,13 +59,14 @@ def a_round(
         "start_tokens": start * 64,
         "sequences": sequences,
         "sequence_length": 64,
-        "weights": weights or {"zh": {"web-zh": {"science": "1/2", "news": "3/10"}}, "en": {"web-en": "1/5"}},
+        "weights": weights or WEIGHTS,
         "reasons": ["Because."],
+        **{name: {} for name in ("counts", "static", "first", "deficit", "orders", "losses", "states")},
     }
 
 
-def a_step(step: int, **fields: Any) -> dict[str, Any]:
-    return {
+def a_step(step: int, **fields: Any) -> StepMetrics:
+    known: dict[str, Any] = {
         "step": step,
         "position": step * 8,
         "tokens": step * 512,
@@ -55,16 +79,24 @@ def a_step(step: int, **fields: Any) -> dict[str, Any]:
         "memory_bytes": 2**30,
         "utilisation": 0.41,
         "data_wait": 0.01,
-        **fields,
+        "stage": "adaptation",
+        "skipped": False,
+        "digest": "",
     }
+    return StepMetrics(**{**known, **fields})
 
 
-def evaluation(label: str, tokens: int, settings: str = "same", **levels: float) -> dict[str, Any]:
-    domains = {name.replace("_", "-"): {"bits_per_byte": level} for name, level in levels.items()}
-    return {"label": label, "tokens": tokens, "settings": settings, "domains": domains}
+def evaluation(label: str, tokens: int, settings: str = "same", **levels: float) -> Evaluation:
+    domains = {
+        name.replace("_", "-"): DomainScore((DocumentScore("d", 1000, 300, 1000 * level * math.log(2)),))
+        for name, level in levels.items()
+    }
+    return Evaluation(label=label, model="0", tokens=tokens, settings={"texts": settings}, domains=domains)
 
 
-def a_standing(steps: int | list[dict[str, Any]] = 3, **fields: Any) -> Standing:
+def a_standing(
+    steps: int | list[StepMetrics] = 3, ledger: Sequence[dict[str, Any]] | None = None, **fields: Any
+) -> Standing:
     """A run in the first of two rounds of its first stage."""
     lines = [a_step(step) for step in range(1, steps + 1)] if isinstance(steps, int) else steps
     known: dict[str, Any] = {
@@ -72,13 +104,13 @@ def a_standing(steps: int | list[dict[str, Any]] = 3, **fields: Any) -> Standing
         "model": "org/model",
         "margin": 0.01,
         "plan": PLAN,
-        "ledger": ({"event": "begin", "identity": {}}, a_round(0, "adaptation", 0, 40)),
         "checkpoint": Checkpoint(2, NOW - 60),
         "evaluations": (),
         "written": NOW - 1,
         "now": NOW,
     }
-    return Standing(**{**known, **fields}, steps=tuple(lines))
+    events = ({"event": "begin", "identity": {}}, a_round(0, "adaptation", 0, 40)) if ledger is None else ledger
+    return Standing(**{**known, **fields}, ledger=Ledger.from_lines(events, Path("ledger.jsonl")), steps=tuple(lines))
 
 
 def test_how_far_it_is_and_what_is_left() -> None:
@@ -231,8 +263,8 @@ def test_a_run_that_has_not_begun() -> None:
 
 
 def test_a_run_whose_steps_say_less() -> None:
-    step = {name: value for name, value in a_step(1).items() if name not in ("losses", "utilisation", "data_wait")}
-    text = "\n".join(drawn(a_standing([{**step, "gradient_norm": None}]), 80, 24))
+    step = a_step(1, losses={}, utilisation=None, gradient_norm=math.nan)
+    text = "\n".join(drawn(a_standing([step]), 80, 24))
     assert "gradient –" in text
     assert "MFU" not in text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,16 @@ class Evaluation:
             }
         write_json(directory / f"{self.label}.json", record, sealed=True)
 
+    @staticmethod
+    def from_json(record: Mapping[str, Any]) -> Evaluation:
+        """Reads what `write` wrote."""
+        domains = {
+            name: DomainScore(tuple(DocumentScore(**document) for document in domain["documents"]))
+            for name, domain in record["domains"].items()
+        }
+        samples = tuple(Sample(**sample) for sample in record["samples"])
+        return Evaluation(**{**record, "domains": domains, "samples": samples})
+
 
 def read_evaluation(path: Path) -> Evaluation:
     """Reads what `Evaluation.write` wrote. Raises SapwoodError where it is not there, or damaged."""
@@ -94,9 +105,4 @@ def read_evaluation(path: Path) -> Evaluation:
     remedy = f"Remove {path}: `sapwood evaluate` measures the model again."
     record = read_json(path, remedy)
     with reading(path, remedy):
-        record["domains"] = {
-            name: DomainScore(tuple(DocumentScore(**document) for document in domain["documents"]))
-            for name, domain in record["domains"].items()
-        }
-        record["samples"] = tuple(Sample(**sample) for sample in record["samples"])
-        return Evaluation(**record)
+        return Evaluation.from_json(record)

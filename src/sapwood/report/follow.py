@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
@@ -18,8 +18,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from sapwood.errors import SapwoodError
+from sapwood.evaluation.result import Evaluation
 from sapwood.files import locate, read_line, reading
+from sapwood.mixture.ledger import Ledger
+from sapwood.mixture.plan import Plan
 from sapwood.report.standing import Checkpoint, Standing
+from sapwood.runs.metrics import StepMetrics
 
 TAIL_BYTES = 1 << 20
 """So much of the end of `metrics.jsonl` is fetched when it is read for the first time: some thousands of steps."""
@@ -31,20 +35,25 @@ OVERLAP_BYTES = 128
 _CHECKPOINT = re.compile(r"step-(\d+)")
 _EVALUATION = re.compile(r"step-\d+\.json")
 
+Record = TypeVar("Record")
 Files = Mapping[str, Mapping[str, Any]]
 """What lies in a directory, by name, as fsspec describes it."""
 
 
-class Lines:
+class Lines(Generic[Record]):
     """The lines of a JSONL file to which another process appends, or which it replaces."""
 
-    def __init__(self, system: AbstractFileSystem, path: str, *, tail: bool = False) -> None:
-        """Reads `path`, or only the `tail` of it."""
-        self.records: list[dict[str, Any]] = []
+    def __init__(
+        self, system: AbstractFileSystem, path: str, parse: Callable[[dict[str, Any]], Record], *, tail: bool = False
+    ) -> None:
+        """Reads `path`, or only the `tail` of it; `parse` makes a record of what a line says."""
+        self.records: list[Record] = []
+        self.version = ""
+        """Of the file as it was read last."""
+        self._parse = parse
         self._system = system
         self._path = path
         self._tail = tail
-        self._version = ""
         self._forget()
 
     def read(self, size: int, version: str) -> None:
@@ -52,11 +61,11 @@ class Lines:
 
         The file has `size` bytes now; `version` is something that changes when the file does.
         """
-        if version != self._version:
+        if version != self.version:
             if size < self._stop or not self._fetch(size):
                 self._forget()
                 self._fetch(size)
-            self._version = version
+            self.version = version
 
     def _forget(self) -> None:
         self.records = []
@@ -77,7 +86,7 @@ class Lines:
             new = new[new.find(b"\n") + 1 :]
         whole = new[: new.rfind(b"\n") + 1]
         with reading(Path(self._path), "`sapwood train` says what to do."):
-            self.records += [read_line(line) for line in whole.splitlines() if line]
+            self.records += [self._parse(read_line(line)) for line in whole.splitlines() if line]
         if self._tail:
             del self.records[:-TAIL_LINES]
         self._stop = start + len(content) - len(new) + len(whole)
@@ -103,8 +112,9 @@ class Follower:
             raise SapwoodError(f"There is no run in {address}. `sapwood run` or `sapwood prepare` begins one.")
         self.is_local = isinstance(self._system, LocalFileSystem)
         self._root = root.rstrip("/")
-        self._ledger = Lines(self._system, f"{self._root}/ledger.jsonl")
-        self._metrics = Lines(self._system, f"{self._root}/metrics.jsonl", tail=True)
+        self._lines = Lines[dict[str, Any]](self._system, f"{self._root}/ledger.jsonl", dict)
+        self._ledger = ("", self._read_ledger())
+        self._metrics = Lines(self._system, f"{self._root}/metrics.jsonl", StepMetrics.from_json, tail=True)
         self._parsed: dict[str, tuple[str, Any]] = {}
         self._checkpoint: Checkpoint | None = None
 
@@ -117,15 +127,17 @@ class Follower:
 
     def _look(self) -> Standing:
         files = self._list(self._root)
-        recipe = self._parse("recipe.yaml", files) or {}
-        for lines, name in ((self._ledger, "ledger.jsonl"), (self._metrics, "metrics.jsonl")):
+        recipe = self._parse("recipe.yaml", files, dict) or {}
+        for lines, name in ((self._lines, "ledger.jsonl"), (self._metrics, "metrics.jsonl")):
             lines.read(files[name]["size"] if name in files else 0, str(files.get(name)))
+        if self._ledger[0] != self._lines.version:
+            self._ledger = (self._lines.version, self._read_ledger())
         return Standing(
             name=recipe.get("name", PurePosixPath(self._root).name),
             model=recipe.get("model", ""),
             margin=recipe.get("evaluation", {}).get("retention", {}).get("margin"),
-            plan=self._parse("plan.json", files),
-            ledger=tuple(self._ledger.records),
+            plan=self._parse("plan.json", files, Plan.from_json),
+            ledger=self._ledger[1],
             steps=tuple(self._metrics.records),
             checkpoint=self._newest_checkpoint() if "checkpoints" in files else None,
             evaluations=self._evaluations() if "evaluation" in files else (),
@@ -139,26 +151,32 @@ class Follower:
             PurePosixPath(found["name"].rstrip("/")).name: found for found in self._system.ls(directory, detail=True)
         }
 
-    def _parse(self, name: str, files: Files, folder: str = "") -> Any:
+    def _read_ledger(self) -> Ledger:
+        return Ledger.from_lines(self._lines.records, Path(self._root) / "ledger.jsonl")
+
+    def _parse(self, name: str, files: Files, build: Callable[[Any], Record], folder: str = "") -> Record | None:
         """What a file says that is replaced as a whole; what it said before, where it is replaced just now."""
         if name not in files:
             return None
         place = f"{folder}{name}"
-        version, known = self._parsed.get(place, ("", None))
+        version, found = self._parsed.get(place, ("", None))
+        known: Record | None = found
         if version != str(files[name]):
             try:
                 content = self._system.cat_file(f"{self._root}/{place}")
-                known = read_line(content) if name.endswith(".json") else YAML(typ="safe").load(content)
+                said = read_line(content) if name.endswith(".json") else YAML(typ="safe").load(content)
+                known = build(said)
             except (OSError, ValueError, YAMLError):
                 return known
             self._parsed[place] = (str(files[name]), known)
         return known
 
-    def _evaluations(self) -> tuple[dict[str, Any], ...]:
+    def _evaluations(self) -> tuple[Evaluation, ...]:
         """Those of the base model, of the last step measured, and of the adapted model, as far as they are there."""
         files = self._list(f"{self._root}/evaluation")
         between = sorted(name for name in files if _EVALUATION.fullmatch(name))[-1:]
-        found = (self._parse(name, files, "evaluation/") for name in ("base.json", *between, "model.json"))
+        names = ("base.json", *between, "model.json")
+        found = (self._parse(name, files, Evaluation.from_json, "evaluation/") for name in names)
         return tuple(evaluation for evaluation in found if evaluation is not None)
 
     def _newest_checkpoint(self) -> Checkpoint | None:

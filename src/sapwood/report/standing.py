@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from statistics import median
-from typing import Any
 
-from sapwood.mixture.weights import Mixture, source_of
+from sapwood.evaluation.result import ADAPTED, BASE, Evaluation
+from sapwood.mixture.ledger import Ledger, LedgerEvent, Round
+from sapwood.mixture.plan import Plan
+from sapwood.mixture.weights import source_of
 from sapwood.report.wording import duration, short
+from sapwood.runs.metrics import StepMetrics
 from sapwood.statistics.change import BITS_PER_BYTE
 
 RECENT = 32
@@ -21,9 +23,6 @@ PATIENCE_STEPS = 20
 """A run is quiet when no step came for the longer of both."""
 MEASURING_SECONDS = 1800.0
 """Between rounds the held-out texts are measured, and at the end the model is written: then it may take so long."""
-
-Line = Mapping[str, Any]
-"""Of `ledger.jsonl` or `metrics.jsonl`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,68 +80,55 @@ class Standing:
     model: str
     margin: float | None
     """The loss of bits per byte up to which an ability counts as kept."""
-    plan: Mapping[str, Any] | None
-    """`plan.json`."""
-    ledger: tuple[Line, ...]
-    steps: tuple[Line, ...]
-    """The last lines of `metrics.jsonl`."""
+    plan: Plan | None
+    ledger: Ledger
+    steps: tuple[StepMetrics, ...]
+    """The last that were logged."""
     checkpoint: Checkpoint | None
-    evaluations: tuple[Mapping[str, Any], ...]
+    evaluations: tuple[Evaluation, ...]
     """Those of the base model, of the last step measured and of the adapted model, as far as they are there."""
     written: float | None
     """When the last step was logged, in seconds since 1970."""
     now: float
 
     @property
-    def last(self) -> Line | None:
+    def last(self) -> StepMetrics | None:
         """The last step."""
         return self.steps[-1] if self.steps else None
 
     @property
     def position(self) -> int:
         """Sequences trained on."""
-        return int(self.last["position"]) if self.last else 0
-
-    @cached_property
-    def rounds(self) -> list[Line]:
-        """The lines of the rounds decided so far."""
-        return [line for line in self.ledger if line["event"] == "round"]
+        return self.last.position if self.last else 0
 
     @property
-    def decided(self) -> int:
-        """The position up to which rounds are decided."""
-        return int(self.rounds[-1]["start"] + self.rounds[-1]["sequences"]) if self.rounds else 0
-
-    @property
-    def current(self) -> Line | None:
+    def current(self) -> Round | None:
         """The round that is trained now, or else the last one."""
-        begun = [entry for entry in self.rounds if entry["start"] <= self.position]
+        begun = [entry for entry in self.ledger.rounds if entry.start <= self.position]
         return begun[-1] if begun else None
 
     @property
     def finished(self) -> bool:
         """Whether training reached the end of all that was decided, and said so."""
-        return any(line["event"] == "finish" and line["position"] == self.decided for line in self.ledger)
+        return self.ledger.finished_at == self.ledger.decided > 0
 
     @cached_property
     def stages(self) -> list[StageStanding]:
         """The stages of the plan."""
-        ended = {line["stage"] for line in self.ledger if line["event"] == "gate"}
         found = []
-        for stage in self.plan["stages"] if self.plan else ():
-            rounds = [entry for entry in self.rounds if entry["stage"] == stage["name"]]
+        for stage in self.plan.stages if self.plan else ():
             trained = sum(
-                min(max(self.position - entry["start"], 0), entry["sequences"]) * entry["sequence_length"]
-                for entry in rounds
+                min(max(self.position - entry.start, 0), entry.sequences) * entry.sequence_length
+                for entry in self.ledger.of_stage(stage.name)
             )
-            planned = stage["sequences"] * stage["sequence_length"]
-            found.append(StageStanding(stage["name"], trained, trained if stage["name"] in ended else planned))
+            planned = stage.sequences * stage.sequence_length
+            found.append(StageStanding(stage.name, trained, trained if stage.name in self.ledger.ended else planned))
         return found
 
     @property
     def trained(self) -> int:
         """Tokens trained on."""
-        return int(self.last["tokens"]) if self.last else 0
+        return self.last.tokens if self.last else 0
 
     @property
     def planned(self) -> int:
@@ -152,18 +138,16 @@ class Standing:
     @property
     def planned_steps(self) -> int:
         """Steps of the plan, to within one a round."""
-        return (
-            sum(-(-stage["sequences"] // stage["batch_sequences"]) for stage in self.plan["stages"]) if self.plan else 0
-        )
+        return self.plan.steps if self.plan else 0
 
     @property
     def tokens_per_second(self) -> float | None:
         """Over the recent steps."""
         recent = self.steps[-RECENT - 1 :]
         if len(recent) < 2:
-            return self.last["tokens_per_second"] if self.last else None
-        seconds = recent[-1]["seconds"] - recent[0]["seconds"]
-        return (recent[-1]["tokens"] - recent[0]["tokens"]) / seconds if seconds > 0 else None
+            return self.last.tokens_per_second if self.last else None
+        seconds = recent[-1].seconds - recent[0].seconds
+        return (recent[-1].tokens - recent[0].tokens) / seconds if seconds > 0 else None
 
     @property
     def seconds_left(self) -> float | None:
@@ -175,26 +159,31 @@ class Standing:
     def step_seconds(self) -> float | None:
         """How long a recent step took."""
         recent = self.steps[-RECENT - 1 :]
-        times = [after["seconds"] - before["seconds"] for before, after in pairwise(recent)]
+        times = [after.seconds - before.seconds for before, after in pairwise(recent)]
         return median(times) if times else None
 
     def mean(self, field: str) -> float | None:
         """The mean of a field of the recent steps; None where none has it."""
-        values = [line[field] for line in self.steps[-RECENT:] if line.get(field) is not None]
+        found = [getattr(step, field) for step in self.steps[-RECENT:]]
+        values = [value for value in found if value is not None and not math.isnan(value)]
         return sum(values) / len(values) if values else None
 
     @property
     def state(self) -> str:
         """What the run is doing, in words."""
         if self.finished:
-            adapted = any(evaluation["label"] == "model" for evaluation in self.evaluations)
+            adapted = any(evaluation.label == ADAPTED for evaluation in self.evaluations)
             return "finished" if adapted else "trained to its end"
         if self.last is None:
             return "not begun: no step was trained yet"
         if self.quiet is None:
-            return "measuring between rounds" if self.position == self.decided else "training"
+            return "measuring between rounds" if self.position == self.ledger.decided else "training"
         silence = f"no step for {duration(self.quiet)}"
-        if self.checkpoint is not None and self.checkpoint.step == self.last["step"] and self.position < self.decided:
+        if (
+            self.checkpoint is not None
+            and self.checkpoint.step == self.last.step
+            and self.position < self.ledger.decided
+        ):
             return f"stopped and saved after step {self.checkpoint.step:,}? {silence}"
         usual = f" (a step takes {duration(self.step_seconds)})" if self.step_seconds else ""
         return f"stalled or stopped? {silence}{usual}"
@@ -206,14 +195,14 @@ class Standing:
             return None
         silence = self.now - self.written
         patience = max(PATIENCE_SECONDS, PATIENCE_STEPS * (self.step_seconds or 0.0))
-        if self.position == self.decided:
+        if self.position == self.ledger.decided:
             patience = max(patience, MEASURING_SECONDS)
         return silence if silence > patience else None
 
     @cached_property
     def domains(self) -> list[DomainStanding]:
         """Domains of the current mixture, the largest first, and then what is only measured."""
-        weights = Mixture.from_json(self.current["weights"]).weights if self.current else {}
+        weights = self.current.mixture.weights if self.current else {}
         base, now = self._held_out
         names = sorted(weights, key=lambda name: -weights[name])
         divided = {source_of(name) for name in weights}
@@ -233,52 +222,44 @@ class Standing:
     @property
     def measured_at(self) -> int | None:
         """After how many tokens the held-out documents were last measured."""
-        return max((evaluation["tokens"] for evaluation in self.evaluations), default=None)
+        return max((evaluation.tokens for evaluation in self.evaluations), default=None)
 
     @property
     def _held_out(self) -> tuple[dict[str, float], dict[str, float]]:
         """Bits per byte of the base model, if the texts are the same, and of the model as it was last measured."""
-        base = next((found for found in self.evaluations if found["label"] == "base"), None)
-        later = [found for found in self.evaluations if found["label"] != "base"]
-        now = max(later, key=lambda found: found["tokens"], default=None)
-        if base is not None and now is not None and base["settings"] != now["settings"]:
+        base = next((found for found in self.evaluations if found.label == BASE), None)
+        later = [found for found in self.evaluations if found.label != BASE]
+        now = max(later, key=lambda found: found.tokens, default=None)
+        if base is not None and now is not None and base.settings != now.settings:
             base = None
         return _bits(base), _bits(now)
 
     @staticmethod
-    def _loss(domain: str, steps: tuple[Line, ...]) -> float | None:
-        found = [line["losses"][domain] for line in steps if domain in line.get("losses", {})]
-        found = [loss for loss in found if loss is not None and math.isfinite(loss)]
+    def _loss(domain: str, steps: tuple[StepMetrics, ...]) -> float | None:
+        found = [loss for step in steps if math.isfinite(loss := step.losses.get(domain, math.nan))]
         return sum(found) / len(found) if found else None
 
     @cached_property
     def events(self) -> list[Event]:
         """What happened, in order: rounds with their reasons, gates, and steps that were not learnt from."""
-        found = [self._event(line) for line in self.ledger if line["event"] != "begin"]
+        found = [self._event(event) for event in self.ledger.events if event.kind != "begin"]
         return sorted(found, key=lambda event: event.tokens)
 
-    def _event(self, line: Line) -> Event:
-        kind = line["event"]
-        if kind == "round":
-            return Event(
-                line["start_tokens"], f"round {line['round'] + 1} ({line['stage']})", " ".join(line["reasons"])
-            )
-        tokens = self._tokens_until(line["start"] if "start" in line else line.get("position", 0))
-        if kind == "finish":
+    def _event(self, event: LedgerEvent) -> Event:
+        if event.kind == "round":
+            entry = self.ledger.rounds[event.number]
+            return Event(entry.start_tokens, f"round {event.number + 1} ({event.stage})", event.reason)
+        tokens = self.ledger.tokens_until(event.position)
+        if event.kind == "finish":
             return Event(tokens, "end", f"Trained {short(tokens)} tokens.")
         titles = {
-            "gate": "stage {stage} ends early",
-            "skip": "step {step:,} skipped",
-            "roll-back": "rolled back from step {step:,}",
+            "gate": f"stage {event.stage} ends early",
+            "skip": f"step {event.number:,} skipped",
+            "roll-back": f"rolled back from step {event.number:,}",
         }
-        return Event(tokens, titles[kind].format_map(line) if kind in titles else kind, line.get("reason", ""))
-
-    def _tokens_until(self, position: int) -> int:
-        begun = [entry for entry in self.rounds if entry["start"] <= position]
-        if not begun:
-            return 0
-        return int(begun[-1]["start_tokens"] + (position - begun[-1]["start"]) * begun[-1]["sequence_length"])
+        return Event(tokens, titles.get(event.kind, event.kind), event.reason)
 
 
-def _bits(evaluation: Mapping[str, Any] | None) -> dict[str, float]:
-    return {name: score["bits_per_byte"] for name, score in evaluation["domains"].items()} if evaluation else {}
+def _bits(evaluation: Evaluation | None) -> dict[str, float]:
+    found = evaluation.domains.items() if evaluation else ()
+    return {name: score.bits_per_byte.value for name, score in found if score.documents}

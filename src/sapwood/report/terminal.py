@@ -76,22 +76,22 @@ def _numbers(standing: Standing, width: int) -> list[Text]:
         return []
     loss = standing.mean("loss")
     label = f"loss {_or_dash(loss, number)}  "
-    losses = [line["loss"] for line in standing.steps if line.get("loss") is not None]
+    losses = [step.loss for step in standing.steps]
     lines = [
         _joined(
-            f"step {last['step']:,} of about {standing.planned_steps:,}" if standing.plan else f"step {last['step']:,}",
+            f"step {last.step:,} of about {standing.planned_steps:,}" if standing.plan else f"step {last.step:,}",
             f"{short(standing.trained)} of {short(standing.planned)} tokens" if standing.plan else "",
             f"{duration(standing.seconds_left)} left" if standing.seconds_left and not standing.finished else "",
         ),
         Text.assemble((label, "bold"), (sparkline(losses, width - len(label)), "cyan")),
         _joined(
-            f"learning rate {rate(last['learning_rate'])}",
+            f"learning rate {rate(last.learning_rate)}",
             f"gradient {_or_dash(standing.mean('gradient_norm'), short)}",
             f"{_or_dash(standing.tokens_per_second, short)} tokens/s",
             f"MFU {percent(mfu)}" if (mfu := standing.mean("utilisation")) is not None else "",
         ),
         _joined(
-            f"memory {size(last['memory_bytes'])}",
+            f"memory {size(last.memory_bytes)}",
             f"waiting for data {percent(wait)}" if (wait := standing.mean("data_wait")) is not None else "",
             _checkpoint(standing),
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -50,14 +50,21 @@ class StepMetrics:
         """Appends the line."""
         append_line(path, asdict(self), durable=False)
 
+    @staticmethod
+    def from_json(line: Mapping[str, Any]) -> StepMetrics:
+        """Reads a line. A number that JSON cannot hold, such as an infinite norm, is read as NaN."""
+        values: dict[str, Any] = {name: math.nan if line[name] is None else line[name] for name in NUMBERS}
+        losses = {domain: math.nan if loss is None else loss for domain, loss in line["losses"].items()}
+        return StepMetrics(**{**line, **values, "losses": losses})
+
 
 def read_metrics(path: Path) -> list[StepMetrics]:
-    """The steps logged so far. A number that JSON cannot hold, such as an infinite norm, is read as NaN."""
+    """The steps logged so far."""
     steps = []
     remedy = again(path)
     for line in read_lines(path, remedy):
         with reading(path, remedy):
-            steps.append(_step(line))
+            steps.append(StepMetrics.from_json(line))
     return steps
 
 
@@ -66,7 +73,7 @@ def last_step(path: Path) -> StepMetrics | None:
     remedy = again(path)
     line = read_last_line(path, remedy)
     with reading(path, remedy):
-        return None if line is None else _step(line)
+        return None if line is None else StepMetrics.from_json(line)
 
 
 def reached(path: Path) -> int:
@@ -83,12 +90,6 @@ def again(path: Path) -> str:
     )
 
 
-def _step(line: dict[str, Any]) -> StepMetrics:
-    values: dict[str, Any] = {name: math.nan if line[name] is None else line[name] for name in NUMBERS}
-    losses = {domain: math.nan if loss is None else loss for domain, loss in line["losses"].items()}
-    return StepMetrics(**{**line, **values, "losses": losses})
-
-
 def undamaged(path: Path) -> Iterator[tuple[bytes, StepMetrics]]:
     """The lines of a log, and what they say, up to the first that is damaged or cut short."""
     if not is_there(path):
@@ -97,7 +98,7 @@ def undamaged(path: Path) -> Iterator[tuple[bytes, StepMetrics]]:
         content = path.read_bytes()
     for line in content.splitlines(keepends=True):
         try:
-            said = _step(read_line(line))
+            said = StepMetrics.from_json(read_line(line))
         except (ValueError, LookupError, TypeError, AttributeError):
             return
         if not line.endswith(b"\n"):
