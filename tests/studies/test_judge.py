@@ -74,6 +74,7 @@ def test_an_interim_report_compares_nothing(five: Path, tmp_path: Path) -> None:
     found = judged(five, tmp_path)
     assert found.is_interim
     assert not found.contrasts
+    assert all(item.change.verdict is None for item in found.arms)
     [sentence] = found.conclusions
     assert sentence.startswith("Interim: 3 of 15 trials are to be run. No conclusion is drawn")
 
@@ -107,3 +108,12 @@ def test_the_report_is_a_page_and_numbers(tiny_study: Callable[..., Path], tmp_p
     numbers = json.loads((tmp_path / "toy" / "findings.json").read_text())["toy"]
     assert len(numbers["against_reference"]) == 4
     assert numbers["conclusions"] == found.conclusions
+
+
+def test_seeds_that_are_added_after_a_look_are_told(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
+    for seeds in (2, 3):
+        path = tiny_study(arms=ARMS, seeds=seeds, primary=["zh"])
+        write_trials(path, tmp_path, levels)
+        found = report_study(path, tmp_path)
+        assert report_study(path, tmp_path).remark == found.remark
+    assert found.conclusions[0].startswith("Seeds were changed after conclusions had been drawn with 2 seeds.")

@@ -16,7 +16,7 @@ class TrialResult:
     recipe: str
     """The fingerprint of what decides its outcome."""
     seconds: float
-    """From its start to its end, over all attempts."""
+    """From its start to its end, over all attempts that ended; of one that was killed nothing is known."""
     tokens: int
     """Trained on."""
     error: str

@@ -41,6 +41,7 @@ class ArmChange:
     arm: Arm
     primary: Primary
     change: Change
+    """Without a verdict in an interim report."""
     seeds: tuple[int, ...]
     """Those that are finished."""
     levels: tuple[float, ...]
@@ -147,7 +148,7 @@ def judge_study(study: Study, directory: StudyDirectory, arms: Sequence[Arm], pr
     missing = tuple(name for name, result in results.items() if result is None)
     declared = [arm for arm in arms if not arm.drawn]
     changes = [
-        _since_base(study, directory, arm, primary, finished[arm.label])
+        _since_base(study, directory, arm, primary, finished[arm.label], judged=not missing)
         for primary in primaries
         for arm in declared
         if finished[arm.label]
@@ -172,7 +173,7 @@ def judge_study(study: Study, directory: StudyDirectory, arms: Sequence[Arm], pr
 
 
 def _since_base(
-    study: Study, directory: StudyDirectory, arm: Arm, primary: Primary, seeds: tuple[int, ...]
+    study: Study, directory: StudyDirectory, arm: Arm, primary: Primary, seeds: tuple[int, ...], *, judged: bool
 ) -> ArmChange:
     runs = [directory.trial(Trial(arm, seed).name) for seed in seeds]
     pairs = [primary.pair(run, BASE, run, ADAPTED) for run in runs]
@@ -188,7 +189,7 @@ def _since_base(
         aim=primary.aim,
         margin=study.margin,
     )
-    return ArmChange(arm, primary, found.judged(), seeds, levels)
+    return ArmChange(arm, primary, found.judged() if judged else found, seeds, levels)
 
 
 def _paired(

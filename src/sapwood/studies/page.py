@@ -32,6 +32,8 @@ class StudyFacts:
     """Of the solved mixture, where one was searched for."""
     certificates: Sequence[Certificate]
     """Where there are several sizes."""
+    remark: str
+    """What a reader has to know before the conclusions; empty for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ def limits(facts: StudyFacts) -> list[str]:
 
 def _question(facts: StudyFacts) -> dict[str, Any]:
     return {
+        "remark": facts.remark,
         "conclusions": {size: found.conclusions for size, found in facts.findings.items()},
         "failed": {name: why for found in facts.findings.values() for name, why in found.failed.items()},
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sapwood.errors import SapwoodError
-from sapwood.files import write_json
+from sapwood.files import read_json, write_json
 from sapwood.mixture.decided import RUNS
 from sapwood.studies.directory import StudyDirectory
 from sapwood.studies.judge import ArmChange, Contrast, Findings, judge_study
@@ -16,6 +16,11 @@ from sapwood.studies.plan import StudyPlan, planned
 from sapwood.studies.search import Forecast, all_arms, forecasts
 from sapwood.studies.study import Study, load_study
 from sapwood.studies.transfer import Certificate, certify, write_recipe
+
+LOOKED = (
+    "Seeds were changed after conclusions had been drawn with {} seeds. p-values and intervals are of a design that "
+    "was fixed beforehand; after a look they promise too much."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,8 @@ class StudyReport:
     """Of the solved mixture, where one was searched for."""
     certificates: tuple[Certificate, ...]
     """Of the smaller sizes, where there are several."""
+    remark: str
+    """That seeds were added after conclusions had been drawn; empty where none were."""
     page: Path
     recipe: Path | None
     """That of the largest size with the settings that transfer; None without a certificate."""
@@ -41,6 +48,7 @@ class StudyReport:
             for size, found in self.findings.items()
             for sentence in found.conclusions
         ]
+        judged = [self.remark, *judged] if self.remark else judged
         return [*judged, *(f.sentence for f in self.forecasts), *(c.sentence for c in self.certificates)]
 
 
@@ -60,14 +68,27 @@ def report_study(study: Study | str | Path, runs: str | Path = RUNS) -> StudyRep
         size: judge_study(loaded, directory, [arm for arm in arms if arm.size == size], plan.primaries)
         for size in loaded.recipes
     }
+    judged = _judged(loaded, directory, final=not any(found.is_interim for found in findings.values()))
     said = tuple(forecasts(loaded, directory, plan.primaries))
     certificates = tuple(certify(plan))
     recipe = write_recipe(plan, certificates, directory.root / f"recipe-{list(loaded.recipes)[-1]}.yaml")
     numbers: dict[str, Any] = {size or loaded.name: _numbers(found) for size, found in findings.items()}
     numbers |= {"forecasts": [f.sentence for f in said], "certificates": [c.sentence for c in certificates]}
+    numbers["judged_with_seeds"] = judged
     write_json(directory.findings, numbers)
-    page = write_page(StudyFacts(plan, findings, said, certificates))
-    return StudyReport(plan, findings, said, certificates, page, recipe)
+    remark = LOOKED.format(len(judged[0])) if len(judged) > 1 else ""
+    page = write_page(StudyFacts(plan, findings, said, certificates, remark))
+    return StudyReport(plan, findings, said, certificates, remark, page, recipe)
+
+
+def _judged(study: Study, directory: StudyDirectory, *, final: bool) -> list[list[int]]:
+    """The seeds with which conclusions were drawn, report by report, this one among them where it draws any."""
+    before: list[list[int]] = []
+    if directory.findings.exists():
+        before = read_json(directory.findings, f"Remove {directory.findings}: it is written again.")[
+            "judged_with_seeds"
+        ]
+    return [*before, study.seeds] if final and study.seeds not in before else before
 
 
 def _numbers(found: Findings) -> dict[str, Any]:
