@@ -129,6 +129,9 @@ WRITERS = [
     ("evaluate",),
     ("merge", "--last", "2"),
     ("export",),
+    ("topics", "label"),
+    ("topics", "train"),
+    ("topics", "apply"),
 ]
 READERS = [
     ("plan",),
@@ -139,7 +142,7 @@ READERS = [
     ("replay",),
     ("checkpoint", "list"),
 ]
-GROUPS = ("checkpoint",)
+GROUPS = ("checkpoint", "topics")
 
 
 def on(run: Path, verb: tuple[str, ...]) -> list[object]:

@@ -130,7 +130,7 @@ def test_results_are_taken_in_whatever_stands_between_them(tmp_path: Path) -> No
     counts = read_batch([path], cache, vectors)
     assert counts["answered"] == 3
     assert counts["status 400"] == 1
-    assert counts["not a result of OpenAI's form"] == 2
+    assert counts[f"not a result of OpenAI's form, first at {path}:5"] == 2
     assert sum("expired" in reason for reason in counts) == 1
     assert cache.get(one) == Completion("ONE", "stop", 7, 2)
     assert cache.get(two) == Completion("TWO", "stop", 7, 2)
@@ -148,4 +148,4 @@ def test_a_file_without_answers(tmp_path: Path) -> None:
     with pytest.raises(SapwoodError, match="There is no file"):
         read_batch([path], cache, vectors)
     path.write_text('{"text": "a page"}\n', encoding="utf-8")
-    assert read_batch([path], cache, vectors) == {"not a result of OpenAI's form": 1}
+    assert read_batch([path], cache, vectors) == {f"not a result of OpenAI's form, first at {path}:1": 1}

@@ -27,6 +27,7 @@ BYTES = 190 * 10**6
 """Of a file at most; OpenAI's limit is 200 MB."""
 _NOT_ASKED = ("batch_cancelled", "batch_expired")
 """What OpenAI's service says of requests that no model was asked."""
+_MALFORMED = "not a result of OpenAI's form"
 
 
 def write_batch(directory: Path, name: str, server: ModelServer, requests: Iterable[Request | Text]) -> list[Path]:
@@ -52,14 +53,21 @@ def read_batch(files: Sequence[Path], cache: Cache, vectors: Vectors, secrets: S
     Raises SapwoodError where there is no such file.
     """
     counts: Counter[str] = Counter()
+    wrong: list[str] = []
     failed: list[tuple[str, str, str]] = []
     for path in files:
         if not path.is_file():
             raise SapwoodError(f"There is no file {path} of answers.")
         with path.open("rb") as file:
-            for line in file:
+            for number, line in enumerate(file, start=1):
                 if line.strip():
-                    counts[_take(line, cache, vectors, secrets, failed)] += 1
+                    reason = _take(line, cache, vectors, secrets, failed)
+                    if reason == _MALFORMED:
+                        wrong.append(f"{path}:{number}")
+                    else:
+                        counts[reason] += 1
+    if wrong:
+        counts[f"{_MALFORMED}, first at {wrong[0]}"] = len(wrong)
     if counts["answered"]:
         for key, run, reason in failed:
             if cache.get(key) is None:
@@ -97,7 +105,7 @@ def _take(
             if cache.get(key) is None:
                 cache.put(key, completion)
     except (ValueError, KeyError, TypeError, AttributeError):
-        return "not a result of OpenAI's form"
+        return _MALFORMED
     return "answered"
 
 

@@ -15,6 +15,7 @@ from sapwood.pipeline.handle import Run, open_run
 from sapwood.pipeline.locking import writing
 from sapwood.recipe import Recipe
 from sapwood.runs.directory import RunDirectory
+from sapwood.runs.lock import refuse_held
 
 if TYPE_CHECKING:
     from sapwood.corpus.topics.label import Label, Labelled, Taxonomy
@@ -159,8 +160,10 @@ def train_taxonomy(
 
 
 def _not_begun(recipe: Run | Recipe | str | Path) -> Run:
-    """The run. Raises SapwoodError where it has begun: topics decide what it is trained on."""
+    """The run. Raises SapwoodError where another command writes there, which may be about to begin it, and where it has
+    begun: topics decide what it is trained on."""
     run = open_run(recipe)
+    refuse_held(run.directory.root)
     if run.ledger.rounds:
         raise SapwoodError(
             f"The run in {run.directory.root} has begun to train: its documents keep the topics that they were "
