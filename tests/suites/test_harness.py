@@ -126,6 +126,34 @@ def test_prompts_begin_once_and_alike(
     assert tuple(first) in fronts
 
 
+def test_too_long_a_prompt_loses_its_own_beginning_alone(
+    begun: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = begun("<|im_start|> $A")
+    mine = TorchEvaluator(EvaluatedModel.open(model, "fp32"))
+    other = HarnessEvaluator.open(model, tmp_path / "harness", arguments={"dtype": "float32", "device": "cpu"})
+    read: list[list[int]] = []
+    other.model.model.register_forward_pre_hook(
+        lambda module, args, given: read.extend((given.get("input_ids") if not args else args[0]).tolist()),
+        with_kwargs=True,
+    )
+    exam = [{**row, "question": "年 " * 200 + row["question"]} for row in choices(2)]
+    sums = [{**row, "question": "年 " * 200 + row["question"]} for row in problems(2)]
+    write_rows(tmp_path / "exam.jsonl", exam)
+    write_rows(tmp_path / "sums.jsonl", sums)
+    for task in (choice_task(measure="letters"), writing_task(shots=Shots(count=0), stop=["\n"], max_tokens=6)):
+        questions = put(task, tmp_path)
+        ours, theirs = mine.answer(task, questions), other.answer(task, questions)
+        assert ours.cuts == theirs.cuts == [True] * len(questions)
+        assert ours.texts == theirs.texts
+        for forms, expected in zip(ours.loglikelihoods, theirs.loglikelihoods, strict=True):
+            assert forms["letters" if "letters" in forms else "solution"] == pytest.approx(
+                expected["letters" if "letters" in expected else "solution"], abs=1e-4
+            )
+    assert max(map(len, read)) <= 256
+    assert all(1 in row for row in read if len(row) > 200)  # what begins every text
+
+
 def test_a_beginning_that_the_harness_cannot_put_is_refused(begun: Callable[[str], Path], tmp_path: Path) -> None:
     model = begun("<|im_start|> $A <|endoftext|>")
     assert EvaluatedModel.open(model).encoder.delimiters.begin == (1,)

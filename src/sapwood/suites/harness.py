@@ -19,6 +19,7 @@ from sapwood.backbone.tokenizer import AUTO, open_tokenizer
 from sapwood.errors import SapwoodError
 from sapwood.recipe.task import Task
 from sapwood.suites.evaluator import Answers
+from sapwood.suites.fitting import fit
 from sapwood.suites.harness_tasks import write_harness_tasks
 from sapwood.suites.question import Form, Question
 
@@ -35,6 +36,8 @@ class HarnessEvaluator:
 
     model: Any
     """The harness's model."""
+    encoder: Encoder
+    """It cuts texts as the harness's model does."""
     settings: dict[str, Any]
     """See `Evaluator`."""
     directory: Path
@@ -74,11 +77,12 @@ class HarnessEvaluator:
         _begin_alike(loaded, encoder, model, own_end=end == AUTO)
         named = {name: str(value) for name, value in given.items() if name not in ("pretrained", "device")}
         settings = {"evaluator": f"lm-eval {version('lm-eval')} {backend}", "tokenizer": encoder.fingerprint, **named}
-        return HarnessEvaluator(loaded, settings, directory)
+        return HarnessEvaluator(loaded, encoder, settings, directory)
 
     def answer(self, task: Task, questions: Sequence[Question]) -> Answers:
-        """See `Evaluator`. Whether it left out the beginning of a prompt the harness does not say."""
+        """See `Evaluator`. The harness is given no prompt that it would cut (`fitting`)."""
         place = self.directory / task.name
+        questions, cuts = fit(questions, self.encoder, self.model.max_length, task.max_tokens)
         names = write_harness_tasks(task, questions, place)
         samples = self.run(list(names.values()), place)
         loglikelihoods: list[dict[Form, list[float]]] = [{} for _ in questions]
@@ -94,7 +98,7 @@ class HarnessEvaluator:
                 for known in asked:
                     count = len(question.pairs[known])
                     forms[known], values = values[:count], values[count:]
-        return Answers(loglikelihoods, texts, [False] * len(questions))
+        return Answers(loglikelihoods, texts, cuts)
 
     def run(self, tasks: Sequence[str], directory: Path) -> dict[str, list[Sample]]:
         """Has the harness run tasks whose files are in a directory: its samples by task."""
