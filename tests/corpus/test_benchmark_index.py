@@ -134,6 +134,15 @@ def test_the_gap_between_pieces_is_short() -> None:
     assert index_of(FORMS["keys"](question, options)).find(PAGE.format(apart), 0.3) == []
 
 
+def test_a_problem_and_its_question_are_found_by_the_words_of_both() -> None:
+    problem, question = "A rectangular roof shingle is 10 inches long and 7 inches wide.", "What is its area?"
+    item = Item("asdiv", 0, (problem, question, "Area", "70 (square inches)", "10*7=70"))
+    index = BenchmarkIndex.build([item], 8)
+    page = "Some roofs need hundreds of them. {} Such sums are easy once they are drawn."
+    assert [hit.item for hit in index.find(page.format(f"{problem} {question}"), 0.3)] == [0]
+    assert not index.find(page.format("What is its area? A shingle is 10 inches long and 7 inches wide."), 0.3)
+
+
 def test_a_short_question_of_ten_words_is_found_alone() -> None:
     question = "What is the capital of the island republic in the story of the whale"
     index = index_of({"question": question, "answer": "Northport"}, {"question": "What is five plus seven?"})

@@ -25,7 +25,8 @@ SHORT_NGRAM = 5
 SHORT_SHARE = 0.5
 """The least share of the words of an item's short texts that one place must hold, and more than half of the texts."""
 SURE_WORDS = 10
-"""A short text of so many words that is there as a whole is enough by itself, if it is half of the item."""
+"""Short texts of so many words that are there as a whole are enough, if they are half of the item: one, or several in
+one place, such as a problem and its question."""
 WHOLE = 0.9
 """The share of the tokens of a text that must be there for it to count as held."""
 LEAST_GAP = 8
@@ -179,7 +180,7 @@ class _Short(NamedTuple):
         share = words / sum(float(words.sum()) for words in self.words)
         worth = [float(words.sum()) for words in self.words]
         whole = [value for value, part in zip(worth, held, strict=True) if part.sum() >= WHOLE * len(part)]
-        sure = max(whole, default=0) >= SURE_WORDS
+        sure = once * sum(whole) >= SURE_WORDS
         several = 2 * len(whole) > len(held) > 1 or sum(value >= LEAST_WORDS for value in whole) > 1
         return share if words >= LEAST_WORDS and share >= SHORT_SHARE and (sure or several) else None
 
