@@ -9,8 +9,8 @@ import pytest
 from sapwood.errors import SapwoodError
 from sapwood.files import write_lines
 from sapwood.runs.manifest import Manifest, finished
+from sapwood.synthesis.account import read_records
 from sapwood.synthesis.directory import JobDirectory
-from sapwood.synthesis.record import read_records
 
 PLANNED = Manifest(step="synthesis", inputs={}, settings={})
 

@@ -6,7 +6,7 @@ import pytest
 
 from sapwood.errors import SapwoodError
 from sapwood.recipe.data import Assembly
-from sapwood.synthesis.assemble import assemble
+from sapwood.synthesis.attempts import assemble
 from sapwood.synthesis.item import Item
 
 ITEM = Item(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sapwood.errors import SapwoodError
 from sapwood.files import write_json
 from sapwood.statistics.proportion import wilson
-from sapwood.synthesis.verify.calibrate import Calibration, Kept, Point, StageCurve, choose, curve
+from sapwood.synthesis.labelled import Calibration, Kept, Point, StageCurve, choose, curve
 
 ROWS = st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.4, 0.6, 0.8, 1.0]), st.booleans()), max_size=60)
 

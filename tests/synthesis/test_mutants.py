@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sapwood.synthesis.mutants import emptied, mutants
+from sapwood.synthesis.code import emptied, mutants
 from sapwood.synthesis.problems import load_problems
 
 pytestmark = pytest.mark.slow

@@ -15,7 +15,7 @@ from sapwood.progress import console
 
 if TYPE_CHECKING:
     from sapwood.pipeline.synthesize import SynthesisEstimate, SynthesizedItems
-    from sapwood.synthesis.verify.calibrate import Calibration
+    from sapwood.synthesis.labelled import Calibration
 
 
 class _RunUnlessNamed(TyperGroup):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sapwood.runs.manifest import Manifest
     from sapwood.synthesis.directory import JobDirectory
     from sapwood.synthesis.estimate import Estimate
-    from sapwood.synthesis.verify.calibrate import Calibration
+    from sapwood.synthesis.labelled import Calibration
 
 Overrides = Mapping[str, Any] | Iterable[str]
 """Fields of a job that are set: by dotted path, or as `path=value`."""
@@ -171,9 +171,8 @@ def calibrate_synthesis(
     """
     from sapwood.generation.asker import Asker
     from sapwood.runs.manifest import read_manifest
-    from sapwood.synthesis.job import open_job
+    from sapwood.synthesis.job import build_stages, open_job
     from sapwood.synthesis.labelled import calibrate_stages, read_labelled
-    from sapwood.synthesis.stages import build_stages
 
     loaded, directory = open_job(Path(job), written(overrides))
     own = None if loaded.prompts is None else Path(loaded.prompts)

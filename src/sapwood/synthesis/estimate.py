@@ -8,7 +8,7 @@ from typing import Any
 
 from sapwood.recipe import Synthesis
 from sapwood.recipe.server import ModelServer
-from sapwood.synthesis.record import FORM
+from sapwood.synthesis.account import FORM
 from sapwood.synthesis.run import Work
 
 CHARACTERS_PER_TOKEN = {"en": 4.0, "zh": 1.5}

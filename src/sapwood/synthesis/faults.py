@@ -8,15 +8,33 @@ from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 
+import numpy as np
+
 from sapwood.answers.find import stated_letter
 from sapwood.answers.numbers import find_numbers
 from sapwood.corpus.language import identify
 from sapwood.corpus.ngrams import ngram_hashes, tokenise
 from sapwood.corpus.quality import TextMeasures
 from sapwood.synthesis.item import Item
-from sapwood.synthesis.markup import prose, without_code
-from sapwood.synthesis.overlap import overlap
-from sapwood.synthesis.prompt import Prompt
+from sapwood.synthesis.prompt import Prompt, prose, without_code
+
+
+def overlap(text: str, other: str, ngram: int) -> float:
+    """The share of a text's tokens that stand in runs of `ngram` tokens which `other` has too.
+
+    Tokens are words or single Han characters, without case, punctuation and white space. A text of fewer tokens counts
+    as one run; one without any has no overlap.
+    """
+    tokens = tokenise(text).hashes
+    ngram = min(ngram, len(tokens))
+    if not ngram:
+        return 0.0
+    common = np.isin(ngram_hashes(tokens, ngram), ngram_hashes(tokenise(other).hashes, ngram))
+    covered = np.zeros(len(tokens), bool)
+    for place in range(ngram):
+        covered[place : len(tokens) - ngram + 1 + place] |= common
+    return float(covered.mean())
+
 
 LEAKED_TOKENS = {"zh": 14}
 """So many tokens in a row that the prompt has too are no coincidence, by language; in others 8 words."""

@@ -13,8 +13,7 @@ from sapwood.synthesis.attempts import Attempt
 from sapwood.synthesis.code import program_in
 from sapwood.synthesis.faults import fault
 from sapwood.synthesis.item import Item, item_id
-from sapwood.synthesis.markup import has_table
-from sapwood.synthesis.prompt import FormError, Prompt
+from sapwood.synthesis.prompt import FormError, Prompt, has_table
 
 _OPTION = re.compile(r"[-*\s]*\(?([A-J])\)?[.)、．:：*]+\s*(.*)")
 _LABEL = re.compile(

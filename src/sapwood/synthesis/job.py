@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import xxhash
 
-from sapwood.corpus.contamination import benchmark_fingerprint
+from sapwood.corpus.contamination import benchmark_fingerprint, load_items
 from sapwood.corpus.prepare import clean_documents, verdicts
 from sapwood.errors import SapwoodError
 from sapwood.files import seal_text, write_atomic, write_json
@@ -18,13 +18,47 @@ from sapwood.recipe import Synthesis, dump_recipe, load_synthesis
 from sapwood.recipe.load import fixed
 from sapwood.runs.manifest import Manifest
 from sapwood.synthesis.attempts import Attempt, plan_attempts
+from sapwood.synthesis.code import RunTests
 from sapwood.synthesis.directory import JobDirectory
 from sapwood.synthesis.problems import problem_attempts
 from sapwood.synthesis.prompt import Prompt, load_prompt, prompts_fingerprint
+from sapwood.synthesis.references import SelfContainednessStage
 from sapwood.synthesis.run import Work
 from sapwood.synthesis.seeds import choose_seeds
-from sapwood.synthesis.stages import build_stages
-from sapwood.synthesis.verify.embedding import Embed
+from sapwood.synthesis.stage import Stage
+from sapwood.synthesis.verify.cross_lingual import ContaminationStage, CrossLingualStage
+from sapwood.synthesis.verify.entailment import EntailmentStage
+from sapwood.synthesis.verify.near_duplicates import Embed, NearDuplicatesStage
+from sapwood.synthesis.verify.option_permutation import OptionPermutationStage, PassRateStage
+from sapwood.synthesis.verify.self_consistency import SelfConsistencyStage
+
+
+def build_stages(job: Synthesis, own: Path | None, embed: Embed) -> list[Stage]:
+    """The stages of a job after the form; `own` is the directory of its own prompts, and `embed`
+    asks servers of embeddings.
+
+    Reads the benchmarks. Raises SapwoodError where there are none.
+    """
+    verify = job.verify
+    stages: list[Stage] = [SelfContainednessStage()]
+    if verify.contamination is not None:
+        stages.append(ContaminationStage(verify.contamination, job.corpus.normalise))
+    if verify.near_duplicates is not None:
+        stages.append(NearDuplicatesStage(verify.near_duplicates, embed))
+    if verify.cross_lingual is not None and verify.contamination is not None:
+        benchmarks = load_items(verify.contamination.benchmarks, job.corpus.normalise)
+        stages.append(CrossLingualStage(verify.cross_lingual, benchmarks, embed, own))
+    if verify.code is not None:
+        stages.append(RunTests(verify.code))
+    if verify.option_permutation is not None:
+        stages.append(OptionPermutationStage(verify.option_permutation, job.server, own))
+    if verify.self_consistency is not None:
+        stages.append(SelfConsistencyStage(verify.self_consistency, job.server, own))
+    if verify.entailment is not None:
+        stages.append(EntailmentStage(verify.entailment, own))
+    if verify.pass_rate is not None:
+        stages.append(PassRateStage(verify.pass_rate, own))
+    return stages
 
 
 def open_job(path: Path, overrides: Sequence[str] = ()) -> tuple[Synthesis, JobDirectory]:

@@ -6,11 +6,84 @@ graph in the sense of mathematics) is not taken for a reference.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
-from sapwood.synthesis.markup import FORMULA, has_table, without_code
-from sapwood.synthesis.sentences import sentences
+from sapwood.generation.client import Failure
+from sapwood.synthesis.faults import overlap
+from sapwood.synthesis.item import Item
+from sapwood.synthesis.prompt import CODE, FORMULA, has_table, without_code
+from sapwood.synthesis.stage import Ask, Stage, Verdict
+
+SHORT_LINE = 50
+"""Characters. A longer line without a stop was broken for its width; a shorter one is a heading or a list's item."""
+
+_ABBREVIATIONS = frozenset(
+    "mr mrs ms dr prof st sr jr rev hon gen col lt sgt capt gov sen rep fig figs eq eqs ref refs sec sect ch chap "
+    "no nos vol vols vs etc cf al approx ca inc ltd co corp dept univ est ed eds pp thm prop def lem cor ex resp "
+    "viz e.g i.e u.s u.k ph.d jan feb mar apr jun jul aug sep sept oct nov dec".split()
+)
+_CLOSERS = r"[\"'”’»)\]）】」』》*_]*"
+_END = re.compile(
+    rf"[。！？…]+{_CLOSERS}"  # Chinese
+    rf"|(?<!\d)．{_CLOSERS}"  # the wide full stop of Chinese texts about mathematics; 1． numbers a heading
+    rf"|[.!?]+{_CLOSERS}(?=\s+[^\sa-z])"  # what goes on in lower case is no new sentence
+    r"|(?<=[\u3400-\u9fff)）])[.!?](?=[\u3400-\u9fff])"
+    r"|\n"
+)
+_LAST_WORD = re.compile(r"[\w.]*\w$")
+_LIST_NUMBER = re.compile(r"(?:^|\n)[\s#>*-]*(?:\d+(?:\.\d+)*|[A-Za-z]|[ivx]+)$")
+_NEW_LINE = re.compile(r"\s*(?:[-*+•●■◆>|#]|\d+[.)、．]|[(（]\w{1,3}[)）]|!\[|<)")
+_UNFINISHED = tuple(",;:，；：、-–—(（")
+
+
+def sentences(text: str) -> list[tuple[int, int]]:
+    """Where each sentence begins and ends, in characters, without the white space around it.
+
+    A sentence ends at its full stop, and at the end of a paragraph, heading or item of a list. None ends inside a
+    formula or code, after an abbreviation or an initial, or in a number.
+    """
+    whole = [match.span() for pattern in (FORMULA, CODE) for match in pattern.finditer(text)]
+    inside = bytearray(len(text) + 1)
+    for start, end in whole:
+        inside[start : end - 1] = b"\1" * (end - 1 - start)
+    ends = [match.end() for match in _END.finditer(text) if not inside[match.start()] and _ends(text, match)]
+    bounds = [0, *ends, len(text)]
+    spans = (_stripped(text, start, end) for start, end in itertools.pairwise(bounds))
+    return [span for span in spans if span[0] < span[1]]
+
+
+def _ends(text: str, match: re.Match[str]) -> bool:
+    if match[0] == "\n":
+        return _line_ends(text, match.start())
+    if match[0] != ".":
+        return True
+    before = text[max(0, match.start() - 40) : match.start()]
+    if _LIST_NUMBER.search(before):
+        return False
+    word = _LAST_WORD.search(before)
+    return word is None or not (word[0].lower() in _ABBREVIATIONS or (len(word[0]) == 1 and word[0].isupper()))
+
+
+def _line_ends(text: str, place: int) -> bool:
+    """Whether the line break at `place` ends a sentence."""
+    line = text[text.rfind("\n", 0, place) + 1 : place].strip()
+    stop = text.find("\n", place + 1)
+    following = text[place + 1 : stop if stop >= 0 else len(text)].strip()
+    if not line or not following:
+        return True
+    if _NEW_LINE.match(following):
+        return True
+    if line.endswith(_UNFINISHED) or following[0].islower():
+        return False
+    return len(line) < SHORT_LINE
+
+
+def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+    piece = text[start:end]
+    return start + len(piece) - len(piece.lstrip()), end - len(piece) + len(piece.rstrip())
+
 
 PASSAGE, FIGURE, TABLE = "refers to a passage", "refers to a figure", "refers to a table"
 PART, BEFORE = "refers to another part", "goes on from something before"
@@ -145,3 +218,29 @@ def reference(question: str) -> str | None:
 def _is_elsewhere(label: str, question: str) -> bool:
     """Whether a number is only referred to: what carries it stands in the question too if it occurs twice."""
     return len(re.findall(rf"(?<![\d.]){re.escape(label)}(?![\d.]*\d)", question)) < 2
+
+
+COPIED_SHARE = 0.6
+"""The share of a question that stands in the snippet from which on it counts as copied."""
+RUN = {"zh": 12}
+"""Tokens in a row that must be equal to be copied, by language; in others 8 words."""
+
+
+class SelfContainednessStage(Stage):
+    """Rejects items that refer to a text, a figure or anything else that the reader does not have, and copies."""
+
+    name = "self_containedness"
+
+    def check(self, items: Sequence[Item], ask: Ask) -> list[Verdict | Failure | None]:
+        """One verdict for each item. Nobody is asked."""
+        return [_verdict(item) for item in items]
+
+
+def _verdict(item: Item) -> Verdict:
+    copied = overlap(item.question, item.snippet, RUN.get(item.language, 8)) if item.snippet else 0.0
+    reason = reference(item.question)
+    if reason is None and any(map(refers_to_passage, (item.reasoning, item.answer, *item.choices))):
+        reason = "the solution refers to a passage"
+    if reason is None and copied >= COPIED_SHARE:
+        reason = "copied from the page"
+    return Verdict(passed=reason is None, reason=reason or "", detail={"copied": round(copied, 3)})

@@ -17,13 +17,12 @@ from sapwood.files import atomic_file, sealed_line, write_json, write_lines
 from sapwood.generation.client import Failure
 from sapwood.recipe import Synthesis
 from sapwood.runs.manifest import Manifest, begin, finished
-from sapwood.synthesis.account import Account
+from sapwood.synthesis.account import CHECKED, FORM, Account, Record, read_records
 from sapwood.synthesis.attempts import Attempt
 from sapwood.synthesis.directory import CHUNKS, JobDirectory
 from sapwood.synthesis.form import read_item
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.prompt import FormError, Prompt
-from sapwood.synthesis.record import CHECKED, FORM, Record, read_records
 from sapwood.synthesis.stage import Ask, Stage, Verdict
 
 UNCHECKED = "no stage could check the answer"

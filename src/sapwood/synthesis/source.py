@@ -15,12 +15,12 @@ from sapwood.progress import console
 from sapwood.recipe import load_synthesis
 from sapwood.recipe.data import Source
 from sapwood.runs.manifest import Manifest, finished, read_manifest
-from sapwood.synthesis.assemble import assemble
+from sapwood.synthesis.account import read_records
+from sapwood.synthesis.attempts import assemble
 from sapwood.synthesis.corrupt import corrupt
 from sapwood.synthesis.directory import JobDirectory
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.programs import make_items, programs_identity
-from sapwood.synthesis.record import read_records
 
 DOCUMENTS = "documents.jsonl"
 """The documents, one JSON object a line: `text`, `url`, and the item's record."""

@@ -8,7 +8,7 @@ import pytest
 from sapwood.errors import SapwoodError
 from sapwood.recipe.data import Decontamination, Normalise
 from sapwood.synthesis.stage import Verdict
-from sapwood.synthesis.verify.contamination import ContaminationStage
+from sapwood.synthesis.verify.cross_lingual import ContaminationStage
 from verify_fake import item, never
 
 HENS = (

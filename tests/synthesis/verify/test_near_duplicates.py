@@ -11,8 +11,7 @@ from sapwood.recipe.server import ModelServer
 from sapwood.recipe.synthesis import NearDuplicates
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.stage import Verdict
-from sapwood.synthesis.verify.embedding import Neighbours
-from sapwood.synthesis.verify.near_duplicates import NearDuplicatesStage
+from sapwood.synthesis.verify.near_duplicates import NearDuplicatesStage, Neighbours
 from verify_fake import item, never
 
 CHANCE = random.Random(0)

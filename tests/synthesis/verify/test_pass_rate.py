@@ -8,7 +8,7 @@ import pytest
 from sapwood.recipe.server import ModelServer
 from sapwood.recipe.synthesis import PassRate
 from sapwood.synthesis.stage import Verdict
-from sapwood.synthesis.verify.pass_rate import PassRateStage
+from sapwood.synthesis.verify.option_permutation import PassRateStage
 from verify_fake import answered, asking, in_turn, item, never, options_of, serving
 
 

@@ -13,10 +13,10 @@ import xxhash
 
 from sapwood.files import read_json
 from sapwood.recipe import Synthesis
+from sapwood.synthesis.account import read_records
 from sapwood.synthesis.directory import JobDirectory
 from sapwood.synthesis.estimate import asking, price
-from sapwood.synthesis.record import read_records
-from sapwood.synthesis.verify.calibrate import Calibration
+from sapwood.synthesis.labelled import Calibration
 
 EXAMPLES = 3
 """Items that are shown of each format, and of each reason."""

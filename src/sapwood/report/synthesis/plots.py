@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sapwood.report import axes
 from sapwood.report.axes import Figure
 from sapwood.report.wording import percent
-from sapwood.synthesis.verify.calibrate import Point
+from sapwood.synthesis.labelled import Point
 
 
 def precision_curve(points: Sequence[Point], chosen: float | None, target: float) -> Figure:

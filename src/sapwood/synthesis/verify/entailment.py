@@ -16,8 +16,7 @@ from sapwood.generation.client import Failure
 from sapwood.recipe.synthesis import Entailment
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.stage import Ask, Stage, Verdict
-from sapwood.synthesis.verify.judgement import word_of
-from sapwood.synthesis.verify.replies import Asker, Replies, of_those
+from sapwood.synthesis.verify.replies import Asker, Replies, of_those, word_of
 
 QUOTED = 0.8
 """The share of the evidence that must stand on the page, word by word and in one place."""

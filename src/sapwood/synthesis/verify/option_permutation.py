@@ -15,11 +15,11 @@ from sapwood.answers.equal import same_answers
 from sapwood.answers.find import chosen_option, letter
 from sapwood.generation.client import Failure
 from sapwood.recipe.server import ModelServer
-from sapwood.recipe.synthesis import OptionPermutation
+from sapwood.recipe.synthesis import OptionPermutation, PassRate
 from sapwood.synthesis.item import Item
 from sapwood.synthesis.stage import Ask, Stage, Verdict
 from sapwood.synthesis.verify.replies import Asker, Replies, of_those
-from sapwood.synthesis.verify.tally import Tally, count
+from sapwood.synthesis.verify.self_consistency import Tally, count, is_open, vote
 
 Order = tuple[int, ...]
 """The numbers of the options, as they are shown from A on."""
@@ -114,3 +114,27 @@ def _tally(item: Item, shown: Sequence[Order], replies: Replies) -> Tally:
 
 _NAMES_OTHERS = re.compile(r"\b(?:of the above|of these|above)\b|以上|上述", re.IGNORECASE)
 _NAMES_LETTERS = re.compile(r"\b[A-Z] (?:and|or|&) [A-Z]\b|[A-Z]\s*[和与或、]\s*[A-Z]")
+
+
+class PassRateStage(Stage):
+    """Items of which the pass rate lies between two bounds pass. It has nothing to say where neither votes nor choices
+    have."""
+
+    name = "pass_rate"
+
+    def __init__(self, settings: PassRate, own: Path | None = None) -> None:
+        """`own` are prompts of one's own."""
+        self.settings = settings
+        self.asker = Asker(settings.server, settings.sampling, own)
+
+    def check(self, items: Sequence[Item], ask: Ask) -> list[Verdict | Failure | None]:
+        samples = self.settings.samples
+        answered = of_those(items, is_open, lambda those: vote(those, self.asker, samples, ask))
+        chosen = of_those(items, is_choice, lambda those: choose(those, self.asker, samples, ask))
+        tallies = [one if one is not None else other for one, other in zip(answered, chosen, strict=True)]
+        return [self._judge(tally) if isinstance(tally, Tally) else tally for tally in tallies]
+
+    def _judge(self, tally: Tally) -> Verdict:
+        lowest, highest = self.settings.between
+        rate = float(tally.share)
+        return tally.verdict("too hard" if rate < lowest else "too easy" if rate > highest else "")

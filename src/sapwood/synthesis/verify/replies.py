@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from sapwood.generation.cache import Completion, Request
 from sapwood.generation.client import Failure
@@ -14,6 +15,19 @@ from sapwood.recipe.server import ModelServer
 from sapwood.recipe.synthesis import Sampling
 from sapwood.synthesis.prompt import FormError, Prompt, load_prompt
 from sapwood.synthesis.stage import Ask
+
+Word = Literal["yes", "no", "unclear"]
+
+_WORDS: dict[str, Word] = {"yes": "yes", "no": "no", "unclear": "unclear", "是": "yes", "否": "no", "不确定": "unclear"}
+
+
+def word_of(sections: Mapping[str, str] | None) -> Word | None:
+    """The word in the section `verdict` of a reply; None where there is none of the words that are asked for."""
+    if sections is None:
+        return None
+    match = re.match(rf"\W*({'|'.join(_WORDS)})(?![A-Za-z])", sections["verdict"].casefold())
+    return None if match is None else _WORDS[match[1]]
+
 
 Thing = TypeVar("Thing")
 Result = TypeVar("Result")

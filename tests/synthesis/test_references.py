@@ -8,8 +8,7 @@ from sapwood.generation.cache import Completion, Request
 from sapwood.generation.client import Failure
 from sapwood.recipe.server import ModelServer
 from sapwood.synthesis.item import Item
-from sapwood.synthesis.references import BEFORE, FIGURE, PART, PASSAGE, TABLE, reference
-from sapwood.synthesis.self_containedness import SelfContainednessStage
+from sapwood.synthesis.references import BEFORE, FIGURE, PART, PASSAGE, TABLE, SelfContainednessStage, reference
 from sapwood.synthesis.stage import Verdict
 
 REFERS = {
