@@ -135,7 +135,8 @@ def sapwood(arguments: argparse.Namespace) -> list[float]:
     engine.begin_stage("only", arguments.sequence_length)
     steps = [range(n * arguments.batch, (n + 1) * arguments.batch) for n in range(arguments.steps)]
     seconds, started = [], time.perf_counter()
-    for number, inputs in enumerate(Loader(Stream(), steps, arguments.sequence_length, ranks, recipe.training)):  # type: ignore[arg-type]
+    loader = Loader(Stream(), steps, arguments.sequence_length, ranks, recipe.training, ["web"])  # type: ignore[arg-type]
+    for number, inputs in enumerate(loader):
         engine.step(inputs, inputs.predicted, 1e-5, number).tolist()
         seconds.append(time.perf_counter() - started)
         started = time.perf_counter()

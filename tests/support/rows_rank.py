@@ -23,11 +23,11 @@ def be_rank(rank: int, directory: str) -> None:
     most = [ranks.most(value) for value in (rank, 5 - rank, 7)]
     engine = Engine.__new__(Engine)
     engine.model, engine._ranks = small_model("gpt2"), ranks
-    own = (MicroBatch(empty_batch(4), ("d",), (3,)),) * (1 + 2 * rank)
+    own = (MicroBatch.of(empty_batch(4), [0]),) * (1 + 2 * rank)
     keep_apart(engine.model, "rows")
     levelled = engine._level(own)
     keep_apart(engine.model, "positions")
     others = engine._level(own)
-    found = [most, [micro.domains for micro in levelled], len(others)]
+    found = [most, [micro.domains.tolist() for micro in levelled], len(others)]
     Path(directory, f"{rank}.json").write_text(json.dumps(found))
     dist.destroy_process_group()

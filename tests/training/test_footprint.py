@@ -59,7 +59,7 @@ def a_micro_batch(recipe: Recipe) -> MicroBatch:
     tokens = torch.zeros(rows, length, dtype=torch.int64)
     bounds = torch.arange(0, tokens.numel() + 1, length, dtype=torch.int32)
     batch = Batch(tokens, torch.arange(length).expand(rows, length).contiguous(), tokens, bounds)
-    return MicroBatch(batch, ("web",) * rows, (length - 1,) * rows)
+    return MicroBatch.of(batch, [0] * rows)
 
 
 @pytest.mark.parametrize(

@@ -63,12 +63,14 @@ class Batch:
         bounds = torch.arange(0, tokens.numel() + 1, width, dtype=torch.int32, device=tokens.device)
         return Batch(tokens, positions, labels, bounds), [start // length for start, _ in pieces]
 
+    def pinned(self) -> Batch:
+        """The same batch in memory from which a GPU copies while the host goes on."""
+        return Batch(*(part.pin_memory() for part in (self.tokens, self.positions, self.labels, self.bounds)))
+
     def to(self, device: torch.device) -> Batch:
-        """The same batch on a device, copied while the host goes on."""
-        if device.type == "cpu":
-            return self
+        """The same batch on a device."""
         parts = (self.tokens, self.positions, self.labels, self.bounds)
-        return Batch(*(part.pin_memory().to(device, non_blocking=True) for part in parts))
+        return Batch(*(part.to(device, non_blocking=True) for part in parts))
 
 
 def make_batch(sequences: Several[Sequence], *, isolate_documents: bool) -> Batch:

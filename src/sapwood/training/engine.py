@@ -15,7 +15,6 @@ from transformers import PreTrainedModel
 
 from sapwood.device.ranks import Ranks
 from sapwood.recipe import Recipe
-from sapwood.training.batch import empty_batch
 from sapwood.training.checkpoint import (
     AVERAGE,
     State,
@@ -48,7 +47,8 @@ class Engine:
         self._settings = recipe.training
         self._ranks = ranks
         self._ever = ever_trainable(self.model, recipe)
-        self._numbers = {domain: number for number, domain in enumerate(domains)}
+        self._domains = len(domains)
+        self._home = next(iter(self._trained().values())).device
         self._optimizer = build_optimizer(self.model, recipe)
         self._watch = Watch(self._settings.guard, ranks.device)
         self._average = (
@@ -65,16 +65,16 @@ class Engine:
         """
         device = self._ranks.device
         torch.manual_seed(hash((self._recipe.seed, number, self._ranks.rank)))  # dropout, in models that have it
-        sums = torch.zeros(2, len(self._numbers), dtype=torch.float64, device=device)
+        sums = torch.zeros(2, self._domains, dtype=torch.float64, device=device)
         micro_batches = self._level(inputs.micro_batches)
         for index, micro in enumerate(micro_batches):
             accumulate(self.model, last=index + 1 == len(micro_batches), settings=self._settings)
-            total, losses = next_token_losses(self.model, micro.batch.to(device), self._head)
+            there = micro.to(device)
+            total, losses = next_token_losses(self.model, there.batch, self._head)
             (total / max(predicted, 1)).backward()  # type: ignore[no-untyped-call]
-            if micro.domains:
-                rows = torch.tensor([self._numbers[domain] for domain in micro.domains], device=device)
-                sums[0].index_add_(0, rows, losses.double())
-                sums[1].index_add_(0, rows, torch.tensor(micro.predicted, dtype=torch.float64, device=device))
+            if len(there.domains):
+                sums[0].index_add_(0, there.domains, losses.double())
+                sums[1].index_add_(0, there.domains, there.counts)
         self._ranks.add_up(sums)
         loss = sums[0].sum() / max(predicted, 1)
         norm = self._clip().to(loss)
@@ -82,7 +82,9 @@ class Engine:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         # The fused kernel leaves everything as it is where this flag is up; it serves overflow in fp16 otherwise.
-        self._optimizer.grad_scale, self._optimizer.found_inf = None, skipped  # type: ignore[attr-defined]
+        # With `offload` the kernel runs on the host, and torch would bring the flag there without waiting for it.
+        flag = skipped.to(self._home)
+        self._optimizer.grad_scale, self._optimizer.found_inf = None, flag  # type: ignore[attr-defined]
         self._optimizer.step()
         self._optimizer.zero_grad()
         self._follow()
@@ -142,7 +144,7 @@ class Engine:
         if not self.by_document:
             return micro_batches
         missing = self._ranks.most(len(micro_batches)) - len(micro_batches)
-        return micro_batches + (MicroBatch(empty_batch(1), (), ()),) * missing
+        return micro_batches + (MicroBatch.empty(1),) * missing
 
     def _trained(self) -> dict[str, torch.Tensor]:
         return {name: parameter for name, parameter in self.model.named_parameters() if name in self._ever}

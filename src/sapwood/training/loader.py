@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import torch
+
 from sapwood.device.ranks import Ranks
 from sapwood.mixture.stream import Sequence as StreamSequence
 from sapwood.mixture.stream import Stream
@@ -23,10 +25,41 @@ class MicroBatch:
     """What goes through the model at once on this rank."""
 
     batch: Batch
-    domains: tuple[str, ...]
-    """Of its rows; none where the rank has nothing to predict, and runs an empty one along with the others."""
-    predicted: tuple[int, ...]
-    """How many tokens of each row are predicted."""
+    domains: torch.Tensor
+    """The number of each row's domain [rows]; none where the rank has nothing to predict, and runs an empty batch along
+    with the others."""
+    counts: torch.Tensor
+    """How many tokens of each row are predicted [rows], float64."""
+    predicted: int
+    """How many that are together."""
+
+    @staticmethod
+    def of(batch: Batch, domains: Sequence[int]) -> MicroBatch:
+        """A batch whose rows are of the domains with these numbers."""
+        predicted = batch.predicted
+        counts = torch.tensor(predicted, dtype=torch.float64)
+        return MicroBatch(batch, torch.tensor(domains, dtype=torch.int64), counts, sum(predicted))
+
+    @staticmethod
+    def empty(length: int) -> MicroBatch:
+        """A sequence in which nothing is predicted."""
+        none = torch.zeros(0, dtype=torch.int64)
+        return MicroBatch(empty_batch(length), none, none.double(), 0)
+
+    def pinned(self) -> MicroBatch:
+        """The same in memory from which a GPU copies while the host goes on. From other memory, the host waits."""
+        return replace(
+            self, batch=self.batch.pinned(), domains=self.domains.pin_memory(), counts=self.counts.pin_memory()
+        )
+
+    def to(self, device: torch.device) -> MicroBatch:
+        """The same on a device."""
+        return replace(
+            self,
+            batch=self.batch.to(device),
+            domains=self.domains.to(device, non_blocking=True),
+            counts=self.counts.to(device, non_blocking=True),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +78,7 @@ class StepInput:
     @property
     def predicted(self) -> int:
         """How many tokens this rank predicts."""
-        return sum(sum(micro.predicted) for micro in self.micro_batches)
+        return sum(micro.predicted for micro in self.micro_batches)
 
 
 class Loader:
@@ -58,11 +91,16 @@ class Loader:
         sequence_length: int,
         ranks: Ranks,
         settings: Training,
+        domains: Sequence[str],
         *,
         by_document: bool = False,
     ) -> None:
-        """Begins to read the batches at the positions of `steps`; `by_document`, each document has a row of its own."""
+        """Begins to read the batches at the positions of `steps`, whose sequences are of `domains`, numbered so.
+
+        `by_document`, each document has a row of its own.
+        """
         self._stream = stream
+        self._numbers = {domain: number for number, domain in enumerate(domains)}
         self._length = sequence_length
         self._ranks = ranks
         self._settings = settings
@@ -94,6 +132,8 @@ class Loader:
 
     def _read(self, steps: Sequence[range]) -> None:
         try:
+            if self._ranks.device.type == "cuda":
+                torch.cuda.set_device(self._ranks.device)  # of a thread; else memory is pinned by the first GPU
             for positions in steps:
                 if self._closed.is_set():
                     return
@@ -112,7 +152,9 @@ class Loader:
             if part:
                 parts += self._micro_batches(part)
             else:
-                parts.append(MicroBatch(empty_batch(self._length), (), ()))
+                parts.append(MicroBatch.empty(self._length))
+        if self._ranks.device.type == "cuda":
+            parts = [part.pinned() for part in parts]
         return StepInput(positions, tuple(parts), sum(sequence.digest for sequence in mine))
 
     def _micro_batches(self, part: Sequence[StreamSequence]) -> list[MicroBatch]:
@@ -122,7 +164,4 @@ class Loader:
         cut = [(batch, list(range(len(part))))]
         if self._by_document and batch.is_packed:
             cut = batch.by_document(batch.tokens.numel())
-        return [
-            MicroBatch(rows, tuple(part[owner].domain for owner in owners), tuple(rows.predicted))
-            for rows, owners in cut
-        ]
+        return [MicroBatch.of(rows, [self._numbers[part[owner].domain] for owner in owners]) for rows, owners in cut]

@@ -101,6 +101,7 @@ class Loop:
         check_resume(run, self.ledger, plan)
         self.final = final_rate(recipe, plan, model_directory)
         self.stream = open_stream(recipe, run, self.ledger, domains)
+        self.names = names
         self.engine = Engine(recipe, model_directory, names, ranks)
         self.saver = Saver(recipe, run, ranks)
         found = self.engine.load_latest(run.checkpoints)
@@ -156,6 +157,7 @@ class Loop:
             entry.sequence_length,
             self.ranks,
             settings,
+            self.names,
             by_document=self.engine.by_document,
         )
         self.log.start()
