@@ -263,8 +263,8 @@ import sys, time
 from pathlib import Path
 from sapwood.corpus import perplexity
 from sapwood.corpus.store import SourceStore
-from sapwood.likelihood import documents
-documents.BATCH_TOKENS = {"cpu": 120}
+from sapwood.likelihood import batch
+batch.BATCH_TOKENS = {"cpu": 120}
 perplexity.WRITE_SECONDS = 0
 write = perplexity.write_scores
 perplexity.write_scores = lambda path, scores: (write(path, scores), time.sleep(0.5))
@@ -277,7 +277,7 @@ perplexity.score_source(SourceStore(Path(sys.argv[1])), scorer, ())
 def test_a_kill_costs_some_seconds(
     measured: MakeStore, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch, scored: list[str]
 ) -> None:
-    monkeypatch.setattr(documents, "BATCH_TOKENS", {"cpu": 120})
+    monkeypatch.setattr("sapwood.likelihood.batch.BATCH_TOKENS", {"cpu": 120})
     whole, store = measured(TEXTS), measured(TEXTS, name="killed")
     score_source(whole, scorer(tiny_backbone, 50), ())
     scored.clear()

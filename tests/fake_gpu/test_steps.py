@@ -34,6 +34,22 @@ def test_the_host_reads_nothing_that_is_still_being_copied(on_a_gpu: OnAGpu) -> 
     assert counts.races == []
 
 
+def test_copies_of_a_model_agree_on_the_norm(on_a_gpu: OnAGpu) -> None:
+    """With it, on how far they clip, and on whether the step is skipped."""
+    one, several = (
+        on_a_gpu(fake_steps.step, {"parallel": {"sharding": sharding}}, world=16).collectives
+        for sharding in ("full", "hybrid")
+    )
+    assert one["allreduce float32"] == 0
+    assert several["allreduce float32"] == 3 + 1  # the gradients of two layers and the rest over the nodes, the norm
+
+
+def test_a_checkpoint_is_copied_while_the_host_goes_on(on_a_gpu: OnAGpu) -> None:
+    counts, again = on_a_gpu(fake_steps.staged)
+    assert counts.syncs == []
+    assert again
+
+
 def test_a_sharded_step_sends_what_it_must(on_a_gpu: OnAGpu) -> None:
     counts = on_a_gpu(fake_steps.step, world=8, micro_batches=2)
     # Two layers and the rest, which stays whole until its backward pass: 3 + 2 gathers for each micro-batch.

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sapwood.likelihood.batch import plan_batches
+from sapwood.likelihood.batch import batch_tokens, chunk_logits, plan_batches
 
 lengths_of_sequences = st.lists(st.integers(0, 300), max_size=60)
 
@@ -52,3 +54,17 @@ def test_equal_lengths_keep_their_order():
 def test_a_limit_below_one_is_refused():
     with pytest.raises(ValueError, match="max_tokens"):
         plan_batches([3], max_tokens=0)
+
+
+@pytest.mark.parametrize(("gibibytes", "tokens", "rows"), [(24, 3139, 392), (80, 10464, 1308), (141, 18444, 2305)])
+def test_a_gpu_gets_what_its_memory_holds(
+    gibibytes: int, tokens: int, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a vocabulary of 128,256; on a CPU, 32 rows at a time, of 2,092 tokens."""
+    memory = SimpleNamespace(total_memory=gibibytes << 30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: memory)
+    device = torch.device("cuda")
+    assert batch_tokens(device, 128_256) == tokens
+    assert chunk_logits(device) // 128_256 == rows
+    assert batch_tokens(device, 500) == 32768
+    assert batch_tokens(torch.device("cpu"), 128_256) == 2092

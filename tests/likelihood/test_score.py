@@ -88,7 +88,7 @@ def test_the_probabilities_of_all_next_tokens_add_up_to_one(model):
 def test_a_vocabulary_larger_than_a_chunk_changes_nothing(model, monkeypatch):
     sequences = _sequences(33, 20)
     expected = score(model, sequences)
-    monkeypatch.setattr("sapwood.likelihood.score.CHUNK_ELEMENTS", 100)
+    monkeypatch.setattr("sapwood.likelihood.batch.CPU_CHUNK", 100)
     assert score(model, sequences) == expected
 
 

@@ -118,6 +118,16 @@ def test_the_resolved_recipe_reads_back_equal(path: Path) -> None:
             "batch_tokens: 1K\n  parallel: {timeout: 5 steps}",
             "training.parallel.timeout: is a time, such as 10min",
         ),
+        (
+            "mixture: {zh: 1, en: 1}\ntraining:",
+            "mixture: {zh: 1, en: 1}\n    sequence_length: 120\ntraining:\n  precision: fp8",
+            "sequence_length: 120 is not divisible by 16, as the kernels of `precision: fp8` need it: write 112",
+        ),
+        (
+            "batch_tokens: 1K",
+            "batch_tokens: 1K\n  compile: true\n  adapter: {kind: dora}",
+            "recipe.yaml:20: training.compile: DoRA cannot be compiled",
+        ),
         ("training:", "holdout: {share: 5}\ntraining:", "recipe.yaml:18: holdout.share: 5 is"),
         ("name: small", "name: small\nname: big", "recipe.yaml:2: this is not YAML: found duplicate key"),
     ],

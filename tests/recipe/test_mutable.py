@@ -27,6 +27,7 @@ FREE = {
     *(f"Labeller.{name}" for name in ("url", "key", "parallel", "timeout", "price")),
     *("Labeller.requests_per_minute", "Labeller.tokens_per_minute"),
     *(f"Training.{name}" for name in ("micro_batch", "loss", "activation_checkpointing", "compile", "parallel")),
+    "Training.deterministic",
     "Training.trackers",
     *(f"Checkpoints.{name}" for name in ("every", "keep", "keep_every", "best", "asynchronous", "mirror")),
     *(f"Evaluation.{name}" for name in ("samples", "suites", "items", "during")),

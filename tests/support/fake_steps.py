@@ -63,6 +63,26 @@ def step(
     return counts
 
 
+def staged() -> tuple[fake_gpu.Counts, bool]:
+    """What copies of a state for a checkpoint ask of a GPU, and whether the next ones are in the same memory."""
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    from sapwood.training.staging import Staging
+
+    device, counting = torch.device("cuda", 0), fake_gpu.meter()
+    with FakeTensorMode():
+        tensors = {name: torch.ones(size, 8, device=device) for name, size in (("one", 4), ("other", 2))}
+        staging = Staging(device)
+        with counting:
+            first, second = staging.copy(tensors), staging.copy(tensors)
+            staging.wait()
+            read = [tensor + 1 for tensor in second.values()]
+    counts: fake_gpu.Counts = counting.counts
+    assert len(read) == 2
+    return counts, all(first[name] is second[name] for name in first)
+
+
 def _config(fields: Mapping[str, Any], length: int) -> Any:
     """A Llama's configuration, whose behaviour has been observed: that needs real numbers."""
     from transformers import LlamaConfig

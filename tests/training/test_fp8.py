@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 from transformers import PreTrainedModel
 
 from one_rank import loss_of, shard, tiny_llama, weights_of
 from sapwood.errors import SapwoodError
 from sapwood.recipe.schema import Adapter
 from sapwood.training.adapters import add_adapters
-from sapwood.training.fp8 import use_fp8
+from sapwood.training.fp8 import use_fp8, without_fp8
+from sapwood.training.layers import decoder_layers
 
 
 @pytest.fixture
@@ -28,6 +30,29 @@ def test_the_linear_modules_of_the_layers_are_converted() -> None:
     attention = [f"self_attn.{part}_proj" for part in "qkvo"]
     assert converted(model) == {f"model.layers.{layer}.{part}" for layer in (0, 1) for part in attention}
     assert list(weights_of(model)) == names
+
+
+class Float8Linear(nn.Linear):
+    """Called as torchao's is, and rounding as coarsely."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return super().forward(input.to(torch.float8_e4m3fn).to(input.dtype))
+
+
+def test_it_is_measured_without() -> None:
+    """As the exported model will be: in the precision that evaluations name."""
+    model = tiny_llama()
+    expected = loss_of(model)
+    for layer in decoder_layers(model):
+        layer.mlp.up_proj.__class__ = Float8Linear
+    kinds, rounded = converted(model), loss_of(model)
+    assert len(kinds) == 2
+    with without_fp8(model):
+        assert not converted(model)
+        assert loss_of(model).equal(expected)
+    assert converted(model) == kinds
+    assert loss_of(model).equal(rounded)
+    assert not rounded.equal(expected)
 
 
 @pytest.mark.usefixtures("torchao")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounterWithBackend
 from torch.distributed._tools.mem_tracker import MemTracker
 
 from one_rank import loss_of, shard, tiny_llama, weights_of, whole
@@ -39,6 +40,19 @@ def test_compiled_layers_too(mode: str) -> None:
     expected, found = gradients("none"), gradients(mode, compiled=True)
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_they_are_compiled(mode: str) -> None:
+    """Whole, by one graph: the layers have the same code."""
+    model = tiny_llama()
+    checkpoint_activations(decoder_layers(model), mode)
+    torch._dynamo.reset()
+    graphs = CompileCounterWithBackend("aot_eager")
+    for layer in decoder_layers(model):
+        layer.compile(backend=graphs, fullgraph=True)
+    loss_of(model).backward()
+    assert graphs.frame_count == 1
 
 
 def test_less_is_kept() -> None:

@@ -18,6 +18,10 @@ from torch._C._distributed_c10d import HashStore
 from sapwood.device.memory import reuse_freed_memory
 
 Given = TypeVar("Given")
+A_DAY = timedelta(days=1)
+"""How long ranks wait for what the first does alone: fetching a checkpoint, ordering documents, deciding a round."""
+_patient: list[dist.ProcessGroup] = []
+"""The group in which they do; none where `Ranks.join` was not called on several ranks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class Ranks:
             backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
             if size > 1:
                 dist.init_process_group(backend, timeout=timeout)
+                _patient.append(dist.new_group(backend="gloo", timeout=A_DAY))
             else:
                 dist.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
             atexit.register(_leave)
@@ -82,16 +87,17 @@ class Ranks:
         return int(largest)
 
     def tell(self, record: Any) -> Any:
-        """What the first rank has to say, as JSON, on every rank."""
+        """What the first rank has to say, as JSON, on every rank, however long it takes to find that out."""
         if self.size == 1:
             return record
         content = orjson.dumps(record) if self.first else b""
         length = torch.tensor(len(content))
-        dist.broadcast(length, 0)
+        group = _patient[0] if _patient else None
+        dist.broadcast(length, 0, group=group)
         told = torch.empty(int(length), dtype=torch.uint8)
         if self.first:
             told.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
-        dist.broadcast(told, 0)
+        dist.broadcast(told, 0, group=group)
         return orjson.loads(bytes(told.tolist()))
 
     def sum_arrays(self, values: np.ndarray) -> np.ndarray:
@@ -115,10 +121,12 @@ class Ranks:
         return tensor
 
     def wait(self) -> None:
-        """Waits until all ranks are here."""
-        self.sum([0])
+        """Waits until all ranks are here, however long the first one takes."""
+        if self.size > 1:
+            dist.all_reduce(torch.zeros(1), group=_patient[0] if _patient else None)
 
 
 def _leave() -> None:
     if dist.is_initialized():
+        _patient.clear()
         dist.destroy_process_group()

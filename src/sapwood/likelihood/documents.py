@@ -16,14 +16,11 @@ from sapwood.backbone.load import load_config, load_model
 from sapwood.backbone.tokenizer import Delimiters
 from sapwood.device.memory import reuse_freed_memory
 from sapwood.device.precision import autocast_type
-from sapwood.likelihood.batch import plan_batches
+from sapwood.likelihood.batch import batch_tokens, plan_batches
 from sapwood.likelihood.score import document_windows, score
 
 WINDOW = 8192
 """The most tokens that are predicted at a time, even if the model can read more: what a batch of one may need."""
-BATCH_TOKENS = {"cpu": 4096, "cuda": 16384}
-BATCH_LOGITS = {"cpu": 1 << 28, "cuda": 1 << 30}
-"""A padded batch has at most so many tokens, and so many logits (1 GiB in fp32, 2 GiB in bf16)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,7 @@ class DocumentModel:
             model=load_model(directory).to(device),
             delimiters=delimiters,
             window=min(getattr(config, "max_position_embeddings", None) or WINDOW, WINDOW),
-            batch_tokens=min(BATCH_TOKENS[device.type], BATCH_LOGITS[device.type] // config.vocab_size),
+            batch_tokens=batch_tokens(device, config.vocab_size),
             autocast=autocast_type("auto", device),
         )
 

@@ -16,14 +16,11 @@ from sapwood.backbone.causal import refuse_sight_ahead
 from sapwood.backbone.tokenizer import Delimiters
 from sapwood.device.ranks import Ranks
 from sapwood.errors import SapwoodError
-from sapwood.likelihood.batch import plan_batches
+from sapwood.likelihood.batch import batch_tokens, chunk_logits, plan_batches
 from sapwood.progress import Advance
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-CHUNK_ELEMENTS = 1 << 22
-"""Logits that are turned into probabilities at a time, in fp32: 16 MiB, whatever the batch and the vocabulary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,7 @@ def score(
     sequences: Sequence[np.ndarray],
     *,
     context: Sequence[int] | None = None,
-    max_tokens: int = 4096,
+    max_tokens: int | None = None,
     autocast: torch.dtype | None = None,
     advance: Advance | None = None,
 ) -> list[Scored]:
@@ -49,8 +46,8 @@ def score(
 
     `sequences` are one-dimensional arrays of token ids; `context` is 1 where it is not given, since a first
     token has nothing to be predicted from. A sequence with nothing after its context counts 0 tokens.
-    `max_tokens` bounds a padded batch; `autocast` is the dtype to compute in, if not that of the weights;
-    `advance` is told of predicted tokens.
+    `max_tokens` bounds a padded batch, by default to what the device has memory for; `autocast` is the dtype to compute
+    in, if not that of the weights; `advance` is told of predicted tokens.
 
     Sequences that differ in their last token alone, such as a question with the letters of its options, go through the
     model once.
@@ -74,7 +71,8 @@ def score(
             inputs = np.asarray(sequences[index][:-1], dtype=np.int64).tobytes()
             sharing.setdefault((contexts[index], inputs), []).append(index)
     rows = list(sharing.values())
-    planned = plan_batches([len(sequences[row[0]]) - 1 for row in rows], max_tokens)
+    most = max_tokens or batch_tokens(model.device, model.config.get_text_config().vocab_size)
+    planned = plan_batches([len(sequences[row[0]]) - 1 for row in rows], most)
     batches = [[rows[number] for number in batch] for batch in planned]
 
     joined = Ranks.joined()
@@ -177,7 +175,7 @@ def _score_batch(model: PreTrainedModel, rows: Sequence[Sequence[np.ndarray]], c
     row_at, column_at, target_at = (
         torch.from_numpy(array).to(logits.device) for array in (row_of, column_of - skipped, targets)
     )
-    step = max(1, CHUNK_ELEMENTS // logits.shape[-1])
+    step = max(1, chunk_logits(logits.device) // logits.shape[-1])
     losses = [
         F.cross_entropy(logits[row, column].float(), target, reduction="none")
         for row, column, target in zip(*(torch.split(at, step) for at in (row_at, column_at, target_at)), strict=True)

@@ -57,7 +57,7 @@ def check_hardware(recipe: Recipe) -> Iterator[Problem]:
             require_fp8()
         except SapwoodError as error:
             yield Problem(("training", "precision"), str(error).removeprefix("precision: "))
-    if training.compile and not _compiler():
+    if training.compile is True and not _compiler():
         message = f"needs a C++ compiler, and there is none of {', '.join(COMPILERS)}: install one, or write false"
         yield Problem(("training", "compile"), message)
 

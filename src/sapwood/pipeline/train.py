@@ -52,6 +52,7 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> Trained:
     from sapwood.backbone.resolve import default_cache, fingerprint_model, resolve
     from sapwood.backbone.tokenizer import open_tokenizer
     from sapwood.corpus.disk import full_disk_explained
+    from sapwood.device.determinism import use_deterministic_kernels
     from sapwood.device.environment import describe_environment
     from sapwood.device.precision import autocast_type
     from sapwood.device.ranks import Ranks
@@ -79,6 +80,8 @@ def train_run(recipe: Recipe, plan: Plan, run: RunDirectory) -> Trained:
     encoder = open_encoder(recipe, model_directory)
     refuse_other_tokens(run, recipe, encoder)
 
+    if recipe.training.deterministic:
+        use_deterministic_kernels()
     ranks = Ranks.join(patience(recipe))
     if ranks.first:
         remove_incomplete(run.checkpoints)

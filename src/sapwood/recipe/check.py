@@ -178,6 +178,9 @@ def _controller(recipe: Recipe, stage: Stage, path: Path) -> Iterator[Problem]:
         yield (*path, "floor"), f"{float(controller.floor):g} is more than 'cap'"
 
 
+FP8_MULTIPLE = 16
+"""What the tokens of every micro-batch must be divisible by in fp8: a gradient is a product over all of them."""
+
 _SCORES = ("perplexity", "bits_per_byte", "nll")
 """What documents can only be ordered by when a model scores them."""
 
@@ -229,6 +232,23 @@ def _training(recipe: Recipe) -> Iterator[Problem]:
         yield (
             ("training", "batch_tokens"),
             f"{training.batch_tokens} is less than one sequence of {recipe.sequence_length} tokens",
+        )
+    if training.precision == "fp8":
+        lengths: dict[Path, int] = {("sequence_length",): recipe.sequence_length}
+        for number, stage in enumerate(recipe.stages):
+            if stage.sequence_length is not None:
+                lengths["stages", number, "sequence_length"] = stage.sequence_length
+        for path, length in lengths.items():
+            if length % FP8_MULTIPLE:
+                yield (
+                    path,
+                    f"{length} is not divisible by {FP8_MULTIPLE}, as the kernels of `precision: fp8` need it: write "
+                    f"{length // FP8_MULTIPLE * FP8_MULTIPLE or FP8_MULTIPLE}",
+                )
+    if training.compile is True and training.adapter is not None and training.adapter.kind == "dora":
+        yield (
+            ("training", "compile"),
+            "DoRA cannot be compiled: every layer would break into pieces. Write false, or `adapter: {kind: lora}`",
         )
     if training.learning_rate is not None:
         tokens = sum(stage.tokens for stage in recipe.stages)

@@ -21,8 +21,8 @@ from sapwood.backbone.tokenizer import AUTO
 from sapwood.device.precision import autocast_type
 from sapwood.device.ranks import Ranks
 from sapwood.errors import SapwoodError
-from sapwood.likelihood.batch import plan_batches
-from sapwood.likelihood.documents import BATCH_LOGITS, BATCH_TOKENS, WINDOW, DocumentModel
+from sapwood.likelihood.batch import batch_tokens, plan_batches
+from sapwood.likelihood.documents import WINDOW, DocumentModel
 from sapwood.likelihood.score import score
 from sapwood.progress import track
 from sapwood.recipe.task import Task
@@ -279,13 +279,12 @@ class EvaluatedModel:
         """
         refuse_sight_ahead(model.config, type(model).__name__)
         config = model.config.get_text_config()
-        device = model.device.type
         return EvaluatedModel(
             model=model,
             encoder=encoder,
             ends=tuple(sorted({encoder.delimiters.end, *_ends(model)})),
             window=min(getattr(config, "max_position_embeddings", None) or WINDOW, WINDOW),
-            batch_tokens=min(BATCH_TOKENS[device], BATCH_LOGITS[device] // config.vocab_size),
+            batch_tokens=batch_tokens(model.device, config.vocab_size),
             autocast=autocast,
         )
 

@@ -25,6 +25,7 @@ from sapwood.training.checkpoint import (
     verify,
 )
 from sapwood.training.flops import flops_per_token, peak_flops, utilisation
+from sapwood.training.fp8 import without_fp8
 from sapwood.training.guard import Watch
 from sapwood.training.isolation import way_of
 from sapwood.training.loader import MicroBatch, StepInput
@@ -91,9 +92,10 @@ class Engine:
         return torch.cat([torch.stack([loss, norm, skipped.double()]), sums.flatten()])
 
     def measured(self, measure: Callable[[PreTrainedModel], T]) -> T:
-        """What `measure` finds of the model as it is now."""
+        """What `measure` finds of the model as it is now, in the precision in which the exported one is measured."""
         try:
-            return measure(self.model)
+            with without_fp8(self.model):
+                return measure(self.model)
         finally:
             # After a forward pass alone the last parameters would still stand there whole, and be trained no further.
             assert isinstance(self.model, FSDPModule)
@@ -124,15 +126,18 @@ class Engine:
     def load_latest(self, directory: Path) -> State | None:
         """Puts the newest checkpoint below `directory` into model and optimizer; None when there is none.
 
-        Raises SapwoodError where a file is not what was written.
+        The first rank says which that is: on a network file system, others may not see it yet, or still see one that is
+        gone. Raises SapwoodError where a file is not what was written.
         """
-        saved = checkpoints(directory)
-        if not saved:
+        found = checkpoints(directory) if self._ranks.first else []
+        name = self._ranks.tell(found[-1].name if found else None)
+        if name is None:
             return None
+        newest = directory / name
         # Every rank looks at its part of the files.
-        verify(saved[-1], files_of(saved[-1])[self._ranks.rank :: self._ranks.size])
-        load_checkpoint(saved[-1], self.tensors())
-        return read_state(saved[-1])
+        verify(newest, files_of(newest)[self._ranks.rank :: self._ranks.size])
+        load_checkpoint(newest, self.tensors())
+        return read_state(newest)
 
     @property
     def by_document(self) -> bool:
@@ -155,6 +160,10 @@ class Engine:
         norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
         if isinstance(norm, DTensor):
             norm = norm.full_tensor()
+        if self._settings.parallel.sharding != "full":
+            # Every copy of the model has computed it for itself. One figure, so that all copies clip alike, and none
+            # skips a step that another takes.
+            norm = self._ranks.add_up(norm) / self._ranks.size
         nn.utils.clip_grads_with_norm_(parameters, self._settings.optimizer.clip or math.inf, norm)
         return norm
 

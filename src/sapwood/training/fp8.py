@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import nn
 from transformers import PreTrainedModel
@@ -13,7 +16,8 @@ from sapwood.training.layers import decoder_layers
 CAPABILITY = (8, 9)
 """The first compute capability of NVIDIA's GPUs that multiplies in fp8 (Ada; Hopper is 9.0)."""
 MULTIPLE = 16
-"""What the kernels want the sizes of matrices to be divisible by."""
+"""What the kernels want the sizes of matrices to be divisible by. The gradient of a weight is a product over all tokens
+of a micro-batch, so their number has to be as well (`recipe.check`)."""
 
 
 def use_fp8(model: PreTrainedModel, *, emulate: bool = False) -> None:
@@ -35,6 +39,19 @@ def use_fp8(model: PreTrainedModel, *, emulate: bool = False) -> None:
     config = Float8LinearConfig(emulate=emulate)
     for layer in decoder_layers(model):
         convert_to_float8_training(layer, module_filter_fn=_is_fit, config=config)
+
+
+@contextmanager
+def without_fp8(model: nn.Module) -> Iterator[None]:
+    """Lets a model multiply in the type of its weights for a while: as whoever is given it will, and at any length."""
+    kinds = {module: type(module) for module in model.modules() if type(module).__name__ == "Float8Linear"}
+    for module in kinds:
+        module.__class__ = nn.Linear
+    try:
+        yield
+    finally:
+        for module, kind in kinds.items():
+            module.__class__ = kind
 
 
 def _is_fit(module: nn.Module, name: str) -> bool:

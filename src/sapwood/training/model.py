@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -12,16 +15,20 @@ from transformers import PreTrainedModel
 from sapwood.backbone.load import load_model
 from sapwood.device.precision import autocast_type
 from sapwood.device.ranks import Ranks
+from sapwood.errors import SapwoodError
 from sapwood.recipe.schema import Recipe, Training
 from sapwood.training.adapters import add_adapters
 from sapwood.training.attention import attend_by_document
-from sapwood.training.fp8 import use_fp8
-from sapwood.training.isolation import bounds_fit
+from sapwood.training.fp8 import MULTIPLE, use_fp8
+from sapwood.training.isolation import bounds_fit, way_of
 from sapwood.training.layers import decoder_layers
 from sapwood.training.loss import LossHead
 from sapwood.training.parallel import spread
 from sapwood.training.recompute import checkpoint_activations
 from sapwood.training.trainable import select
+
+TRITON_CAPABILITY = (7, 0)
+"""The first compute capability of NVIDIA's GPUs for which Triton, and so torch.compile, makes kernels."""
 
 
 def build_model(recipe: Recipe, directory: Path, ranks: Ranks) -> tuple[PreTrainedModel, LossHead | None]:
@@ -39,15 +46,32 @@ def build_model(recipe: Recipe, directory: Path, ranks: Ranks) -> tuple[PreTrain
     if settings.adapter is not None:
         add_adapters(model, settings.adapter, recipe.seed)
     if settings.precision == "fp8":
+        if settings.isolate_documents and way_of(model) == "rows":
+            raise SapwoodError(
+                f"precision: fp8 needs batches whose tokens are divisible by {MULTIPLE}, and {type(model).__name__} "
+                "keeps documents apart by a row for each, of any length. Write bf16, or `isolate_documents: false`."
+            )
         use_fp8(model)
     select(model, recipe, recipe.stages[0])
     layers = decoder_layers(model)
     checkpoint_activations(layers, settings.activation_checkpointing)
-    if settings.compile:
+    if is_compiled(settings, ranks.device):
         for layer in layers:
             layer.compile()
     spread(model, layers, ranks, settings, arithmetic)
     return model, head
+
+
+def is_compiled(settings: Training, device: torch.device) -> bool:
+    """Whether the layers are compiled. `auto` does on GPUs for which Triton makes kernels, if it can here."""
+    if settings.compile != "auto":
+        return settings.compile
+    if device.type != "cuda" or torch.cuda.get_device_capability(device) < TRITON_CAPABILITY:
+        return False
+    if settings.adapter is not None and settings.adapter.kind == "dora":
+        return False  # its layers break into pieces
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    return find_spec("triton") is not None and compiler is not None
 
 
 def accumulate(model: nn.Module, *, last: bool, settings: Training) -> None:

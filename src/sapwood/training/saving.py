@@ -16,7 +16,7 @@ from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from sapwood.corpus.disk import explain
-from sapwood.device.ranks import Ranks
+from sapwood.device.ranks import A_DAY, Ranks
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.result import read_evaluation
 from sapwood.files import hash_file, remove_directory, sync_directory, write_json
@@ -28,6 +28,7 @@ from sapwood.runs.directory import RunDirectory
 from sapwood.training.checkpoint import STATE, State, checkpoints, read_state
 from sapwood.training.mirror import Mirror
 from sapwood.training.resume import records_of
+from sapwood.training.staging import Staging
 
 FILE_BYTES = 1 << 28
 """How much of a rank's part goes into one file, which is put together in memory."""
@@ -42,8 +43,12 @@ class Saver:
         self._recipe = recipe
         self._run = run
         self._ranks = ranks
-        self._group = dist.new_group(backend="gloo")  # its messages must not mix with those of the steps meanwhile
-        self._thread = ThreadPoolExecutor(1, "checkpoint")
+        # A group of its own: its messages must not mix with those of the steps meanwhile.
+        self._group = dist.new_group(backend="gloo", timeout=A_DAY)
+        # The device of a thread is the first GPU until it is set, and then every rank takes memory there.
+        at = (torch.cuda.set_device, (ranks.device,)) if ranks.device.type == "cuda" else (None, ())
+        self._thread = ThreadPoolExecutor(1, "checkpoint", *at)
+        self._staging = Staging(ranks.device)
         self._writing: Future[None] | None = None
         mirror = recipe.training.checkpoints.mirror
         self._mirror = Mirror(mirror, run) if mirror and ranks.first else None
@@ -57,7 +62,7 @@ class Saver:
         self.settle()
         records = records_of(self._run) if self._ranks.first else {}
         if self._recipe.training.checkpoints.are_asynchronous(self._ranks.device.type):
-            copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+            copies = self._staging.copy(tensors)
             self._writing = self._thread.submit(self._write, state, records, copies)
         else:
             self._writing = Future()
@@ -84,6 +89,7 @@ class Saver:
                 console.print(f"{error} Training goes on, and tries again at the next checkpoint.", style="yellow")
 
     def _write(self, state: State, records: Mapping[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+        self._staging.wait()
         path = self._run.checkpoints / state.name
         temporary = path.with_name(f".{state.name}.tmp")
         try:
