@@ -2,7 +2,7 @@
 
     python benchmarks/mixture_scale.py DIRECTORY
 
-Measures, each in a process of its own: planning, deciding all rounds, building passes over documents (shuffled, and by
+Measures, each in a process of its own: planning, deciding all rounds, building epochs of documents (shuffled, and by
 a score), reaching positions, and looking documents up. Token shards are sparse files: their sizes and offsets are real,
 their tokens are zeros that take no room. DIRECTORY needs about 12 GB.
 """
@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from sapwood.mixture.domains import Sizes
-from sapwood.mixture.epochs import Passes
+from sapwood.mixture.epochs import Epochs
 from sapwood.mixture.ledger import Ledger, Round
-from sapwood.mixture.measured import Change, Measured
+from sapwood.mixture.measured import Measured, improvement
 from sapwood.mixture.plan import make_plan
 from sapwood.mixture.rounds import next_round
 from sapwood.mixture.stream import Stream
@@ -162,7 +162,7 @@ def decide_rounds(directory: Path, store: Path, documents: int) -> str:
                 bits_per_byte=1 + chance.random() / 10,
                 standard_error=0.01,
                 nats_per_token=2.5 + chance.random() / 10,
-                since_last=Change(chance.gauss(0, 0.02), 0.005),
+                since_last=improvement(-chance.gauss(0, 0.02), 0.005),
             )
             for name in names
         }
@@ -172,9 +172,9 @@ def decide_rounds(directory: Path, store: Path, documents: int) -> str:
     return f"{len(ledger.rounds)} rounds, {path.stat().st_size / 2**20:.1f} MiB of ledger"
 
 
-def passes(directory: Path, store: TokenStore) -> Passes:
+def epochs(directory: Path, store: TokenStore) -> Epochs:
     scores = np.random.default_rng(1).standard_normal
-    return Passes(
+    return Epochs(
         directory / "orders",
         store,
         None,
@@ -188,14 +188,14 @@ def passes(directory: Path, store: TokenStore) -> Passes:
 def shuffled_pass(directory: Path, store: Path, documents: int) -> None:
     """One domain of all documents, shuffled."""
     opened_store = TokenStore(store, "train")
-    passes(directory, opened_store).get(0, [(0, Order())])
+    epochs(directory, opened_store).get(0, [(0, Order())])
 
 
 def scored_pass(directory: Path, store: Path, documents: int) -> None:
     """One domain of all documents, by a score of random numbers."""
     opened_store = TokenStore(store, "train")
     order = Order.model_validate({"by": "perplexity", "bins": 1000, "tails": {"head": "1%", "tail": "1%"}})
-    passes(directory, opened_store).get(0, [(0, order)])
+    epochs(directory, opened_store).get(0, [(0, order)])
 
 
 def one_domain(directory: Path, store: Path) -> Stream:
@@ -214,7 +214,7 @@ def one_domain(directory: Path, store: Path) -> Stream:
         reasons=("All of it.",),
     )
     ledger.append(whole)
-    return Stream(ledger, {"all": passes(directory, opened_store)})
+    return Stream(ledger, {"all": epochs(directory, opened_store)})
 
 
 def random_positions(directory: Path, store: Path, documents: int) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sapwood.recipe.data import Corruption
-from sapwood.synthesis.corrupt import Change, corrupt
+from sapwood.synthesis.corrupt import Alteration, corrupt
 from sapwood.synthesis.item import Item
 from verify_fake import item
 
@@ -28,12 +28,12 @@ def english(number: int) -> Item:
     return item(f"How far, {number}?", "180 km", reasoning=SOLVED, id=f"{number:032x}")
 
 
-def changed(items: Sequence[Item], seed: int = 0, **settings: object) -> list[tuple[Item, list[Change]]]:
+def changed(items: Sequence[Item], seed: int = 0, **settings: object) -> list[tuple[Item, list[Alteration]]]:
     """Of those that were to be changed and could be: the item, and the changes."""
     return [(found, changes) for found, changes in corrupt(items, Corruption(**settings), seed) if changes]
 
 
-def only(one: Item, *others: Item, **settings: object) -> tuple[Item, list[Change]]:
+def only(one: Item, *others: Item, **settings: object) -> tuple[Item, list[Alteration]]:
     """One item changed, beside others."""
     after, changes = corrupt([one, *others], Corruption(share=Fraction(1), **settings), 0)[0]
     assert changes

@@ -16,7 +16,7 @@ from sapwood.errors import SapwoodError
 from sapwood.files import write_json
 from sapwood.runs.manifest import Manifest, read_manifest
 
-Change = Callable[[str, torch.Tensor], Mapping[str, torch.Tensor]]
+Rewrite = Callable[[str, torch.Tensor], Mapping[str, torch.Tensor]]
 """A stored tensor and its name in; what is stored in its place out, by name."""
 
 
@@ -26,7 +26,7 @@ def stored_shapes(directory: Path) -> dict[str, tuple[int, ...]]:
     return {name: tuple(stored.shape(name)) for name in stored}
 
 
-def rewrite_weights(source: Path, directory: Path, change: Change) -> None:
+def rewrite_weights(source: Path, directory: Path, change: Rewrite) -> None:
     """Writes the weights of the model in `source` into `directory`: as many files, under the same names.
 
     What `change` gives back untouched is mapped from the one file and written into the other; it need not fit into

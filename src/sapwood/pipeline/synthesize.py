@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sapwood.generation.asker import Asker
     from sapwood.runs.manifest import Manifest
     from sapwood.synthesis.directory import JobDirectory
-    from sapwood.synthesis.estimate import Estimate
+    from sapwood.synthesis.estimate import StageEstimate
     from sapwood.synthesis.labelled import Calibration
 
 Overrides = Mapping[str, Any] | Iterable[str]
@@ -66,7 +66,7 @@ class SynthesisProgress:
 class SynthesisEstimate:
     """What a job will take."""
 
-    stages: tuple[Estimate, ...]
+    stages: tuple[StageEstimate, ...]
     """Those that ask a model: requests, tokens, price."""
     measured_on: int | None
     """Attempts of an earlier run of the job by which it is estimated; None where tokens are assumed, and every item is

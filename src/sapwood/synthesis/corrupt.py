@@ -193,7 +193,7 @@ _NAMED_LETTER = (
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Alteration:
     """Something that was replaced in an item."""
 
     way: str
@@ -205,7 +205,7 @@ class Change:
     in_reasoning: int
 
 
-Corrupted = tuple[Item, list[Change] | None]
+Corrupted = tuple[Item, list[Alteration] | None]
 """An item, and what was changed in it. None where it was to be changed, and there was nothing to change."""
 
 
@@ -252,7 +252,7 @@ def _corrupted(item: Item, settings: Corruption, ways: Mapping[str, Way], rng: r
     others = _choose(mine, texts, settings.changes, rng)
     written = {name: _rewrite(text, mine, others) for name, text in texts.items()}
     changes = [
-        Change(way, before, after, *(_count(mine[way], text, before) for text in texts.values()))
+        Alteration(way, before, after, *(_count(mine[way], text, before) for text in texts.values()))
         for (way, before), after in others.items()
     ]
     return (

@@ -26,7 +26,7 @@ known."""
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class StageEstimate:
     """What one stage asks of one model."""
 
     stage: str
@@ -48,7 +48,7 @@ def price(server: ModelServer, prompt_tokens: int, completion_tokens: int) -> fl
     return (prompt_tokens * server.price.prompt + completion_tokens * server.price.completion) / 1e6
 
 
-def estimate(job: Synthesis, work: Work, account: Mapping[str, Any] | None) -> list[Estimate]:
+def estimate(job: Synthesis, work: Work, account: Mapping[str, Any] | None) -> list[StageEstimate]:
     """What every stage that asks a model will take.
 
     With the `account` of an earlier, smaller run, as many items reach each stage, and take as many tokens, as they did
@@ -70,7 +70,7 @@ def estimate(job: Synthesis, work: Work, account: Mapping[str, Any] | None) -> l
             prompt, completion = (seen * per_item * tokens for tokens in _ASSUMED[stage])
         if stage == FORM:
             prompt = _prompt_tokens(job, work)
-        found.append(Estimate(stage, server, seen * per_item, prompt, completion))
+        found.append(StageEstimate(stage, server, seen * per_item, prompt, completion))
     return found
 
 
