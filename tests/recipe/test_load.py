@@ -130,6 +130,13 @@ def test_the_resolved_recipe_reads_back_equal(path: Path) -> None:
         ),
         ("training:", "holdout: {share: 5}\ntraining:", "recipe.yaml:18: holdout.share: 5 is"),
         ("name: small", "name: small\nname: big", "recipe.yaml:2: this is not YAML: found duplicate key"),
+        ("name: small", "name: 木", "recipe.yaml:1: name: found '木': expected a name of letters from a to z, digits"),
+        ("name: small", "name: 2024-05-06", "expected a text. Put it in quotes, '2024-05-06', if one is meant"),
+        (
+            "name: small",
+            "name: small\ntokenizer: ./mine",
+            "recipe.yaml:2: tokenizer: found './mine': expected fields such as 'begin:' and 'end:'",
+        ),
     ],
 )
 def test_mistakes_are_named_with_line_and_remedy(path: Path, old: str, new: str, expected: str) -> None:

@@ -12,7 +12,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from sapwood.errors import SapwoodError, closest
-from sapwood.recipe.fields import Strict
+from sapwood.recipe.fields import NAME, Strict
 from sapwood.recipe.mixture import SHARES_TAG, WEIGHTING_TAG
 
 Location = tuple[str | int, ...]
@@ -133,7 +133,21 @@ def _explain(error: dict[str, Any], document: CommentedMap, model: type[BaseMode
         location = location[:-1]
     if isinstance(found, dict) and kind == "value_error":
         return location, message
+    if kind in ("model_type", "dict_type"):  # pydantic names a class of ours
+        message = f"expected {_fields(model, location)}"
+    elif kind == "string_type" and not isinstance(found, dict | list):
+        message = f"expected a text. Put it in quotes, '{found}', if one is meant"
+    elif kind == "string_pattern_mismatch" and error["ctx"]["pattern"] == NAME:
+        message = "expected a name of letters from a to z, digits, '.', '_' and '-' that begins with a letter or a digit"
     return location, f"found {_show(found)}: {message}"
+
+
+def _fields(annotation: Any, location: Location) -> str:
+    """What stands at `location` below `annotation`, where that has fields."""
+    for part in location:
+        annotation = _step(annotation, part)
+    names = list(model.model_fields)[:2] if (model := _model(annotation)) else []
+    return f"fields such as {' and '.join(repr(f'{name}:') for name in names)}" if names else "names with values"
 
 
 def _instead(annotation: Any, location: Location) -> str:

@@ -63,7 +63,8 @@ Stretch = Annotated[
     PlainSerializer(str),
     WithJsonSchema({**_QUANTITY, "examples": ["10B", "200 steps", "30min"]}),
 ]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+Name = Annotated[str, Field(pattern=NAME)]
 
 Aim = Literal["gain", "retention"]
 """What is wanted of an ability: that it gets better, or that it stays as it is."""
