@@ -18,6 +18,8 @@ import numpy.typing as npt
 from sapwood.corpus.characters import Hashes
 from sapwood.corpus.ngrams import Tokens, is_unspaced, raw_ngram_hashes, tokenise
 
+RULE_VERSION = 2
+"""Goes up when other items are found in the same documents."""
 COMMON_ITEMS = 4
 """An n-gram that stands in more items than these belongs to none of them (YuLan-Mini, arXiv 2412.17743)."""
 SHORT_NGRAM = 5

@@ -18,7 +18,7 @@ import xxhash
 from datatrove.data import Document
 
 from sapwood.corpus.annotate import Step
-from sapwood.corpus.benchmark_index import BenchmarkIndex, Hit, Item
+from sapwood.corpus.benchmark_index import RULE_VERSION, BenchmarkIndex, Hit, Item
 from sapwood.corpus.block import Annotator, filter_out
 from sapwood.corpus.characters import WORDS_VERSION
 from sapwood.corpus.formats.content import read_blocks
@@ -150,6 +150,7 @@ def contamination_step(settings: Decontamination, normalising: Normalise) -> Ste
         annotator=ContaminationCheck(index, settings.overlap, cut=settings.action == "cut"),
         settings={
             "words": WORDS_VERSION,
+            "rule": RULE_VERSION,
             "benchmarks": identity,
             "normalise": normalising.model_dump(mode="json"),
             "ngram": settings.ngram,

@@ -18,7 +18,7 @@ from typing import Any
 import xxhash
 
 from sapwood import __version__
-from sapwood.corpus.benchmark_index import BenchmarkIndex
+from sapwood.corpus.benchmark_index import RULE_VERSION, BenchmarkIndex
 from sapwood.corpus.characters import WORDS_VERSION
 from sapwood.corpus.contamination import item_of
 from sapwood.corpus.store import stores_of
@@ -151,6 +151,7 @@ def _planned(
         },
         settings={
             "words": WORDS_VERSION,
+            "rule": RULE_VERSION,
             "suite": suite.name,
             "ngram": rule.ngram,
             "overlap": rule.overlap,
