@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 import time
@@ -22,6 +23,7 @@ from sapwood.recipe import load_recipe
 from sapwood.runs.directory import RunDirectory
 from sapwood.training.checkpoint import State
 from sapwood.training.engine import Engine
+from sapwood.training.loader import StepInput
 from sapwood.training.saving import Saver
 from small_runs import prepare_and_train
 
@@ -74,6 +76,26 @@ def hang(path: Path, errors: Path, *overrides: str) -> None:
 
     Loader._step = sleep_well  # type: ignore[method-assign]
     run_verb(("train", str(path), *overrides, "--runs", str(path.parent / "runs")), errors, {})
+
+
+def train_rank_until(step: int, path: Path, overrides: tuple[str, ...], place: dict[str, str]) -> None:
+    """What one rank does that is killed when it comes to a step."""
+
+    def take(engine: Engine, inputs: StepInput, predicted: int, learning_rate: float, number: int) -> object:
+        if number == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return usual(engine, inputs, predicted, learning_rate, number)
+
+    usual = Engine.step
+    Engine.step = take
+    train_rank(path, overrides, place)
+
+
+def killed_at(step: int, path: Path, ranks: int) -> None:
+    """Trains the run of a recipe on some ranks, which are all killed when they come to a step."""
+    for child in started(train_rank_until, [(step, path, (), place) for place in _places(ranks, None)]):
+        child.join(SECONDS)
+        assert child.exitcode == -signal.SIGKILL
 
 
 def save_steps(path: Path, root: Path, ranks: int) -> None:

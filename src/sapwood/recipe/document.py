@@ -138,7 +138,7 @@ def _explain(error: dict[str, Any], document: CommentedMap, model: type[BaseMode
     elif kind == "string_type" and not isinstance(found, dict | list):
         message = f"expected a text. Put it in quotes, '{found}', if one is meant"
     elif kind == "string_pattern_mismatch" and error["ctx"]["pattern"] == NAME:
-        message = "expected a name of letters from a to z, digits, '.', '_' and '-' that begins with a letter or a digit"
+        message = "expected a name of letters from a to z, digits, '.', '_' and '-', a letter or a digit first"
     return location, f"found {_show(found)}: {message}"
 
 
