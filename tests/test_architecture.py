@@ -93,3 +93,15 @@ def test_some_packages_never_touch_torch(package: str) -> None:
 def test_planning_starts_without_torch() -> None:
     code = "import sys, sapwood.cli.main; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+LONGEST, SHORTEST = 450, 60
+SHORT_FILES = 65
+"""How many modules may be shorter, beside `__init__`: protocols, and what is slow to import. It only goes down."""
+
+
+def test_a_module_is_one_noun() -> None:
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCE.glob("**/*.py")}
+    assert not [str(path) for path, count in lines.items() if count > LONGEST]
+    short = [path for path, count in lines.items() if count < SHORTEST and path.name != "__init__.py"]
+    assert len(short) <= SHORT_FILES, "merge a short module into the noun that it belongs to"

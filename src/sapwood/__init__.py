@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from sapwood.pipeline.handle import Run as Run
     from sapwood.pipeline.handle import load_recipe as load_recipe
     from sapwood.pipeline.handle import open_run as open_run
+    from sapwood.pipeline.handle import stream as stream
     from sapwood.pipeline.ledger import account as account
     from sapwood.pipeline.ledger import audit as audit
     from sapwood.pipeline.ledger import replay as replay
     from sapwood.pipeline.merge import merge as merge
     from sapwood.pipeline.plan import plan as plan
     from sapwood.pipeline.prepare import prepare as prepare
+    from sapwood.pipeline.prepare import score as score
     from sapwood.pipeline.report import compare_runs as compare_runs
     from sapwood.pipeline.report import write_report as write_report
     from sapwood.pipeline.run import run as run
-    from sapwood.pipeline.score import score as score
     from sapwood.pipeline.solve import solve as solve
-    from sapwood.pipeline.stream import stream as stream
     from sapwood.pipeline.synthesize import calibrate_synthesis as calibrate_synthesis
     from sapwood.pipeline.synthesize import estimate_synthesis as estimate_synthesis
     from sapwood.pipeline.synthesize import sample_items as sample_items
@@ -67,7 +67,7 @@ PUBLIC = {
     "write_report": "pipeline.report",
     "compare_runs": "pipeline.report",
     "run": "pipeline.run",
-    "stream": "pipeline.stream",
+    "stream": "pipeline.handle",
     "label_topics": "pipeline.topics",
     "train_topics": "pipeline.topics",
     "apply_topics": "pipeline.topics",
@@ -80,7 +80,7 @@ PUBLIC = {
     "audit": "pipeline.ledger",
     "replay": "pipeline.ledger",
     "solve": "pipeline.solve",
-    "score": "pipeline.score",
+    "score": "pipeline.prepare",
     "synthesize": "pipeline.synthesize",
     "estimate_synthesis": "pipeline.synthesize",
     "sample_items": "pipeline.synthesize",

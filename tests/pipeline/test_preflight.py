@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from recipes import edited
 from sapwood.cli.main import app
 from sapwood.errors import SapwoodError
-from sapwood.pipeline import machine, preflight
+from sapwood.pipeline import checks, preflight
+from sapwood.pipeline.checks import listed
 from sapwood.pipeline.preflight import checked_plan
-from sapwood.pipeline.problem import listed
 from sapwood.recipe import load_recipe
 from sapwood.runs.directory import RunDirectory
 
@@ -244,7 +244,7 @@ def test_packages_that_are_not_installed_are_named_with_what_to_install(
     package: str, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes, place, extra = PACKAGES[package]
-    monkeypatch.setattr(machine, "find_spec", lambda name: None if name == package else object())
+    monkeypatch.setattr(checks, "find_spec", lambda name: None if name == package else object())
     told = found(edited(here, changes), "train")
     assert f"{place}: " in told
     assert f"pip install '{extra}'" in told
@@ -260,12 +260,12 @@ def test_a_disk_that_is_too_small_is_found_but_not_where_another_machine_is_plan
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe, run = load_recipe(here), RunDirectory(here.parent / "runs")
-    needed = machine.disk_bytes(recipe, with_model=True)
+    needed = checks.disk_bytes(recipe, with_model=True)
     assert needed["checkpoints"] > 3 * 2 * needed["the adapted model"], (
         "weights and two moments, kept twice and written"
     )
     usage = shutil.disk_usage(here.parent)
-    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: usage._replace(free=sum(needed.values()) - 1))
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: usage._replace(free=sum(needed.values()) - 1))
     (told,) = list(preflight.preflight(recipe, run, "plan"))
     assert "Free some" in told.message
     assert not list(preflight.preflight(recipe, run, "plan", elsewhere=True))

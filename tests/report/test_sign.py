@@ -21,7 +21,7 @@ from rich.console import Console
 from made_results import bits, choices, suite
 from pages import Page, view_of
 from sapwood.cli import evaluate as evaluate_verb
-from sapwood.cli.comparison import print_comparison
+from sapwood.cli.compare import print_comparison
 from sapwood.evaluation.comparison import Comparison, compare
 from sapwood.evaluation.gate import judge, mean_change
 from sapwood.evaluation.in_loop import losses

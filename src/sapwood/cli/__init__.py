@@ -5,6 +5,5 @@
 
 - `main`: all verbs and their groups. `common`: arguments that verbs share. `output`: tables for terminals, logs and
   `--json`.
-- `chart`, `comparison`, `cost`, `model`, `tokenizer`: what several verbs print. `templates/`: scripts of `sapwood
-  launch`.
+- `chart`, `cost`, `model`: what several verbs print. `templates/`: scripts of `sapwood launch`.
 """

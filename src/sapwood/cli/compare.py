@@ -3,18 +3,95 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import orjson
 import typer
+from rich.console import Console
+from rich.table import Table
 
-from sapwood.cli.comparison import print_comparison, print_levels
 from sapwood.cli.output import Output
+from sapwood.evaluation.comparison import ComparedTask, Comparison
 from sapwood.pipeline.compare import Backend
 from sapwood.pipeline.compare import compare as compare_models
 from sapwood.progress import console as progress
+from sapwood.report.wording import confidence, interval, p_value, score, score_change
+from sapwood.statistics.change import SCORE, Aim
+from sapwood.suites.task_scores import TaskLevel, metric_of
+
+_LEFT = ("task", "metric", "verdict")
+
+
+def print_comparison(console: Console, comparison: Comparison) -> None:
+    """Prints what became of every task, in points of 100 or in bits per byte, and what of that is shown."""
+    table = Table(box=None, pad_edge=False, header_style="bold", title=f"{comparison.model}, {comparison.suite}")
+    level = confidence(comparison.confidence)
+    for title in ("task", "metric", "items", "before", "after", f"change ± {level}", "p", "detectable", "verdict"):
+        table.add_column(title, justify="left" if title in _LEFT else "right", no_wrap=title != "verdict")
+    for task in comparison.tasks.values():
+        table.add_row(*_cells(task), style="yellow" if task.change.fails else None)
+    console.print(table)
+    for line in _remarks(comparison):
+        console.print(line, soft_wrap=True)
+
+
+def print_levels(
+    console: Console, suite: str, model: str, levels: Mapping[str, tuple[str, TaskLevel]], level: float
+) -> None:
+    """Prints how good one model is on every task: its metric, and its score with an interval."""
+    table = Table(box=None, pad_edge=False, header_style="bold", title=f"{model}, {suite}")
+    for title in ("task", "metric", "items", "level", f"{confidence(level)} interval", ""):
+        table.add_column(title, justify="left" if title in ("task", "metric", "") else "right")
+    for name, (counts, found) in levels.items():
+        metric = metric_of(counts)
+        low, high = (score(bound, metric) for bound in found.level.interval(level))
+        at_chance = "at chance" if found.at_chance else ""
+        items = f"{found.level.items:,}"
+        table.add_row(name, counts, items, score(found.value, metric), f"{low} to {high}", at_chance)
+    console.print(table)
+
+
+def _cells(task: ComparedTask) -> list[str]:
+    change, metric = task.change, task.change.metric
+    half = (change.high - change.low) / 2
+    return [
+        task.task,
+        task.metric,
+        f"{change.n:,}",
+        score(change.before, metric),
+        score(change.after, metric),
+        f"{score_change(change.value, metric)} ± {score(half, metric)}",
+        p_value(change.p_value),
+        score(task.detectable, metric),
+        ", ".join(filter(None, (change.verdict, task.caveat))),
+    ]
+
+
+def _remarks(comparison: Comparison) -> list[str]:
+    lines = [
+        "Changes above zero are better, of bits per byte too. p: of no change, adjusted within each family (Holm). "
+        "detectable: the smallest true change that four of five such evaluations would find."
+    ]
+    for aim in get_args(Aim):
+        lines += [
+            f"Mean of {aim}{where}: {score_change(found.value)} "
+            f"({interval(found.interval(comparison.confidence), SCORE)}) points"
+            for where, language in (("", None), *((f", {name}", name) for name in comparison.languages))
+            if (found := comparison.mean_change(aim, language)) is not None
+            and not (language and len(comparison.languages) == 1)
+        ]
+    for task in comparison.tasks.values():
+        if task.flips is not None:
+            lost, won = (score(flips.estimate.value) for flips in (task.flips.lost, task.flips.won))
+            lines.append(f"{task.task}: {lost} lost, {won} won, {score(task.flips.by_guessing)} of each by guessing")
+        if (clean := task.clean) is not None and clean.n < task.change.n:
+            moved = f"{score_change(clean.value, clean.metric)} ({interval(clean.interval, clean.metric)})"
+            lines.append(f"{task.task}: {moved} on the {clean.n:,} items that were not trained on")
+    return lines
+
 
 FAILED = 3
 """The exit status where a gate fails."""

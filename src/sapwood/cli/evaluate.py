@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run
-from sapwood.cli.comparison import print_comparison
+from sapwood.cli.compare import print_comparison
 from sapwood.cli.output import Output
 from sapwood.progress import console
 from sapwood.recipe import Recipe

@@ -15,12 +15,11 @@ from sapwood.backbone.resolve import at_hand, default_cache
 from sapwood.cli import cost
 from sapwood.cli.chart import print_learning_rate
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run
-from sapwood.cli.model import print_traits
+from sapwood.cli.model import print_delimiters, print_traits
 from sapwood.cli.output import Output, print_note
-from sapwood.cli.tokenizer import print_delimiters
 from sapwood.mixture.open import read_sizes
 from sapwood.mixture.plan import DomainPlan, Plan, make_plan
-from sapwood.pipeline.problem import listed, refuse
+from sapwood.pipeline.checks import listed, refuse
 from sapwood.recipe import Recipe
 from sapwood.recipe.units import show_tokens
 

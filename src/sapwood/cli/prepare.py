@@ -9,9 +9,9 @@ import typer
 from rich.table import Table
 
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run
+from sapwood.cli.model import print_delimiters
 from sapwood.cli.output import Output
 from sapwood.cli.plan import print_remarks
-from sapwood.cli.tokenizer import print_delimiters
 from sapwood.cli.topics import print_classifier
 from sapwood.progress import console
 

@@ -6,11 +6,10 @@ import sys
 
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run
 from sapwood.cli.evaluate import print_verdict
-from sapwood.cli.model import print_traits
+from sapwood.cli.model import print_delimiters, print_traits
 from sapwood.cli.plan import print_plan
 from sapwood.cli.prepare import YesOption, print_prepared
 from sapwood.cli.report import print_report
-from sapwood.cli.tokenizer import print_delimiters
 from sapwood.cli.train import STOPPED, print_trained
 from sapwood.mixture.plan import Plan
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run
-from sapwood.pipeline.score import score as score_documents
+from sapwood.pipeline.prepare import score as score_documents
 from sapwood.progress import console
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.errors import SapwoodError
-from sapwood.pipeline.locking import writing
+from sapwood.pipeline.handle import writing
 from sapwood.recipe import load_recipe
 from sapwood.recipe.data import Normalise, Source
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from sapwood.errors import SapwoodError
-from sapwood.pipeline.handle import Run, open_run
-from sapwood.pipeline.locking import writing
+from sapwood.pipeline.handle import Run, open_run, writing
 from sapwood.recipe import Recipe
 
 StoredType = Literal["bf16", "fp16", "fp32"]

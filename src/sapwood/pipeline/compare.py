@@ -12,8 +12,7 @@ from sapwood.errors import SapwoodError, closest
 from sapwood.evaluation.comparison import Comparison, Results
 from sapwood.evaluation.comparison import compare as compare_results
 from sapwood.evaluation.run_comparison import read_results
-from sapwood.pipeline.handle import labels
-from sapwood.pipeline.locking import writing
+from sapwood.pipeline.handle import labels, writing
 from sapwood.recipe import load_recipe
 from sapwood.recipe.schema import TokenizerSettings
 from sapwood.recipe.suite import Suite, load_suite

@@ -11,7 +11,7 @@ from sapwood.corpus.inputs import list_files
 from sapwood.corpus.prepare import scores_of
 from sapwood.corpus.topics.label import LABELS, Taxonomy, load_taxonomy, read_labels
 from sapwood.errors import SapwoodError, closest
-from sapwood.pipeline.problem import Problem
+from sapwood.pipeline.checks import Problem
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import named, order_of, split_by_topic
 from sapwood.recipe.data import Normalise

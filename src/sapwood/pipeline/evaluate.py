@@ -15,9 +15,8 @@ from sapwood.evaluation.gate import judge
 from sapwood.evaluation.result import ADAPTED, BASE, Evaluation, read_evaluation
 from sapwood.evaluation.run_comparison import compare_run
 from sapwood.files import hash_file
-from sapwood.pipeline.encoder import open_encoder
-from sapwood.pipeline.handle import Run, open_run
-from sapwood.pipeline.locking import writing
+from sapwood.pipeline.handle import Run, open_run, writing
+from sapwood.pipeline.prepare import open_encoder
 from sapwood.recipe import Recipe
 from sapwood.recipe.suite import load_suite
 from sapwood.runs.directory import RunDirectory

@@ -11,8 +11,7 @@ from sapwood.errors import SapwoodError, closest
 from sapwood.mixture.decided import RUNS, DecidedRun
 from sapwood.mixture.decided import open_run as find_run
 from sapwood.mixture.export.shards import Format, export_stream, trained_digest
-from sapwood.pipeline.handle import written
-from sapwood.pipeline.locking import writing
+from sapwood.pipeline.handle import writing, written
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +23,7 @@ from sapwood.recipe import Recipe
 from sapwood.recipe import load_recipe as read_recipe
 from sapwood.report.run_view import RunView
 from sapwood.runs.directory import RunDirectory
+from sapwood.runs.lock import hold
 from sapwood.runs.metrics import reached
 
 if TYPE_CHECKING:
@@ -27,6 +31,32 @@ if TYPE_CHECKING:
 
     from sapwood.evaluation.comparison import Comparison
     from sapwood.statistics.change import Change
+    from sapwood.training.dataset import StreamDataset
+
+
+@contextmanager
+def writing(directory: Path, *, replaced: bool = False, timeout: timedelta | None = None) -> Iterator[None]:
+    """Holds a directory that a command writes into (`lock.hold`). Of several ranks the first does, and tells others.
+
+    `timeout` is how long these ranks wait for each other from then on (`Ranks.join`). Raises SapwoodError, on all
+    ranks, where another command writes there.
+    """
+    with ExitStack() as stack:
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            stack.enter_context(hold(directory, replaced=replaced))
+        else:
+            from sapwood.device.ranks import Ranks
+
+            ranks, refusal = Ranks.join(timeout), None
+            if ranks.first:
+                try:
+                    stack.enter_context(hold(directory, replaced=replaced))
+                except SapwoodError as error:
+                    refusal = str(error)
+            refusal = ranks.tell(refusal)
+            if refusal is not None:
+                raise SapwoodError(refusal)
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +177,22 @@ def _yaml(value: Any) -> str:
     import orjson
 
     return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def stream(
+    run_or_recipe: str | Path,
+    rank: int = 0,
+    world_size: int = 1,
+    *,
+    batch_size: int = 1,
+    overrides: Mapping[str, Any] | Iterable[str] = (),
+    runs: str | Path = RUNS,
+) -> StreamDataset:
+    """The decided stream of a run, or of a recipe, as a dataset of torch (`StreamDataset`), for any trainer.
+
+    `rank` and `world_size` say which part of the stream this process gets; `batch_size` is that of the DataLoader.
+    """
+    from sapwood.training.dataset import StreamDataset
+
+    given = written(overrides)
+    return StreamDataset(run_or_recipe, rank, world_size, batch_size=batch_size, overrides=given, runs=runs)

@@ -14,8 +14,8 @@ from sapwood.corpus.topics.label import load_taxonomy
 from sapwood.corpus.topics.train import check_words
 from sapwood.errors import SapwoodError
 from sapwood.generation.secret import Secret
+from sapwood.pipeline.checks import Problem
 from sapwood.pipeline.corpus import benchmark_problems, check_topics
-from sapwood.pipeline.problem import Problem
 from sapwood.pipeline.sources import check_sources
 from sapwood.recipe import Recipe, Synthesis
 from sapwood.recipe.server import ModelServer

@@ -110,7 +110,7 @@ def _begun(run: Run | str | Path) -> tuple[RunDirectory, Stream]:
 def _known(run: RunDirectory, stream: Stream, uses: Iterable[Use]) -> tuple[tuple[Use, Known], ...]:
     """The uses, each with what is known of its document."""
     from sapwood.backbone.resolve import default_cache, resolve
-    from sapwood.pipeline.encoder import open_encoder
+    from sapwood.pipeline.prepare import open_encoder
     from sapwood.recipe import load_recipe
 
     found, recipe = list(uses), load_recipe(run.recipe)

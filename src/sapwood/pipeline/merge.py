@@ -12,8 +12,7 @@ from sapwood.evaluation.merged import Point, label_of, read_points
 from sapwood.files import fingerprint
 from sapwood.mixture.ledger import Ledger
 from sapwood.pipeline.evaluate import evaluate_base, measure_model
-from sapwood.pipeline.handle import Run, open_run
-from sapwood.pipeline.locking import writing
+from sapwood.pipeline.handle import Run, open_run, writing
 from sapwood.recipe.schema import DecayShape
 from sapwood.report.merge import write_merge_page
 from sapwood.runs.directory import RunDirectory

@@ -10,7 +10,7 @@ from typing import Any
 
 from sapwood.backbone.resolve import at_hand, default_cache, gguf_file, hub_name, resolve
 from sapwood.errors import SapwoodError
-from sapwood.pipeline.problem import Problem
+from sapwood.pipeline.checks import Problem
 from sapwood.recipe import Recipe
 from sapwood.recipe.schema import Stage
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sapwood.backbone.resolve import default_cache, fingerprint_model, resolve
 from sapwood.corpus.store import store_of, stores_of
@@ -17,14 +18,47 @@ from sapwood.mixture.domains import divide
 from sapwood.mixture.ledger import Ledger
 from sapwood.mixture.open import source_identity
 from sapwood.mixture.plan import Plan
-from sapwood.pipeline.encoder import open_encoder, scoring_model
-from sapwood.pipeline.handle import Run, open_run
-from sapwood.pipeline.locking import writing
+from sapwood.pipeline.handle import Run, open_run, writing
 from sapwood.pipeline.topics import ClassifierReport, trained_classifiers
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import split_by_topic
 from sapwood.runs.directory import RunDirectory
+from sapwood.runs.lock import hold
+from sapwood.runs.manifest import read_manifest
 from sapwood.synthesis.source import write_source
+
+if TYPE_CHECKING:
+    from sapwood.backbone.encode import Encoder
+
+
+def open_encoder(recipe: Recipe, model: Path) -> Encoder:
+    """The tokenizer in the directory `model`, with texts that begin and end as the recipe says."""
+    from sapwood.backbone.encode import Encoder
+
+    return Encoder.load(model, recipe.tokenizer.begin, recipe.tokenizer.end)
+
+
+def scoring_model(recipe: Recipe, backbone: Path) -> tuple[Path, Encoder]:
+    """The directory of the model that scores documents, and its tokenizer: the one that the recipe names for it, whose
+    texts begin as its own tokenizer says, or the base model."""
+    from sapwood.backbone.encode import Encoder
+
+    perplexity = recipe.corpus.perplexity
+    if perplexity is None or perplexity.model is None:
+        return backbone, open_encoder(recipe, backbone)
+    directory = resolve(perplexity.model, default_cache())
+    return directory, Encoder.load(directory)
+
+
+def refuse_other_tokens(run: RunDirectory, recipe: Recipe, encoder: Encoder) -> None:
+    """Raises SapwoodError where the run's token shards were made by another tokenizer, or with other beginnings."""
+    for source in recipe.sources:
+        made = read_manifest(run.tokens(source))
+        if made is not None and made.settings.get("tokenizer") != encoder.fingerprint:
+            raise SapwoodError(
+                f"The tokens of '{source}' were made by another tokenizer than the model's, or begin and end otherwise "
+                "than the recipe says now. Run `sapwood prepare` again."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,3 +242,31 @@ def _account(run: RunDirectory, source: str, tokens: Mapping[str, int]) -> Prepa
         documents=tokens["train_documents"],
         tokens=tokens["train_tokens"],
     )
+
+
+def score(recipe: Run | Recipe | str | Path) -> list[str]:
+    """Scores documents by how likely a model finds them; under torchrun every process scores its part.
+
+    Comes between `prepare` with `unscored` and `prepare`. What was scored before is not scored again. Returns the
+    names of the sources that have scores. Raises SapwoodError where the recipe asks for none, where sources are not
+    prepared so far, and where another command writes into the run.
+    """
+    from sapwood.corpus.disk import full_disk_explained
+    from sapwood.corpus.perplexity import Scorer, score_part
+    from sapwood.corpus.prepare import verdicts
+    from sapwood.corpus.store import TRIM
+    from sapwood.recipe.check import scored
+
+    run = open_run(recipe)
+    loaded, directory = run.recipe, run.directory
+    perplexity = loaded.corpus.perplexity
+    if perplexity is None:
+        raise SapwoodError("The recipe scores no documents. Write `perplexity: {}` under `corpus:`.")
+    rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    scorer = Scorer(*scoring_model(loaded, resolve(loaded.model, default_cache())), perplexity.tokens)
+    names = list(scored(loaded))
+    # Processes share the directory without knowing of each other: each holds it as its own rank.
+    with hold(directory.root, rank=rank), full_disk_explained(directory.root):
+        for name in names:
+            score_part(store_of(directory, name), scorer, verdicts(loaded, name, before=TRIM), rank, ranks)
+    return names

@@ -10,8 +10,7 @@ from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.mixture.decided import plan_or_refuse
 from sapwood.mixture.plan import Plan
 from sapwood.pipeline.evaluate import Evaluated, evaluate_base, evaluate_run
-from sapwood.pipeline.handle import Run, open_run
-from sapwood.pipeline.locking import writing
+from sapwood.pipeline.handle import Run, open_run, writing
 from sapwood.pipeline.prepare import Checked, Prepared, prepare_run
 from sapwood.pipeline.report import Reported, write_report
 from sapwood.pipeline.train import train_run

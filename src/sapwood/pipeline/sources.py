@@ -11,7 +11,7 @@ from sapwood.corpus.formats import Fields, Rejected, read_rows
 from sapwood.corpus.ingest import REMEDIES
 from sapwood.corpus.inputs import InputFile, NoFileError, list_files, open_file
 from sapwood.errors import SapwoodError
-from sapwood.pipeline.problem import Problem
+from sapwood.pipeline.checks import Problem
 from sapwood.recipe import load_synthesis
 from sapwood.recipe.data import Source
 from sapwood.runs.manifest import read_manifest

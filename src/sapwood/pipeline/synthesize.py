@@ -186,8 +186,8 @@ def calibrate_synthesis(
 
 def _checked(job: Path, overrides: Overrides, *, asks: bool) -> tuple[Synthesis, JobDirectory]:
     """The job and its directory. Raises SapwoodError with all that will stop it."""
+    from sapwood.pipeline.checks import refuse
     from sapwood.pipeline.job import check_job
-    from sapwood.pipeline.problem import refuse
     from sapwood.synthesis.job import open_job
 
     loaded, directory = open_job(job, written(overrides))

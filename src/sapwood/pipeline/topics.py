@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sapwood.backbone.resolve import default_cache, resolve
 from sapwood.corpus.store import TOPICS, TRIM, store_of
 from sapwood.errors import SapwoodError
-from sapwood.pipeline.handle import Run, open_run
-from sapwood.pipeline.locking import writing
+from sapwood.pipeline.handle import Run, open_run, writing
 from sapwood.recipe import Recipe
 from sapwood.runs.directory import RunDirectory
 from sapwood.runs.lock import refuse_held
@@ -44,8 +43,8 @@ def label_topics(recipe: Run | Recipe | str | Path) -> dict[str, Labelled]:
     from sapwood.corpus.disk import full_disk_explained
     from sapwood.corpus.prepare import verdicts
     from sapwood.corpus.topics.label import label_documents, load_taxonomy, sample
+    from sapwood.pipeline.checks import refuse
     from sapwood.pipeline.job import check_labelling
-    from sapwood.pipeline.problem import refuse
 
     run = _not_begun(recipe)
     named = taxonomies(run.recipe)

@@ -13,9 +13,8 @@ from sapwood.corpus.store import stores_of
 from sapwood.files import remove_directory, remove_leftovers, write_json
 from sapwood.mixture.adopt import adopt
 from sapwood.mixture.plan import Plan
-from sapwood.pipeline.encoder import open_encoder, refuse_other_tokens
-from sapwood.pipeline.handle import Run, open_run
-from sapwood.pipeline.locking import writing
+from sapwood.pipeline.handle import Run, open_run, writing
+from sapwood.pipeline.prepare import open_encoder, refuse_other_tokens
 from sapwood.recipe import Recipe
 from sapwood.runs.directory import RunDirectory
 

@@ -12,8 +12,8 @@ from sapwood.errors import SapwoodError
 from sapwood.mixture.decided import RUNS
 from sapwood.mixture.open import read_sizes
 from sapwood.mixture.plan import make_plan
+from sapwood.pipeline.checks import listed, refuse
 from sapwood.pipeline.preflight import plan_problems, preflight
-from sapwood.pipeline.problem import listed, refuse
 from sapwood.recipe.units import show_tokens
 from sapwood.report.wording import listed as names_listed
 from sapwood.statistics.power import Design
