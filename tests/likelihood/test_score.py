@@ -51,6 +51,17 @@ def test_batched_scores_equal_each_row_alone_by_definition(model):
         assert scored.nats == pytest.approx(_by_definition(model, sequence, 1), rel=1e-5)
 
 
+def test_a_short_text_is_scored_alike_beside_a_long_one(model):
+    factors = {"short_factor": [1.0] * 4, "long_factor": [4.0] * 4, "factor": 4.0}
+    scaled = {"rope_type": "longrope", "rope_theta": 10_000.0, "original_max_position_embeddings": 20, **factors}
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(LlamaConfig(**{**model.config.to_dict(), "rope_parameters": scaled})).eval()
+    sequences = _sequences(20, 22, 19, 21, 24)
+    alone = [score(model, [sequence])[0].nats for sequence in sequences]
+    for scored, nats in zip(score(model, sequences, max_tokens=1000), alone, strict=True):
+        assert scored.nats == pytest.approx(nats, rel=1e-5)
+
+
 def test_only_tokens_after_the_context_are_scored(model):
     sequences = _sequences(40, 38, 17, 41)
     contexts = [30, 37, 5, 1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from sapwood.likelihood.batch import batch_tokens, chunk_logits, plan_batches
 from sapwood.progress import Advance
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def score(
             sharing.setdefault((contexts[index], inputs), []).append(index)
     rows = list(sharing.values())
     most = max_tokens or batch_tokens(model.device, model.config.get_text_config().vocab_size)
-    planned = plan_batches([len(sequences[row[0]]) - 1 for row in rows], most)
+    planned = plan_batches([len(sequences[row[0]]) - 1 for row in rows], most, _scaling(model.config.get_text_config()))
     batches = [[rows[number] for number in batch] for batch in planned]
 
     joined = Ranks.joined()
@@ -125,6 +125,19 @@ def rolling_windows(
 def document_windows(tokens: np.ndarray, delimiters: Delimiters, length: int) -> list[tuple[np.ndarray, int]]:
     """The windows of a document (`rolling_windows`) of a model whose texts begin as `delimiters` say."""
     return rolling_windows(tokens, delimiters.prefix, length, every=bool(delimiters.begin))
+
+
+def _scaling(config: PretrainedConfig) -> Callable[[int], int]:
+    """By the length of a sequence, how the model scales its rotary positions.
+
+    With `longrope` transformers (5.23.0) scales all rows of a batch by the longest of them, so that a short one would
+    be scored otherwise beside a long one (`findings/transformers-rope-follows-the-batch.sh`). With `dynamic` it scales
+    beyond `max_position_embeddings` alone, and no such sequence is scored.
+    """
+    rope = getattr(config, "rope_parameters", None) or {}
+    parts = [part for part in (rope, *rope.values()) if isinstance(part, dict)]
+    turns = [part["original_max_position_embeddings"] for part in parts if part.get("rope_type") == "longrope"]
+    return lambda length: sum(length > turn for turn in turns)
 
 
 _causal: WeakSet[PreTrainedModel] = WeakSet()
