@@ -1,4 +1,4 @@
-"""Near copies: how fast they are found, how many of the planted ones, and what else is called a copy.
+"""Near-duplicates: how fast they are found, how many of the planted ones, and what else is called a copy.
 
     python benchmarks/near_duplicates.py --documents 'texts/*.jsonl.zst'
 

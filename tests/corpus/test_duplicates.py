@@ -70,31 +70,31 @@ def ids(store: SourceStore) -> list[str]:
 def test_the_first_source_keeps_its_copy(stores: list[SourceStore]) -> None:
     manifests = run(stores)
     web, book, news = stores
-    assert said(web, "reason") == [None, None, None, "near copy", "exact copy"]
-    assert said(book, "reason") == [None, "exact copy of a document in web", None, "exact copy"]
-    assert said(news, "reason") == ["exact copy of a document in book", "near copy of a document in book"]
+    assert said(web, "reason") == [None, None, None, "near-duplicate", "exact duplicate"]
+    assert said(book, "reason") == [None, "exact duplicate of a document in web", None, "exact duplicate"]
+    assert said(news, "reason") == ["exact duplicate of a document in book", "near-duplicate of a document in book"]
     assert said(book, "copy_of") == [None, ids(web)[0], None, ids(book)[2]]
     assert said(web, "cluster_size")[:3] == [4, 1, 1]
     assert said(news, "similarity")[0] == 1
     assert 0.8 <= said(news, "similarity")[1] < 1
     assert manifests["book"].counts["dropped"] == 2
-    assert manifests["book"].reasons == {"exact copy of a document in web": 1, "exact copy": 1}
+    assert manifests["book"].reasons == {"exact duplicate of a document in web": 1, "exact duplicate": 1}
     assert run(stores) == manifests
 
 
 def test_priority_and_watched_sources_come_first(stores: list[SourceStore]) -> None:
     run(stores, priority=["book"])
-    assert said(stores[1], "reason") == [None, None, None, "exact copy"]
-    assert said(stores[0], "reason")[0] == "exact copy of a document in book"
+    assert said(stores[1], "reason") == [None, None, None, "exact duplicate"]
+    assert said(stores[0], "reason")[0] == "exact duplicate of a document in book"
     run(stores, evaluation_only=["news"])
-    assert said(stores[2], "reason") == [None, "near copy"]
-    assert said(stores[1], "reason")[2:] == ["exact copy of a document in news"] * 2
+    assert said(stores[2], "reason") == [None, "near-duplicate"]
+    assert said(stores[1], "reason")[2:] == ["exact duplicate of a document in news"] * 2
 
 
 def test_exact_copies_alone(stores: list[SourceStore]) -> None:
     run(stores, near=False)
-    assert said(stores[0], "reason") == [None, None, None, None, "exact copy"]
-    assert said(stores[2], "reason") == ["exact copy of a document in book", None]
+    assert said(stores[0], "reason") == [None, None, None, None, "exact duplicate"]
+    assert said(stores[2], "reason") == ["exact duplicate of a document in book", None]
 
 
 def test_what_was_set_aside_takes_no_part(stores: list[SourceStore]) -> None:
@@ -110,9 +110,9 @@ def test_what_was_set_aside_takes_no_part(stores: list[SourceStore]) -> None:
     for store in stores:
         annotate(store, signatures_step(after[store.name]), Engine(workers=1))
     find_duplicates(stores, after, Duplicates(), [])
-    assert said(web, "reason") == [None, None, None, None, "near copy"]
+    assert said(web, "reason") == [None, None, None, None, "near-duplicate"]
     assert said(web, "cluster_size")[0] is None
-    assert said(stores[1], "reason")[1] == "near copy of a document in web"
+    assert said(stores[1], "reason")[1] == "near-duplicate of a document in web"
 
 
 def test_the_block_signs_in_batches_as_it_does_one_by_one(make_store: Callable[..., SourceStore]) -> None:

@@ -1,7 +1,7 @@
 """Finds documents that were there before, in whatever source: the same text, or nearly the same.
 
-All documents are put into one order, by the priority of their sources; of documents that are copies of each other the
-first stays (`copies`).
+All documents are put into one order, by the priority of their sources; of documents that are duplicates of each other
+the first stays (`duplicates`).
 """
 
 from __future__ import annotations
@@ -126,7 +126,8 @@ class Copies:
 
 
 def find_copies(text_hashes: Hashes, signatures: Signatures | None, similarity: float) -> Copies:
-    """Finds the copies among documents of which the first stays; `signatures` is None where near ones do not count."""
+    """Finds the duplicates among documents of which the first stays; `signatures` is None where near ones do not
+    count."""
     _, first, inverse = np.unique(text_hashes, return_index=True, return_inverse=True)
     keepers = first[inverse].astype(np.int64)
     similarities = np.ones(len(keepers), np.float32)
@@ -139,7 +140,7 @@ def find_copies(text_hashes: Hashes, signatures: Signatures | None, similarity: 
                 if estimate >= similarity:
                     keepers[document], similarities[document] = other, estimate
                     break
-        # Equal texts follow the first of them, which may be a near copy of an earlier one itself.
+        # Equal texts follow the first of them, which may be a near-duplicate of an earlier one itself.
         similarities = similarities[first[inverse]]
         keepers = keepers[first[inverse]]
     return Copies(keepers, similarities)
@@ -165,7 +166,7 @@ class CopyIndex:
         return len(self._hashes)
 
     def find(self, text_hashes: Hashes, signatures: Signatures) -> Copies:
-        """Finds the copies in a chunk, of which nothing is kept yet.
+        """Finds the duplicates in a chunk, of which nothing is kept yet.
 
         Keepers are numbered: those of the index first, in the order in which they came, then those of the chunk.
         """
@@ -363,7 +364,11 @@ def _tables(
             counts["bytes"] += lengths[row]
             if keeper == document:
                 continue
-            kind = "exact copy" if documents.text_hashes[document] == documents.text_hashes[keeper] else "near copy"
+            kind = (
+                "exact duplicate"
+                if documents.text_hashes[document] == documents.text_hashes[keeper]
+                else "near-duplicate"
+            )
             source = names[documents.sources[keeper]]
             reason = kind if source == store.name else f"{kind} of a document in {source}"
             columns["copy_of"][row] = documents.ids[keeper].tobytes().hex()

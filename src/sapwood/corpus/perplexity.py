@@ -2,8 +2,8 @@
 
 A document's score depends on its text, the model and the number of tokens alone, so it is made once: scores are written
 down as they come, by document, in a directory named after the scorer, and whatever changes before this step (other
-rules, other copies) finds them there (`scores`). Several processes share the work by chunks of documents; they need not
-know of each other.
+rules, other duplicates) finds them there (`scores`). Several processes share the work by chunks of documents; they need
+not know of each other.
 """
 
 from __future__ import annotations

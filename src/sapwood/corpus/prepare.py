@@ -72,7 +72,7 @@ def clean_documents(
 ) -> None:
     """Reads the documents and does with them what needs no model: checks, comparisons, topics.
 
-    Of copies those in `evaluation_only` sources are kept before all others. All else is as in `prepare_documents`.
+    Of duplicates those in `evaluation_only` sources are kept before all others. All else is as in `prepare_documents`.
     """
     check_engine(recipe.engine)
     for name, store in stores.items():

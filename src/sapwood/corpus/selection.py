@@ -1,7 +1,7 @@
 """The last step: what becomes of every document. It is trained on, held out, or filtered by the first step that did.
 
-Copies of a text share their fate: what is held out is chosen by a hash of the text. Near copies were filtered before
-(`duplicates`), so that of a text and its near copies only one is left to be trained on or held out.
+Duplicates of a text share their fate: what is held out is chosen by a hash of the text. Near-duplicates were filtered
+before (`duplicates`), so that of a text and its near-duplicates only one is left to be trained on or held out.
 """
 
 from __future__ import annotations

@@ -123,9 +123,9 @@ class Duplicates(Strict):
     """Finds documents that were there before: the same text, or nearly the same (MinHash)."""
 
     near: bool = True
-    """Whether near copies are found, and not only equal texts."""
+    """Whether near-duplicates are found, and not only equal texts."""
     similarity: Annotated[float, Field(gt=0, lt=1)] = 0.8
-    """The Jaccard similarity of their shingles from which on two texts are near copies."""
+    """The Jaccard similarity of their shingles from which on two texts are near-duplicates."""
     priority: list[str] = []
     """Sources whose copy is kept before that of others, first to last. Sources that are not named follow in the order
     of the recipe; evaluation-only ones come before all."""
@@ -201,7 +201,7 @@ class Corpus(Strict):
     quality: list[RuleSet] = []
     """Rules of quality, for all sources that state none of their own."""
     duplicates: Duplicates | None = Duplicates()
-    """The search for copies; null for none."""
+    """The search for duplicates; null for none."""
     decontamination: Decontamination | None = None
     """The search for benchmark items."""
     topics: Topics = Topics()
@@ -230,7 +230,7 @@ class Engine(Strict):
 
 
 class Holdout(Strict):
-    """The documents that are never trained on. Chosen by a hash of their text, so that copies share their fate."""
+    """The documents that are never trained on. Chosen by a hash of their text, so that duplicates share their fate."""
 
     share: Share = Fraction(1, 100)
     """The share of every source's documents that is held out. Sources outside all groups are held out whole."""

@@ -59,7 +59,7 @@ def test_the_first_of_copies_stays() -> None:
     these = items([one, two, one, edited(one), one.upper().replace("?", "!"), question()])
     verdicts = check(NearDuplicatesStage(NearDuplicates(), never), these)
     assert passed(verdicts) == [True, True, False, False, False, True]
-    assert {verdict.reason for verdict in verdicts} == {"", "near copy"}
+    assert {verdict.reason for verdict in verdicts} == {"", "near-duplicate"}
     assert [verdict.detail.get("copy_of") for verdict in verdicts[2:5]] == [these[0].id] * 3
     assert verdicts[2].score == 1
     assert 0.7 <= (verdicts[3].score or 0) < 1

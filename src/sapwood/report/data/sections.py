@@ -161,7 +161,7 @@ def perplexity_section(facts: DataFacts) -> dict[str, Any]:
 
 
 def duplicates_section(facts: DataFacts) -> dict[str, Any]:
-    """How many copies there were, of what, and how large the families are."""
+    """How many duplicates there were, of what, and how large the families are."""
     sizes: Counter[int] = Counter()
     for source in facts.sources:
         sizes.update(source.cluster_sizes)
@@ -282,7 +282,7 @@ def _example(source: SourceFacts, found: Found) -> dict[str, Any]:
 
 
 def _bins(sizes: Counter[int]) -> list[tuple[str, int, int]]:
-    """Families of copies by size: how they are called, how many there are, and the documents in them."""
+    """Families of duplicates by size: how they are called, how many there are, and the documents in them."""
     edges = (
         (1, 1, "alone"),
         (2, 2, "2"),

@@ -1,4 +1,4 @@
-"""Copies: items whose question was there before, word by word or nearly so, or in other words."""
+"""Near-duplicates: items whose question was there before, word by word or nearly so, or in other words."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class NearDuplicatesStage(Stage):
         found = self._index.find(*words)
         every = [*self._ids, *ids]
         return [
-            Verdict(passed=True) if keeper == number else _copy("near copy", float(similarity), every[keeper])
+            Verdict(passed=True) if keeper == number else _copy("near-duplicate", float(similarity), every[keeper])
             for number, (keeper, similarity) in enumerate(
                 zip(found.keepers.tolist(), found.similarities, strict=True), len(self._ids)
             )
