@@ -141,7 +141,7 @@ def test_too_long_a_prompt_loses_its_own_beginning_alone(
     sums = [{**row, "question": "年 " * 200 + row["question"]} for row in problems(2)]
     write_rows(tmp_path / "exam.jsonl", exam)
     write_rows(tmp_path / "sums.jsonl", sums)
-    for task in (choice_task(measure="letters"), writing_task(shots=Shots(count=0), stop=["\n"], max_tokens=6)):
+    for task in (choice_task(metric="letters"), writing_task(shots=Shots(count=0), stop=["\n"], max_tokens=6)):
         questions = put(task, tmp_path)
         ours, theirs = mine.answer(task, questions), other.answer(task, questions)
         assert ours.cuts == theirs.cuts == [True] * len(questions)

@@ -73,7 +73,7 @@ def test_a_window_is_all_that_a_token_attends_to() -> None:
     ("kind", "reason"),
     [
         ("mixtral", "a token goes through some of its 8 experts"),
-        ("mamba", r"its base model.layers.0.mixer.conv1d.weight is \[64, 1, 4\]"),
+        ("mamba", r"its backbone.layers.0.mixer.conv1d.weight is \[64, 1, 4\]"),
         ("xlstm", "its configuration names no heads of attention"),
     ],
 )
