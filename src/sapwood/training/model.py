@@ -24,7 +24,7 @@ from sapwood.training.isolation import bounds_fit, way_of
 from sapwood.training.layers import decoder_layers
 from sapwood.training.loss import LossHead
 from sapwood.training.parallel import spread
-from sapwood.training.recompute import checkpoint_activations
+from sapwood.training.recompute import checkpoint_activations, draws_random_numbers
 from sapwood.training.trainable import select
 
 TRITON_CAPABILITY = (7, 0)
@@ -54,7 +54,10 @@ def build_model(recipe: Recipe, directory: Path, ranks: Ranks) -> tuple[PreTrain
         use_fp8(model)
     select(model, recipe, recipe.stages[0])
     layers = decoder_layers(model)
-    checkpoint_activations(layers, settings.activation_checkpointing)
+    if settings.activation_checkpointing != "none":
+        random = settings.adapter is not None and settings.adapter.dropout > 0
+        random = random or draws_random_numbers(model.config)
+        checkpoint_activations(layers, settings.activation_checkpointing, random=random)
     if is_compiled(settings, ranks.device):
         for layer in layers:
             layer.compile()

@@ -6,7 +6,7 @@ import torch
 from transformers import PreTrainedModel
 
 from sapwood.recipe.schema import Recipe
-from sapwood.training.lowbit import LowBitAdamW
+from sapwood.training.lowbit import CHUNKS, LowBitAdamW
 from sapwood.training.trainable import ever_trainable
 
 
@@ -29,7 +29,13 @@ def build_optimizer(model: PreTrainedModel, recipe: Recipe) -> torch.optim.Optim
     eight_bits = settings.kind == "adamw-8bit"
     if eight_bits or any(parameter.dtype != torch.float32 for _, parameter in trained):
         return LowBitAdamW(
-            groups, lr=0.0, betas=settings.betas, eps=settings.epsilon, eight_bits=eight_bits, seed=recipe.seed
+            groups,
+            lr=0.0,
+            betas=settings.betas,
+            eps=settings.epsilon,
+            eight_bits=eight_bits,
+            seed=recipe.seed,
+            chunk=CHUNKS[trained[0][1].device.type],
         )
     optimizer = torch.optim.AdamW(groups, lr=0.0, betas=settings.betas, eps=settings.epsilon, fused=True)
     for _, parameter in trained:  # as its first step would
