@@ -142,3 +142,14 @@ def test_sharded_adapters_learn_and_the_rest_stays(kind: str) -> None:
     trained = {name for name in before if is_adapter(name)}
     assert changed <= trained
     assert {name for name in trained if "lora_B" in name} <= changed
+
+
+def test_layers_that_share_weights_have_no_adapter() -> None:
+    model = tiny_llama()
+    for layer in model.model.layers:
+        layer.mlp.gate_proj.weight = model.model.layers[0].mlp.gate_proj.weight
+    with pytest.raises(
+        SapwoodError, match=r"layers\.0\.mlp\.gate_proj' of .* is 'model\.layers\.1\.mlp\.gate_proj' too"
+    ):
+        add_adapters(model, Adapter(), 0)
+    add_adapters(model, Adapter(targets=["q_proj"]), 0)

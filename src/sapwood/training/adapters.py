@@ -58,7 +58,7 @@ def add_adapters(model: PreTrainedModel, settings: Adapter, seed: int) -> None:
         lora_alpha=settings.alpha,  # PEFT only divides it
         lora_dropout=settings.dropout,
         use_dora=settings.kind == "dora",
-        target_modules=_modules(model, settings.targets),
+        target_modules=_unshared(model, _modules(model, settings.targets)),
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -138,6 +138,22 @@ def _modules(model: PreTrainedModel, targets: list[str]) -> list[str]:
             )
         found += meant
     return found
+
+
+def _unshared(model: PreTrainedModel, names: list[str]) -> list[str]:
+    """The same names. Raises SapwoodError for a matrix that several layers share, as in Zamba: each layer would have an
+    adapter of its own, and there is one matrix to merge them into."""
+    paths: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        paths.setdefault(id(parameter), []).append(name.removesuffix(".weight"))
+    for name in names:
+        others = [path for path in paths[id(model.get_parameter(f"{name}.weight"))] if path != name]
+        if others:
+            raise SapwoodError(
+                f"training.adapter.targets: '{name}' of {type(model).__name__} is '{others[0]}' too: layers that share "
+                "weights have no adapter here. Name other modules, or take `adapter` out, and train the weights."
+            )
+    return names
 
 
 def _check_all(model: PreTrainedModel, linear: list[str]) -> None:
