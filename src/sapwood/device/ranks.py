@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch._C._distributed_c10d import HashStore
 
 from sapwood.device.memory import reuse_freed_memory
+from sapwood.errors import SapwoodError
 
 Given = TypeVar("Given")
 A_DAY = timedelta(days=1)
@@ -99,6 +100,21 @@ class Ranks:
             told.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
         dist.broadcast(told, 0, group=group)
         return orjson.loads(told.numpy().tobytes())
+
+    def of_first(self, find: Callable[[], Any]) -> Any:
+        """What the first rank finds (`tell`). Raises SapwoodError on every rank where it did on the first."""
+        if self.size == 1:
+            return find()
+        found, refusal = None, None
+        if self.first:
+            try:
+                found = find()
+            except SapwoodError as error:
+                refusal = str(error)
+        found, refusal = self.tell([found, refusal])
+        if refusal is not None:
+            raise SapwoodError(refusal)
+        return found
 
     def sum_arrays(self, values: np.ndarray) -> np.ndarray:
         """The sum of the ranks' arrays, of one shape. Exact where each value comes from one rank and is 0 on others."""

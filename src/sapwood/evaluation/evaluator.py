@@ -15,7 +15,6 @@ from transformers import PreTrainedModel
 from sapwood.backbone.encode import Encoder
 from sapwood.corpus.store import SourceStore
 from sapwood.device.ranks import Ranks
-from sapwood.errors import SapwoodError
 from sapwood.evaluation.bits import Texts, score_texts
 from sapwood.evaluation.held_out import HeldOutText, held_out_texts
 from sapwood.evaluation.result import Evaluation
@@ -44,21 +43,10 @@ class HeldOutEvaluator:
         collective: the first one reads the documents, which are all that there are, and sends the others what it chose.
         Raises SapwoodError, on all of them, where a source has no held-out document.
         """
-        ranks, refusal = Ranks.joined(), ""
-        texts: Texts = {}
-        if ranks.first:
-            try:
-                texts = _chosen(recipe, corpora)
-            except SapwoodError as error:
-                refusal = str(error)
-        if refusal := ranks.tell(refusal):
-            raise SapwoodError(refusal)
-        if ranks.size > 1:
-            told = ranks.tell({name: [[text.id, text.text] for text in part] for name, part in texts.items()})
-            texts = {name: [HeldOutText(*text) for text in part] for name, part in told.items()}
+        chosen = Ranks.joined().of_first(lambda: _chosen(recipe, corpora))
         return HeldOutEvaluator(
             recipe=recipe,
-            texts=texts,
+            texts={name: [HeldOutText(*text) for text in part] for name, part in chosen.items()},
             encoder=Encoder.load(model_directory, recipe.tokenizer.begin, recipe.tokenizer.end),
             autocast=autocast,
         )
@@ -99,10 +87,11 @@ class HeldOutEvaluator:
         )
 
 
-def _chosen(recipe: Recipe, corpora: Mapping[str, SourceStore]) -> Texts:
+def _chosen(recipe: Recipe, corpora: Mapping[str, SourceStore]) -> dict[str, list[tuple[str, str]]]:
+    """Ids and texts, by what they are held out of."""
     evaluation, divided = recipe.evaluation, split_by_topic(recipe)
     texts: dict[str, list[HeldOutText]] = {}
     for source, store in corpora.items():
         limits = (evaluation.bytes, evaluation.document_bytes)
         texts |= held_out_texts(store, *limits, by_topic=source in divided)
-    return texts
+    return {name: [(text.id, text.text) for text in part] for name, part in texts.items()}

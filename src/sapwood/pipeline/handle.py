@@ -47,15 +47,10 @@ def writing(directory: Path, *, replaced: bool = False, timeout: timedelta | Non
         else:
             from sapwood.device.ranks import Ranks
 
-            ranks, refusal = Ranks.join(timeout), None
-            if ranks.first:
-                try:
-                    stack.enter_context(hold(directory, replaced=replaced))
-                except SapwoodError as error:
-                    refusal = str(error)
-            refusal = ranks.tell(refusal)
-            if refusal is not None:
-                raise SapwoodError(refusal)
+            def enter() -> None:
+                stack.enter_context(hold(directory, replaced=replaced))
+
+            Ranks.join(timeout).of_first(enter)
         yield
 
 

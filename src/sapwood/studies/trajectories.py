@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sapwood.evaluation.result import ADAPTED, BASE
+from sapwood.evaluation.result import BASE
 from sapwood.report.plots import Trajectory
 from sapwood.runs.directory import RunDirectory
 from sapwood.runs.metrics import read_metrics
@@ -26,13 +26,15 @@ def trajectories(directory: StudyDirectory, changes: Sequence[ArmChange], primar
             continue
         runs = [directory.trial(Trial(arm_change.arm, seed).name) for seed in arm_change.seeds]
         labels = [set(_labels(run)) for run in runs]
+        steps = read_metrics(runs[0].metrics)
+        tokens = {f"step-{step.step:08}": step.tokens for step in steps}
         points: list[tuple[int, Estimate]] = [(0, Estimate(0.0, 0.0, float("inf")))]
         for label in sorted(set.intersection(*labels)):
             estimate = over_seeds([primary.pair(run, BASE, run, label) for run in runs])
-            points.append((_tokens(runs[0], label), estimate))
+            points.append((tokens.get(label, steps[-1].tokens), estimate))
         if len(points) == 1:
             continue
-        points.append((_tokens(runs[0], ADAPTED), arm_change.change.estimate))
+        points.append((steps[-1].tokens, arm_change.change.estimate))
         course = dict(points)  # after the last round the adapted model is measured too: one point
         found.append(Trajectory(arm_change.arm.label, tuple(course), tuple(course.values())))
     return found
@@ -40,9 +42,3 @@ def trajectories(directory: StudyDirectory, changes: Sequence[ArmChange], primar
 
 def _labels(run: RunDirectory) -> list[str]:
     return [path.stem for path in run.evaluation.glob("step-*.json")]
-
-
-def _tokens(run: RunDirectory, label: str) -> int:
-    steps = read_metrics(run.metrics)
-    known = {f"step-{step.step:08}": step.tokens for step in steps}
-    return known.get(label, steps[-1].tokens)
