@@ -44,9 +44,9 @@ def why_not() -> str | None:
 
 
 def build() -> Path:
-    """The library of the guard, built once for a release of torch: a few seconds."""
+    """The library of the guard, built once for an installed torch, whose place it knows: a few seconds."""
     torch = _torch()
-    content = SOURCE.read_bytes() + (torch / "version.py").read_bytes()
+    content = SOURCE.read_bytes() + (torch / "version.py").read_bytes() + bytes(torch)
     directory = Path(tempfile.gettempdir()) / f"sapwood-fake-gpu-{os.getuid()}"
     directory.mkdir(mode=0o700, exist_ok=True)
     library = directory / f"{hashlib.sha256(content).hexdigest()[:16]}.so"
