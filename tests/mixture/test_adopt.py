@@ -24,6 +24,7 @@ from sapwood.runs.directory import RunDirectory
 from sapwood.runs.manifest import Manifest
 
 
+@pytest.mark.slow
 def test_a_begun_run_takes_files_of_other_names_only_if_they_are_the_same(
     tmp_path: Path, tiny_recipe: Callable[..., Path]
 ) -> None:
@@ -83,6 +84,7 @@ def begin(run: RunDirectory, path: Path) -> None:
     ledger.append(ROUND)
 
 
+@pytest.mark.slow
 def test_every_input_of_a_begun_run_may_move_and_may_not_change(
     tmp_path: Path, tiny_recipe: Callable[..., Path], tiny_backbone: Path
 ) -> None:

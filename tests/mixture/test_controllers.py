@@ -104,6 +104,7 @@ controllers = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(st.lists(families, min_size=1, max_size=5), controllers, st.randoms(use_true_random=False))
 def test_every_decision_of_every_kind_keeps_the_rules(turns, controller, chance) -> None:  # type: ignore[no-untyped-def]

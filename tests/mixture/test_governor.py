@@ -119,6 +119,7 @@ def test_replay_never_falls_to_nothing() -> None:
 changes = st.tuples(st.floats(min_value=-0.03, max_value=0.03), st.sampled_from([0.0, 0.001, 0.005, math.inf]))
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(
     st.lists(st.integers(min_value=0, max_value=1000), min_size=4, max_size=4).filter(any),

@@ -20,6 +20,7 @@ def test_it_is_the_distribution_of_scipy_to_the_bit() -> None:
     assert np.array_equal(student.sf(VALUES, FREEDOM), t.sf(VALUES, FREEDOM))
 
 
+@pytest.mark.slow
 def test_the_command_line_loads_without_scipy() -> None:
     """Nor torch, transformers, sklearn and pandas: they take seconds, and most verbs do without."""
     program = (

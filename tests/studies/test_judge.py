@@ -95,6 +95,7 @@ def test_one_seed_concludes_nothing(tiny_study: Callable[..., Path], tmp_path: P
     assert all("nothing can be concluded from 1 seed" in c.conclusion for c in judged(path, tmp_path).contrasts)
 
 
+@pytest.mark.slow
 def test_the_report_is_a_page_and_numbers(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
     file = tiny_study(arms=ARMS, seeds=3, question=f"Does replay keep English? {EVIL}")
     write_trials(file, tmp_path, levels)
@@ -110,6 +111,7 @@ def test_the_report_is_a_page_and_numbers(tiny_study: Callable[..., Path], tmp_p
     assert numbers["conclusions"] == found.conclusions
 
 
+@pytest.mark.slow
 def test_seeds_that_are_added_after_a_look_are_told(tiny_study: Callable[..., Path], tmp_path: Path) -> None:
     for seeds in (2, 3):
         path = tiny_study(arms=ARMS, seeds=seeds, primary=["zh"])

@@ -123,6 +123,7 @@ def test_the_rate_is_exact_where_the_recipe_says_so(schedule: LearningRate) -> N
     assert rate(schedule, TOTAL, TOTAL, 1) == pytest.approx(peak if schedule.then == "constant" else end, abs=1e-12)
 
 
+@pytest.mark.slow
 @given(schedules(), st.floats(0, TOTAL), st.floats(0, 0.01))
 def test_the_rate_never_jumps(schedule: LearningRate, tokens: float, apart: float) -> None:
     """The steepest of all are a warm-up, and a fall by 1-sqrt over the last `decay` of the tokens."""
@@ -169,6 +170,7 @@ SCHEDULES_OF_A_STAGE = st.none() | st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(SCHEDULES_OF_A_STAGE, min_size=3, max_size=3))
 def test_stages_that_take_up_the_rate_follow_without_a_jump(chosen: list[dict[str, Any] | None]) -> None:
     parts = [

@@ -40,6 +40,7 @@ def boundaries(content: Content, text: str) -> list[int]:
     return list(accumulate(len(token) for token in as_tokenizer(content).encode(text).tokens))
 
 
+@pytest.mark.slow
 @given(st.integers(0, 1000), st.integers(1, 60), st.booleans())
 @settings(max_examples=40)
 def test_every_new_piece_comes_up_and_old_tokens_are_only_joined(seed: int, size: int, whole_words: bool) -> None:
