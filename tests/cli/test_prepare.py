@@ -53,7 +53,7 @@ def test_no_near_copy_of_a_held_out_document_is_trained_on(tiny_recipe: TinyReci
     watched = [json.loads(line)["text"] for line in (tmp_path / "news-en.jsonl").read_text().splitlines()]
     book = [json.dumps({"text": f"{text} indeed"}) for text in watched]
     (tmp_path / "book-zh.jsonl").write_text("\n".join([*(tmp_path / "book-zh.jsonl").read_text().splitlines(), *book]))
-    sapwood("prepare", path, "--runs", tmp_path / "runs", "--yes")
+    sapwood("prepare", path, "--runs", tmp_path / "runs", "--accept-losses")
     run = RunDirectory(tmp_path / "runs" / "tiny")
     found = {name: splits(run, name) for name in ("web-zh", "book-zh", "web-en", "news-en")}
     trained = [text for texts in found.values() for text, split in texts.items() if split == "train"]

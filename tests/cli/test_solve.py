@@ -75,14 +75,14 @@ def test_lines_of_json_say_the_same_as_a_table_with_commas(tmp_path: Path) -> No
         (["--weight", "zhh=2"], "--weight zhh=2: the table has no 'zhh'. Did you mean 'zh'?"),
         (["--weight", "zh"], "--weight zh: write --weight METRIC=NUMBER"),
         (["--weight", "zh=0", "--weight", "en=0", "--weight", "code=0"], "--weight: every metric has 0"),
-        (["--tokens", "web-zh=20Q"], "--tokens web-zh=: found '20Q': expected a number of tokens"),
+        (["--tokens", "web-zh=20Q"], "--tokens web-zh=20Q: expected a number of tokens"),
         (["--tokens", "web-zh=1M", "--tokens", "web-zh=2M"], "'web-zh' is given twice"),
         (["--tokens", "webzh=1M"], "Did you mean 'web-zh'?"),
         (["--budget", "100M"], "--budget 100M limits nothing without --tokens"),
         ([*TOKENS, "--budget", "2B"], "4 epochs of 271M tokens fill 54% of a budget of 2B"),
         (["--prior", "web-zh=1"], "Give the others too: --prior book-zh=SHARE --prior web-en=SHARE"),
-        (["--pull", "-1"], "--pull -1.0: write a number from 0 up"),
-        (["--max-epochs", "0"], "--max-epochs 0.0: write a number above 0"),
+        (["--pull", "-1"], "--pull -1: write a number from 0 up"),
+        (["--max-epochs", "0"], "--max-epochs 0: write a number above 0"),
     ],
 )
 def test_flags_that_make_no_sense_are_refused(flags: list[str], message: str) -> None:

@@ -72,6 +72,6 @@ def test_duplicates_and_bad_rows_count_and_the_field_or_yes_goes_on(tiny_recipe:
     assert "sources.web-en: 30 of 50 rows could not be read: text is not a string (30)" in told
     edited(path, {"sources.web-zh.max_dropped": "80%"})
     assert "web-zh" not in str(CliRunner().invoke(app, arguments).exception)
-    assert CliRunner().invoke(app, [*arguments, "--yes"]).exit_code == 0
+    assert CliRunner().invoke(app, [*arguments, "--accept-losses"]).exit_code == 0
     edited(path, {"sources.web-en.max_dropped": "60%"})
     assert CliRunner().invoke(app, arguments).exit_code == 0

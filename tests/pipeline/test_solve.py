@@ -37,9 +37,9 @@ def test_numbers_and_what_people_write_are_the_same() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"weight": {"zhh": 2}}, "zhh=2: the table has no 'zhh'. Did you mean 'zh'?"),
-        ({"tokens": {"web-zh": 1.5}}, "web-zh=: found '1.5': expected a number of tokens"),
-        ({"budget": "0", "tokens": TOKENS}, "budget 0: write a number of tokens above 0"),
+        ({"weight": {"zhh": 2}}, "weight={'zhh': 2}: the table has no 'zhh'. Did you mean 'zh'?"),
+        ({"tokens": {"web-zh": 1.5}}, "tokens={'web-zh': 1.5}: expected a number of tokens"),
+        ({"budget": "0", "tokens": TOKENS}, "budget='0': write a number of tokens above 0"),
         ({"prior": dict.fromkeys(TOKENS, 0)}, "prior gives every domain 0"),
     ],
 )

@@ -37,7 +37,7 @@ from sapwood.cli import (
     watch,
 )
 from sapwood.cli.output import with_json
-from sapwood.errors import SapwoodError
+from sapwood.errors import SapwoodError, naming_options
 from sapwood.files import is_disk_full
 from sapwood.progress import console
 
@@ -89,9 +89,10 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
 ) -> None:
-    pass
+    context.with_resource(naming_options())
 
 
 def _require_utf8() -> None:

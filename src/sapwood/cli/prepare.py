@@ -22,8 +22,9 @@ UnscoredOption = Annotated[
     bool, typer.Option("--unscored", help="Stop before a model scores documents: `sapwood score` does it on many GPUs.")
 ]
 
-YesOption = Annotated[
-    bool, typer.Option("--yes", help="Go on where a step drops most of a source, as if `max_dropped` allowed it.")
+AcceptLossesOption = Annotated[
+    bool,
+    typer.Option("--accept-losses", help="Go on where a step drops most of a source, as if `max_dropped` allowed it."),
 ]
 
 
@@ -32,7 +33,7 @@ def prepare(
     overrides: OverridesArgument = None,
     runs: RunsOption = RUNS,
     unscored: UnscoredOption = False,
-    yes: YesOption = False,
+    accept_losses: AcceptLossesOption = False,
 ) -> None:
     """Read, clean, compare, label, score, hold out and tokenise documents. What is done already is not done again."""
     from sapwood.pipeline.prepare import prepare as prepare_sources  # it imports what looks into models
@@ -42,7 +43,7 @@ def prepare(
     def show(phase: Checked) -> None:
         print_delimiters(phase.run.recipe, phase.model, phase.run.file)
 
-    prepared = prepare_sources(run, unscored=unscored, accept_losses=yes, reporter=show)
+    prepared = prepare_sources(run, unscored=unscored, accept_losses=accept_losses, reporter=show)
     print_prepared(prepared)
     if prepared.plan is not None:
         print_remarks(console, prepared.plan)

@@ -8,14 +8,17 @@ from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOpti
 from sapwood.cli.evaluate import print_verdict
 from sapwood.cli.model import print_delimiters, print_traits
 from sapwood.cli.plan import print_plan
-from sapwood.cli.prepare import YesOption, print_prepared
+from sapwood.cli.prepare import AcceptLossesOption, print_prepared
 from sapwood.cli.report import print_report
 from sapwood.cli.train import STOPPED, print_trained
 from sapwood.mixture.plan import Plan
 
 
 def run(
-    recipe: RecipeArgument, overrides: OverridesArgument = None, runs: RunsOption = RUNS, yes: YesOption = False
+    recipe: RecipeArgument,
+    overrides: OverridesArgument = None,
+    runs: RunsOption = RUNS,
+    accept_losses: AcceptLossesOption = False,
 ) -> None:
     """Prepare, train, evaluate and report. Run again, it continues where it stopped."""
     from sapwood.pipeline.evaluate import Evaluated
@@ -46,6 +49,6 @@ def run(
             case Reported():
                 print_report(phase)
 
-    run_all(opened, accept_losses=yes, reporter=show)
+    run_all(opened, accept_losses=accept_losses, reporter=show)
     if stopped:
         sys.exit(STOPPED)

@@ -12,7 +12,7 @@ from sapwood.backbone.resolve import default_cache, fingerprint_model, resolve
 from sapwood.corpus.contamination import benchmark_fingerprint
 from sapwood.corpus.ingest import ingested
 from sapwood.corpus.store import CONTAMINATION, DOCUMENTS, LANGUAGE, PERPLEXITY, TOPICS, SourceStore
-from sapwood.errors import SapwoodError
+from sapwood.errors import SapwoodError, argument
 from sapwood.recipe import Recipe
 from sapwood.recipe.check import scored
 from sapwood.recipe.data import Source
@@ -34,8 +34,8 @@ def refuse_losses(
     if found:
         raise SapwoodError(
             "\n".join(found) + "\nThat is most of a source, and seldom meant. Put it right in the recipe; where it is "
-            "meant, write `max_dropped` as above under the source, or give --yes. What is prepared is kept, and the "
-            "same command continues."
+            f"meant, write `max_dropped` as above under the source, or give {argument('accept_losses', True)}. What is "
+            "prepared is kept, and the same command continues."
         )
 
 

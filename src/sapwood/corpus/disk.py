@@ -30,9 +30,9 @@ def _file_of(error: Exception) -> str | None:
 
 
 _REMEDIES = {
-    errno.EROFS: "Nothing can be written there. Write elsewhere: `--runs DIRECTORY`, or a copy of the run.",
-    errno.EACCES: "This user may not. Change the owner or the mode (`chmod`), or write elsewhere: `--runs DIRECTORY`.",
-    errno.EPERM: "This user may not. Change the owner or the mode (`chmod`), or write elsewhere: `--runs DIRECTORY`.",
+    errno.EROFS: "Nothing can be written there. Write elsewhere: into another directory of runs, or a copy of the run.",
+    errno.EACCES: "This user may not. Change the owner or the mode (`chmod`), or take another directory of runs.",
+    errno.EPERM: "This user may not. Change the owner or the mode (`chmod`), or take another directory of runs.",
     errno.EFBIG: "Larger files are not allowed here, by the file system or by `ulimit -f`.",
     errno.EMFILE: "Allow more open files: `ulimit -n`.",
     errno.ENAMETOOLONG: "Give it a shorter name.",

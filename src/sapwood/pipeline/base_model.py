@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sapwood.backbone.resolve import default_cache, resolve
-from sapwood.errors import SapwoodError
+from sapwood.errors import SapwoodError, argument
 from sapwood.pipeline.handle import writing
 from sapwood.recipe import load_recipe
 from sapwood.recipe.data import Normalise, Source
@@ -88,7 +88,7 @@ def extend_vocabulary(
     from sapwood.backbone.vocabulary.measure import measure
 
     source, target = resolve(str(model), default_cache()), Path(output)
-    learned, kept = _file_groups("--text", text, length), _file_groups("--keep", keep, length)
+    learned, kept = _file_groups(argument("text"), text, length), _file_groups(argument("keep"), keep, length)
     with writing(target, replaced=True):
         manifest = extend(source, _flat(learned), _flat(kept), target, size=size, multiple=pad_to)
     groups = learned | {f"{name} (kept)": texts for name, texts in kept.items()}

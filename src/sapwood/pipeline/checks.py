@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sapwood.backbone.resolve import at_hand, default_cache
 from sapwood.corpus.inputs import list_files
-from sapwood.errors import SapwoodError
+from sapwood.errors import SapwoodError, argument
 from sapwood.recipe import Recipe
 from sapwood.recipe.document import line_of
 from sapwood.recipe.schema import Tracker
@@ -111,7 +111,8 @@ def check_disk(recipe: Recipe, run: RunDirectory, *, with_model: bool) -> Iterat
         parts = ", ".join(f"{what} {size(amount)}" for what, amount in needed.items())
         message = (
             f"the run will take about {size(total)} ({parts}), and {place} has {size(room)} for it. "
-            "Free some, name another disk with --runs, or keep fewer checkpoints (training.checkpoints.keep)"
+            f"Free some, name another disk with {argument('runs')}, or keep fewer checkpoints "
+            "(training.checkpoints.keep)"
         )
         yield Problem(("name",), message)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sapwood.errors import SapwoodError, closest
+from sapwood.errors import SapwoodError, argument, closest
 from sapwood.mixture.plan import Plan
 from sapwood.recipe import Recipe
 from sapwood.recipe.schema import Adapter, Training
@@ -56,11 +56,13 @@ class Hardware:
         try:
             memory = None if self.memory is None else parse_bytes(self.memory)
         except ValueError as error:
-            raise SapwoodError(f"--memory {self.memory}: {error}") from None
+            raise SapwoodError(f"{argument('memory', self.memory)}: {error}") from None
         chip = None if self.gpu is None else find_chip(self.gpu)
         if self.gpu is not None and chip is None:
             near = closest(self.gpu, [known.name for known in CHIPS])
-            raise SapwoodError(f"--gpu {self.gpu}: this GPU is not known here. {near} Or give its --memory.")
+            raise SapwoodError(
+                f"{argument('gpu', self.gpu)}: this GPU is not known here. {near} Or give its {argument('memory')}."
+            )
         if self.gpu is None and memory is None and torch.cuda.is_available():
             chip = find_chip(torch.cuda.get_device_name())
             memory = torch.cuda.get_device_properties(0).total_memory

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sapwood.errors import SapwoodError, closest
+from sapwood.errors import SapwoodError, argument, closest
 from sapwood.mixture.decided import RUNS, DecidedRun
 from sapwood.mixture.decided import open_run as find_run
 from sapwood.mixture.export.shards import Format, export_stream, trained_digest
@@ -63,7 +63,7 @@ def export(
     from sapwood.training.probe import isolation_elsewhere  # it imports torch
 
     if stage is not None and tokens is not None:
-        raise SapwoodError("--stage and --tokens exclude each other: write one of them.")
+        raise SapwoodError(f"{argument('stage')} and {argument('tokens')} exclude each other: write one of them.")
     path, changes = Path(recipe), written(overrides)
     _, place = find_run(path, changes, Path(runs))
     directory = place.root / "export" / form if output is None else Path(output)
@@ -113,7 +113,9 @@ def _range(run: DecidedRun, stage: str | None, tokens: int | None) -> _Range:
             fit = (tokens - entry.start_tokens) // entry.sequence_length
             stop = entry.start + max(0, min(fit, stop - entry.start))
         if stop == start:
-            raise SapwoodError(f"--tokens {tokens} is less than one sequence of {rounds[0].sequence_length} tokens.")
+            raise SapwoodError(
+                f"{argument('tokens', tokens)} is less than one sequence of {rounds[0].sequence_length} tokens."
+            )
     got = run.ledger.tokens_until(stop) - run.ledger.tokens_until(start)
     ended = run.is_over if stage is None else stage in run.ledger.ended or run.ledger.decided > stop
     return _Range(start, stop, total, total - got >= rounds[-1].sequence_length and not ended)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from sapwood.corpus.store import store_of
-from sapwood.errors import SapwoodError
+from sapwood.errors import SapwoodError, argument
 from sapwood.mixture.account import Account
 from sapwood.mixture.audit import Known, Spike, Use, documents_of, look_up, positions_of, spikes, uses_of
 from sapwood.mixture.audit import replay as replay_steps
@@ -68,14 +68,16 @@ def audit(
     where there is no such step or document.
     """
     if sum(asked is not None for asked in (step, document, spike)) != 1:
-        raise SapwoodError("Say what to look up: --step N, --document ID, or --spike N.")
+        raise SapwoodError(
+            f"Say what to look up: one of {argument('step')}, {argument('document')} and {argument('spike')}."
+        )
     directory, stream = _begun(run)
     steps = read_metrics(directory.metrics)
     if document is not None:
         if not LEAST_DIGITS <= len(document) <= 32 or set(document) - set("0123456789abcdef"):
             raise SapwoodError(
-                f"'{document}' is no document id: ids are 32 hexadecimal digits, of which `--step` lists the first "
-                f"{SHOWN_DIGITS}; {LEAST_DIGITS} are enough where no other id begins with them."
+                f"'{document}' is no document id: ids are 32 hexadecimal digits, of which {argument('step')} lists the "
+                f"first {SHOWN_DIGITS}; {LEAST_DIGITS} are enough where no other id begins with them."
             )
         return Audit(_known(directory, stream, uses_of(stream, steps, document)), ())
     worst: list[Spike] = []

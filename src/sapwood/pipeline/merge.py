@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from sapwood.errors import SapwoodError
+from sapwood.errors import SapwoodError, argument
 from sapwood.evaluation.merged import Point, label_of, read_points
 from sapwood.files import fingerprint
 from sapwood.mixture.ledger import Ledger
@@ -112,18 +112,24 @@ def _check(
     shares: Sequence[float],
 ) -> None:
     if with_base is not None and not (shares and 0 < shares[0] <= shares[-1] <= 1):
-        given = ",".join(f"{share:g}" for share in with_base)
-        raise SapwoodError(f"--with-base {given}: shares lie above 0 (base model) and go to 1 (merged weights).")
+        given = argument("with_base", tuple(with_base))
+        raise SapwoodError(f"{given}: shares lie above 0 (base model) and go to 1 (merged weights).")
     if last is None and not ema and with_base is None:
-        raise SapwoodError("Write what to merge: --last 8, --ema, or --with-base 0.25,0.5,0.75,1.")
+        ways = [argument("last", 8), argument("ema", True), argument("with_base", (0.25, 0.5, 0.75, 1.0))]
+        raise SapwoodError(f"Write what to merge: {', '.join(ways)}.")
     if last is not None and ema:
-        raise SapwoodError("--last and --ema exclude each other: write one of them.")
+        raise SapwoodError(f"{argument('last')} and {argument('ema')} exclude each other: write one of them.")
     if decay is not None and last is None:
-        raise SapwoodError("--decay weighs checkpoints: write over how many, such as --last 8.")
+        raise SapwoodError(
+            f"{argument('decay')} weighs checkpoints: write over how many, such as {argument('last', 8)}."
+        )
     if output is not None and output.exists():
         raise SapwoodError(f"There is something at {output}: name a directory that does not exist yet.")
     if output is not None and len(shares) > 1:
-        raise SapwoodError(f"--output writes one model, and --with-base names {len(shares)}: choose one by the table.")
+        raise SapwoodError(
+            f"{argument('output')} writes one model, and {argument('with_base')} names {len(shares)}: "
+            "choose one by the table."
+        )
 
 
 def _checkpoints(run: RunDirectory, count: int) -> list[Path]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
-from sapwood.errors import SapwoodError, closest
+from sapwood.errors import SapwoodError, argument, closest
 from sapwood.progress import track
 from sapwood.recipe.units import parse_share, parse_tokens
 
@@ -74,7 +74,7 @@ def solve(
 
     path = Path(table)
     swarm = make_swarm(read_table(path), str(path))
-    sizes = _named("--tokens", tokens, swarm.domains, parse_tokens)
+    sizes = _named("tokens", tokens, swarm.domains, parse_tokens)
     goal, origin = _goal(swarm, weight, sizes, budget, max_epochs, prior, pull)
     with track("Fitting", work(swarm)) as advance:
         solution = solve_mixture(swarm, goal, seed=seed, advance=advance)
@@ -153,32 +153,36 @@ def _goal(
     from sapwood.mixture.solve import repetition_caps
 
     if not 0 <= pull < float("inf"):
-        raise SapwoodError(f"--pull {pull}: write a number from 0 up, such as 0.05")
+        raise SapwoodError(f"{argument('pull', pull)}: write a number from 0 up, such as 0.05")
     if not 0 < max_epochs < float("inf"):
-        raise SapwoodError(f"--max-epochs {max_epochs}: write a number above 0, such as 4")
+        raise SapwoodError(f"{argument('max_epochs', max_epochs)}: write a number above 0, such as 4")
     weights = dict.fromkeys(swarm.metrics, 1.0)
-    weights |= _named("--weight", weight, swarm.metrics, lambda text: float(parse_share(text)))
+    weights |= _named("weight", weight, swarm.metrics, lambda text: float(parse_share(text)))
     if not any(weights.values()):
-        raise SapwoodError("--weight: every metric has 0, and so nothing counts. Give at least one a positive weight.")
+        raise SapwoodError(
+            f"{argument('weight')}: every metric has 0, and so nothing counts. Give at least one a positive weight."
+        )
     counted = np.array(list(weights.values()))
     caps = np.ones(len(swarm.domains))
     if budget is not None:
-        total = _parse("--budget", budget, parse_tokens)
+        total = _parse(argument("budget", budget), budget, parse_tokens)
         if not sizes or total <= 0:
             raise SapwoodError(
-                f"--budget {budget} limits nothing without --tokens: write --tokens {swarm.domains[0]}=20M or the like"
+                f"{argument('budget', budget)} limits nothing without {argument('tokens')}: write "
+                f"{argument('tokens', {swarm.domains[0]: '20M'})} or the like"
                 if total > 0
-                else f"--budget {budget}: write a number of tokens above 0"
+                else f"{argument('budget', budget)}: write a number of tokens above 0"
             )
         caps = repetition_caps(sizes, total, swarm.domains, max_epochs)
-    given = _named("--prior", prior, swarm.domains, parse_share)
+    given = _named("prior", prior, swarm.domains, parse_share)
     if given:
-        missing = " ".join(f"--prior {name}=SHARE" for name in swarm.domains if name not in given)
+        missing = {name: "SHARE" for name in swarm.domains if name not in given}
         if missing or not any(given.values()):
             raise SapwoodError(
-                f"--prior names {len(given)} of {len(swarm.domains)} domains. Give the others too: {missing}"
+                f"{argument('prior')} names {len(given)} of {len(swarm.domains)} domains. Give the others too: "
+                f"{argument('prior', missing)}"
                 if missing
-                else "--prior gives every domain 0. Write a positive share for at least one."
+                else f"{argument('prior')} gives every domain 0. Write a positive share for at least one."
             )
         shares, origin = [float(given[name]) for name in swarm.domains], "as given"
     elif len(sizes) == len(swarm.domains) and any(sizes.values()):
@@ -189,18 +193,18 @@ def _goal(
 
 
 def _named(
-    flag: str, given: Mapping[str, Quantity] | None, names: tuple[str, ...], parse: Callable[[object], Value]
+    named: str, given: Mapping[str, Quantity] | None, names: tuple[str, ...], parse: Callable[[object], Value]
 ) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for name, value in (given or {}).items():
         if name not in names:
-            raise SapwoodError(f"{flag} {name}={value}: the table has no '{name}'. {closest(name, names)}")
-        found[name] = _parse(f"{flag} {name}=", value, parse)
+            raise SapwoodError(f"{argument(named, {name: value})}: the table has no '{name}'. {closest(name, names)}")
+        found[name] = _parse(argument(named, {name: value}), value, parse)
     return found
 
 
-def _parse(flag: str, value: Quantity, parse: Callable[[object], Value]) -> Value:
+def _parse(written: str, value: Quantity, parse: Callable[[object], Value]) -> Value:
     try:
         return parse(value)
     except ValueError as error:
-        raise SapwoodError(f"{flag}: found '{value}': {error}") from None
+        raise SapwoodError(f"{written}: {error}") from None

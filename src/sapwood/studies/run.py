@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sapwood.errors import SapwoodError
+from sapwood.errors import SapwoodError, argument
 from sapwood.files import remove_leftovers
 from sapwood.mixture.decided import RUNS
 from sapwood.progress import track
@@ -188,7 +188,7 @@ def _trained(trial: Trial, directory: StudyDirectory) -> int:
 def _workers(jobs: int) -> Iterator[list[Worker]]:
     """As many workers as trials run at a time; what each may use of the machine is in its environment."""
     if jobs < 1:
-        raise SapwoodError(f"--jobs {jobs}: write how many trials run at a time, 1 or more")
+        raise SapwoodError(f"{argument('jobs', jobs)}: write how many trials run at a time, 1 or more")
     workers = [Worker(_place(number, jobs)) for number in range(jobs)]
     try:
         yield workers

@@ -16,7 +16,7 @@ from sapwood.backbone.causal import refuse_sight_ahead
 from sapwood.backbone.encode import Encoder
 from sapwood.backbone.load import load_config
 from sapwood.backbone.tokenizer import AUTO, open_tokenizer
-from sapwood.errors import SapwoodError
+from sapwood.errors import SapwoodError, argument
 from sapwood.recipe.task import Task
 from sapwood.suites.evaluator import Answers
 from sapwood.suites.fitting import fit
@@ -133,10 +133,10 @@ def _begin_alike(loaded: Any, encoder: Encoder, model: Path, *, own_end: bool) -
         begins = encoder.decode(begin) or "nothing"
         raise SapwoodError(
             f"Texts of the model in {model} begin with {begins}, and lm-evaluation-harness would put other tokens "
-            "around its prompts: use --backend torch."
+            f"around its prompts: use {argument('backend', 'torch')}."
         )
     if not own_end and loaded.eot_token_id != encoder.delimiters.end:
         raise SapwoodError(
             f"Texts of the model in {model} end with {encoder.decode([encoder.delimiters.end])}, and "
-            f"lm-evaluation-harness goes by what the tokenizer names: use --backend torch."
+            f"lm-evaluation-harness goes by what the tokenizer names: use {argument('backend', 'torch')}."
         )

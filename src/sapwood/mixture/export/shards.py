@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from sapwood import __version__
 from sapwood.backbone.traits import Way
-from sapwood.errors import SapwoodError
+from sapwood.errors import SapwoodError, argument
 from sapwood.files import append_line, read_json, read_lines, write_json
 from sapwood.mixture.decided import DecidedRun
 from sapwood.mixture.export.megatron import megatron_type, write_megatron
@@ -177,7 +177,9 @@ def _refuse_others(directory: Path, planned: Manifest) -> None:
     same = is_begun(directory, planned.fingerprint) if there is None else there.fingerprint == planned.fingerprint
     if not same:
         what = "another export" if (directory / NAME).exists() or (directory / ATTEMPT).exists() else "other files"
-        raise SapwoodError(f"{directory} holds {what}. Name a new directory with --output, or remove that one.")
+        raise SapwoodError(
+            f"{directory} holds {what}. Name a new directory with {argument('output')}, or remove that one."
+        )
 
 
 def _sources(run: DecidedRun) -> list[str]:
