@@ -32,14 +32,15 @@ way, and says what it found.
 - **loss**: `in chunks`, without the logits of a batch in memory at once, or of `whole` logits, which the model scales
   or caps after its head. Both are that of the logits.
 - **scoring**: perplexities and answers of padded batches agree with each sequence by itself within 1e-4 nats a token,
-  or that share of more than one nat.
+  or that share of more than one nat. `unsteady`: in transformers itself, what follows a text changes losses before it.
   `no likelihood`: a model that sees the tokens that it predicts has none. It is refused wherever texts are
   scored, continued or trained on.
 - **attention**: the one of transformers that the class supports, and that it is loaded with.
-- **export**: saved, loaded and exported, it has the same tensors to the bit, and the same logits.
-- **adapters**: LoRA beside all linear modules, then merged into the weights, gives the same logits. `refused`:
-  experts kept as stacked matrices, or layers that are no linear modules, have no adapter; the error names modules for
-  `training.adapter.targets`, or take `adapter` out and train weights (`trainable`).
+- **export**: saved, loaded and exported, it has the same tensors to the bit, and the same logits. `not tried`:
+  transformers does not save the small model, or does not load it.
+- **adapters**: LoRA beside all linear modules, then merged into the weights, gives the same logits, but for rounding.
+  `refused`: experts kept as stacked matrices, or layers that are no linear modules, have no adapter; the error names
+  modules for `training.adapter.targets`, or take `adapter` out and train weights (`trainable`).
 - **memory**: `sapwood plan` can run a step dry, on the meta device. `not estimated`: it says so, and
   checks no memory; try a step.
 - **experts**: mixtures of experts are trained by the loss of the next token alone, `without auxiliary loss`, whatever

@@ -132,7 +132,14 @@ def scoring_of(config: PretrainedConfig) -> Record:
     for tokens, (_, context), scored in zip(sequences, SCORED, found, strict=True):
         expected = float(_alone(model, tokens)[context - 1 :].sum())
         differences.append(abs(expected - scored.nats) / max(scored.tokens, expected))
-    return _within(max(differences), CLOSE, "ok", "of the nats")
+    found = _within(max(differences), CLOSE, "ok", "of the nats")
+    changed = _follows(model)
+    if found["word"] == WRONG and changed > CLOSE:
+        return {
+            "word": "unsteady",
+            "why": f"what follows changes losses before it by {changed:.1g} nats, in transformers",
+        }
+    return found
 
 
 def attention_of(config: PretrainedConfig) -> Record:
@@ -145,8 +152,14 @@ def export_of(config: PretrainedConfig) -> Record:
     model = small(config)
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "source", Path(folder) / "target"
-        model.save_pretrained(source)
-        loaded = load_model(source)
+        try:
+            model.save_pretrained(source)
+            loaded = load_model(source)
+        except Exception as error:  # of many kinds; nothing of ours has touched it yet
+            return {
+                "word": "not tried",
+                "why": f"transformers saves or loads none: {type(error).__name__}: {error}",
+            }
         export(loaded.state_dict(), source, target)
         stored, exported = (
             {name: tensor for file in weight_files(path) for name, tensor in load_file(file).items()}
@@ -240,9 +253,34 @@ def _logits(model: PreTrainedModel) -> torch.Tensor:
     return logits
 
 
+def _follows(model: PreTrainedModel) -> float:
+    """How much the losses of a text's beginning change with what follows it, called as transformers calls it."""
+    tokens = _tokens(model, 23, 2)
+    whole = _alone(model, tokens)
+    begun = [length for length, _ in SCORED if 2 < length < len(tokens)]
+    return max(float((_alone(model, tokens[:length]) - whole[: length - 1]).abs().max()) for length in begun)
+
+
 def _same_logits(model: PreTrainedModel, other: PreTrainedModel) -> Record:
+    """Equal, or as near as weights are that are rounded once."""
     one, two = _logits(model), _logits(other)
-    return _within(float((one - two).abs().max() / two.abs().max()), CLOSE, "ok", "of the largest logit")
+    found = _within(_apart(one, two), CLOSE, "ok", "of the largest logit")
+    if found["word"] == WRONG and _apart(one, two) < 4 * _rounding(model):
+        return {"word": "ok"}
+    return found
+
+
+def _rounding(model: PreTrainedModel) -> float:
+    """How far the logits move when every weight does by the last bit of its fp32, as a share of the largest."""
+    moved = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in moved.parameters():
+            parameter.copy_(torch.nextafter(parameter, torch.full_like(parameter, torch.inf)))
+        return _apart(_logits(moved), _logits(model))
+
+
+def _apart(one: torch.Tensor, two: torch.Tensor) -> float:
+    return float((one - two).abs().max() / two.abs().max())
 
 
 def _within(difference: float, tolerance: float, word: str, unit: str) -> Record:
