@@ -227,7 +227,11 @@ def prepared(source: Source, out: Path) -> Manifest:
         ("a.jsonl", b'{"text": ["a", "b"]}\n', "a.jsonl, row 0: list: .*join lists into one"),
         ("a.jsonl", PRETTY, r"is called `\.json`"),
         ("a.jsonl", gzip.compress(LINES), r"Call it a\.jsonl\.gz"),
-        ("a.csv", CSV.replace(b",", b";"), "columns: id;text"),
+        (
+            "a.csv",
+            CSV.replace(b",", b";"),
+            "columns: id;text .one column: fields must be separated by commas, and not by semicolons",
+        ),
         ("a.parquet", parquet({"text": pa.array([2**62], pa.timestamp("us"))}), r"column 'text' holds timestamp\[us\]"),
         ("a.parquet", b"", "Parquet file size is 0 bytes"),
     ],
@@ -245,6 +249,13 @@ def test_a_file_that_breaks_off_is_named(tmp_path: Path, capsys: pytest.CaptureF
     assert done.counts["documents"] == 40
     assert done.reasons == {"broken or truncated file": 1}
     assert "b.jsonl.gz is not read from row 20 on: broken or truncated file" in capsys.readouterr().err
+
+
+def test_a_row_without_a_text_is_no_end_of_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"other": 1}\n' + LINES)
+    done = prepared(Source(files=[str(tmp_path / "a.jsonl")]), tmp_path / "out")
+    assert (done.counts["documents"], done.reasons) == (20, {"no text column": 1})
+    assert "is not read from" not in capsys.readouterr().err
 
 
 def rewrite(path: Path, content: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,7 @@ from sapwood import __version__
 from sapwood.corpus.annotate import LOGS
 from sapwood.corpus.block import QUARANTINE, Block, Reason, read_quarantine
 from sapwood.corpus.engine import run
-from sapwood.corpus.formats import WEB, Fields, format_of
+from sapwood.corpus.formats import PARQUET, TABLES, WEB, Fields, format_of
 from sapwood.corpus.formats.page import EXTRACTION
 from sapwood.corpus.inputs import (
     Fingerprint,
@@ -40,8 +40,8 @@ SHARD_BYTES = 64 * 2**20
 FORMAT = 3
 """Counts the changes after which prepared sources of before are no longer what would be made now."""
 
-WHOLE_FILES = {Reason.BROKEN_FILE, Reason.NO_COLUMN, Reason.TWO_COLUMNS}
-"""Reasons that may stand for more rows than one."""
+WHOLE_TABLES = {Reason.NO_COLUMN, Reason.TWO_COLUMNS}
+"""Reasons that stand for all rows of a file with a header or a schema, and for one of JSON."""
 NOTED_FILES = 5
 """How many such files are named; all are in the quarantine."""
 
@@ -200,8 +200,8 @@ def _nothing_usable(name: str, reasons: Counter[str], directory: Path) -> str:
 
 def _note_losses(name: str, directory: Path, reasons: Counter[str]) -> None:
     """Says so where more than single rows was lost: what follows a break is not even counted."""
-    if reasons.keys() & WHOLE_FILES:
-        lost = [item for item in read_quarantine(directory) if item["reason"] in WHOLE_FILES]
+    if reasons.keys() & {Reason.BROKEN_FILE, *WHOLE_TABLES}:
+        lost = [item for item in read_quarantine(directory) if _ends_its_file(item)]
         for item in lost[:NOTED_FILES]:
             console.print(
                 f"Source '{name}': {item['file']} is not read from row {item['row']} on: {item['reason']}, "
@@ -210,6 +210,11 @@ def _note_losses(name: str, directory: Path, reasons: Counter[str]) -> None:
             )
         if len(lost) > NOTED_FILES:
             console.print(f"Source '{name}': {len(lost) - NOTED_FILES} more in {directory / QUARANTINE}")
+
+
+def _ends_its_file(item: Mapping[str, Any]) -> bool:
+    table = format_of(item["file"]) in (PARQUET, *TABLES)
+    return item["reason"] == Reason.BROKEN_FILE or (item["reason"] in WHOLE_TABLES and table)
 
 
 def _remove_parts(directory: Path) -> None:

@@ -73,11 +73,11 @@ def _contents(place: tuple[str, ...], source: Source, files: Sequence[InputFile]
         if first and len(rejected) == len(first):
             found = rejected[0]
             remedy = f" {REMEDIES[found.reason]}" if found.reason in REMEDIES else ""
-            wrong[file.url] = f"no row of {file.name} can be used: {found.reason}: {found.shown}.{remedy}"
+            wrong[file.url] = f"no row of {file.name} can be used: {found.reason}: {found.shown.rstrip('.')}.{remedy}"
             lost += file.size
     if not rows:
         yield Problem(place, f"{'the file is' if len(files) == 1 else 'all files are'} empty")
-    noted = lost <= source.max_dropped * sum(file.size for file in looked)
+    noted = len(wrong) < len(looked) and lost <= source.max_dropped * sum(file.size for file in looked)
     for message in itertools.islice(wrong.values(), SHOWN):
         yield Problem(place, message, noted=noted)
     if len(wrong) > SHOWN:

@@ -19,6 +19,7 @@ __all__ = [
     "FORMATS",
     "JSON_LINES",
     "PARQUET",
+    "TABLES",
     "WEB",
     "Fields",
     "Rejected",
@@ -34,6 +35,7 @@ WEB = (".html", ".htm", ".warc")
 """What needs the libraries for web pages."""
 JSON = ".json"
 TABLES = {".csv": ",", ".tsv": "\t"}
+"""What stands between the fields of a row."""
 TEXT = (".txt", ".md")
 FORMATS = (*JSON_LINES, JSON, PARQUET, *TABLES, *TEXT, *WEB)
 """Endings of the files that can be read; all but Parquet may be `ARCHIVES` too."""

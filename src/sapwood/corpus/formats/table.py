@@ -22,6 +22,7 @@ from sapwood.corpus.formats.row import (
 )
 
 _BUFFER_BYTES = 1 << 20
+_DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 _MARK = "\ufeff"
 _WIDE_MARKS = ("\udcff\udcfe", "\udcfe\udcff", "\0\0\udcfe\udcff")
 
@@ -51,7 +52,7 @@ def _rows(content: ContentStream, fields: Fields, start: int, delimiter: str) ->
         raise BrokenFileError(f"the header cannot be read: {header.shown}")
     if header[0].startswith(_WIDE_MARKS):
         raise BrokenFileError("the file is in UTF-16 or UTF-32. Write it in UTF-8 (`iconv -f UTF-16 -t UTF-8`)")
-    problem = _problem(header, fields)
+    problem = _problem(header, fields, delimiter)
     if problem is not None:
         if start == 0:
             yield Row(0, problem, content.read_bytes)
@@ -145,9 +146,14 @@ def _unreadable(taken: list[str], number: int, error: csv.Error) -> Rejected:
     return Rejected(Reason.TOO_LONG if long else Reason.OPEN_QUOTE, excerpt(f"line {number}, {error}: {taken[0]}"))
 
 
-def _problem(header: list[str], fields: Fields) -> Rejected | None:
+def _problem(header: list[str], fields: Fields, delimiter: str) -> Rejected | None:
     if fields.text not in header:
-        return Rejected(Reason.NO_COLUMN, shown_columns(map(excerpt, header)))
+        shown = shown_columns(map(excerpt, header))
+        others = [sign for sign in _DELIMITERS if sign != delimiter and sign in header[0]] if len(header) == 1 else []
+        if others:  # written by a program with its own idea of .csv
+            wanted = _DELIMITERS[delimiter]
+            shown += f" (one column: fields must be separated by {wanted}, and not by {_DELIMITERS[others[0]]})"
+        return Rejected(Reason.NO_COLUMN, shown)
     if header.count(fields.text) > 1:
         return Rejected(Reason.TWO_COLUMNS, shown_columns(map(excerpt, header)))
     return None
