@@ -6,23 +6,21 @@ from typing import Annotated
 
 import pytest
 import typer
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
 from typer.testing import CliRunner
 
 from sapwood.cli.main import app
 from sapwood.cli.output import Output, with_json
+from sapwood.report.table import NOTHING, Table, change, count, margin, share
 
 VERDICT = "kept, as far as can be told from so few items"
 
 
 def table() -> Table:
-    found = Table(box=None, title=Text("a title", style="bold"))
-    for name in ("a source with a long name", "tokens", "share", "change", "verdict"):
-        found.add_column(name, no_wrap=name != "verdict", justify="left" if name == "verdict" else "right")
-    found.add_row(Text("zh" * 30, style="bold"), "1,234,567", "12.5%", "−0.0125 ± 0.0030", VERDICT)
-    found.add_row(Padding("indented", (0, 0, 0, 2)), "–", "0.25", "-3", "")
+    found = Table(
+        "a source with a long name", "tokens", "share", "change", "verdict", title="a title", folded=["verdict"]
+    )
+    found.add("zh" * 30, count(1234567), share(0.125), margin(-0.0125, 0.003), VERDICT, tone="strong")
+    found.add("[red]indented", NOTHING, share(0.25), change(-3.0), None, depth=1)
     return found
 
 
@@ -46,7 +44,7 @@ def test_in_a_log_nothing_is_squeezed(monkeypatch: pytest.MonkeyPatch, columns: 
 @pytest.mark.parametrize("columns", [20, 80, 160])
 def test_on_a_terminal_no_column_is_lost(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     text = shown(monkeypatch, columns, terminal=True)
-    for part in ("verdict", "items", "1,234,567", "0.0030"):
+    for part in ("verdict", "items", "1,234,567", "0.003"):
         assert part in text
 
 
@@ -68,8 +66,8 @@ def test_json_has_every_table_and_nothing_else_on_standard_output() -> None:
         (found,) = json.loads(result.stdout)["tables"]
         assert found["title"] == "a title"
         first, second = found["rows"]
-        assert list(first.values()) == ["zh" * 30, 1234567, "12.5%", "−0.0125 ± 0.0030", VERDICT]
-        assert list(second.values()) == ["indented", None, 0.25, -3, None]
+        assert list(first.values()) == ["zh" * 30, 1234567, 0.125, -0.0125, VERDICT]
+        assert list(second.values()) == ["[red]indented", None, 0.25, -3, None]
     assert "about x" in CliRunner().invoke(app, ["x"]).stdout
 
 

@@ -44,6 +44,7 @@ from sapwood.report.merge import curve
 from sapwood.report.page import write_report
 from sapwood.report.palette import palette
 from sapwood.report.verdict import statement, task_statement
+from sapwood.report.wording import signed
 from sapwood.runs.directory import RunDirectory
 from sapwood.training.track import measured_values
 
@@ -166,7 +167,7 @@ def test_every_page(
     lines = console.export_text().splitlines()
     for change in found:
         (line,) = [line for line in lines if line.startswith(f"{change.name} ")]
-        assert f" {change.value:+.3f}" in line
+        assert f" {signed(change.value)}" in line
     # figures and sections of the report
     facts = view_of(recipe, run)
     (held_out,) = planes(facts)

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from sapwood.cli.common import RUNS, RecipeArgument, RunsOption, open_run
@@ -16,6 +14,7 @@ from sapwood.cli.output import Output
 from sapwood.errors import SapwoodError, closest
 from sapwood.mixture.account import Account, Line, StageAccount, Stock
 from sapwood.pipeline.ledger import account as read_account
+from sapwood.report.table import UNKNOWN, Cell, Table, Tone, change, count, number
 
 StageOption = Annotated[str | None, typer.Option("--stage", metavar="NAME", help="Show this stage alone.")]
 
@@ -46,13 +45,13 @@ def account(recipe: RecipeArgument, stage: StageOption = None, runs: RunsOption 
 
 def _print_sources(console: Console, account: Account) -> None:
     console.print(Text.assemble(("Tokens read", "bold"), " = to train on + held out + dropped"))
-    table = _table(console, "source", "read", "to train on", "held out", "dropped")
+    table = Table("source", "read", "to train on", "held out", "dropped")
     rows = {
         source.name: (source.read, source.stock.prepared, source.held_out, source.dropped) for source in account.sources
     }
     for source in account.sources:
         name = f"{source.name} (evaluation only)" if source.evaluation_only else source.name
-        table.add_row(name, *map(_count, rows[source.name]))
+        table.add(name, *map(_count, rows[source.name]))
     _add_total(table, rows.values())
     console.print(table)
     for source in account.sources:
@@ -63,13 +62,13 @@ def _print_sources(console: Console, account: Account) -> None:
     console.print()
     title = "Tokens to train on", "bold"
     console.print(Text.assemble(title, " = trained at least once + waiting; repeated come on top"))
-    table = _table(console, "source", "to train on", "once", "waiting", "repeated", "epochs")
+    table = Table("source", "to train on", "once", "waiting", "repeated", "epochs")
     trained_on = [source for source in account.sources if not source.evaluation_only]
     for source in trained_on:
         _add_stock(table, source.stock, source.name)
         for topic in source.topics:
-            _add_stock(table, topic, _indented(topic.name), style="dim")
-    _add_total(table, [_amounts(source.stock) for source in trained_on])
+            _add_stock(table, topic, topic.name, topic=True)
+    _add_total(table, [_amounts(source.stock) for source in trained_on], None)
     console.print(table)
     console.print()
 
@@ -82,14 +81,13 @@ def _print_stage(console: Console, stage: StageAccount) -> None:
     )
     if stage.ended:
         console.print(f"Ended by its gate: {stage.ended}", soft_wrap=True)
-    table = _table(console, "domain", "planned", "trained", "static", "moved")
+    table = Table("domain", "planned", "trained", "static", "moved")
     for line in stage.sources:
         _add_line(table, line, stage, line.name)
         for part in stage.of(line.name):
             if part.name != line.name:
-                _add_line(table, part, stage, _indented(part.name.removeprefix(f"{line.name}/")), style="dim")
-    table.add_section()
-    _add_line(table, stage.total, stage, "all", style="bold")
+                _add_line(table, part, stage, part.name.removeprefix(f"{line.name}/"), "dim", depth=1)
+    _add_line(table, stage.total, stage, "all", "strong")
     console.print(table)
     if stage.begun:
         console.print(
@@ -99,40 +97,28 @@ def _print_stage(console: Console, stage: StageAccount) -> None:
     console.print()
 
 
-def _table(console: Console, name: str, *numbers: str) -> Table:
-    gap = 2 if console.width >= 100 else 1
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, gap, 0, 0))
-    table.add_column(name, overflow="fold", min_width=10)
-    for number in numbers:
-        table.add_column(number, justify="right", no_wrap=True)
-    return table
+def _add_stock(table: Table, stock: Stock, name: str, *, topic: bool = False) -> None:
+    epochs = None if stock.epochs is None else number(stock.epochs, 2)
+    table.add(name, *map(_count, _amounts(stock)), epochs, tone="dim" if topic else "", depth=int(topic))
 
 
-def _add_stock(table: Table, stock: Stock, name: str | Padding, style: str | None = None) -> None:
-    epochs = "" if stock.epochs is None else f"{stock.epochs:.2f}"
-    table.add_row(name, *map(_count, _amounts(stock)), epochs, style=style)
-
-
-def _add_line(table: Table, line: Line, stage: StageAccount, name: str | Padding, style: str | None = None) -> None:
+def _add_line(table: Table, line: Line, stage: StageAccount, name: str, tone: Tone = "", depth: int = 0) -> None:
     length = stage.sequence_length
-    static = "" if line.static is None else _count(line.static * length)
-    moved = "" if line.moved is None else "=" if abs(line.moved) <= 1 else f"{line.moved * length:+,}"
-    table.add_row(name, _count(line.planned * length), _count(line.trained * length), static, moved, style=style)
+    static = None if line.static is None else count(line.static * length)
+    moved = None if line.moved is None else change(line.moved * length, 0)
+    if line.moved is not None and abs(line.moved) <= 1:
+        moved = Cell("=", 0, is_number=True)
+    table.add(name, count(line.planned * length), count(line.trained * length), static, moved, tone=tone, depth=depth)
 
 
-def _add_total(table: Table, rows: Iterable[Sequence[int | None]]) -> None:
-    table.add_section()
+def _add_total(table: Table, rows: Iterable[Sequence[int | None]], *more: None) -> None:
     sums = (None if None in column else sum(amount or 0 for amount in column) for column in zip(*rows, strict=True))
-    table.add_row("all", *map(_count, sums), style="bold")
+    table.add("all", *map(_count, sums), *more, tone="strong")
 
 
 def _amounts(stock: Stock) -> tuple[int | None, ...]:
     return stock.prepared, stock.once, stock.waiting, stock.repeated
 
 
-def _indented(topic: str) -> Padding:
-    return Padding(topic, (0, 0, 0, 2))
-
-
-def _count(amount: int | None) -> str:
-    return "?" if amount is None else f"{amount:,}"
+def _count(amount: int | None) -> Cell:
+    return UNKNOWN if amount is None else count(amount)

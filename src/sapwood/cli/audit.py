@@ -9,8 +9,6 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from sapwood.cli.common import RunArgument
 from sapwood.cli.output import Output
@@ -18,6 +16,7 @@ from sapwood.mixture.audit import Known, Spike, Use
 from sapwood.pipeline.ledger import SHOWN_DIGITS
 from sapwood.pipeline.ledger import audit as look_up
 from sapwood.progress import console
+from sapwood.report.table import Table, change, count, number
 
 BEGINNING_CHARACTERS = 48
 
@@ -46,19 +45,12 @@ def _print_documents(rows: Sequence[tuple[Use, Known]], *, lines: bool) -> None:
     if lines:
         _print_lines({**asdict(use), **asdict(about)} for use, about in rows)
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("step", "sequence"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for title in ("tokens", "id"):
-        table.add_column(title, no_wrap=True)
-    for title in ("domain", "origin", "topic"):
-        table.add_column(title, overflow="fold")
-    table.add_column("begins", overflow="fold")
+    columns = "step", "sequence", "tokens", "id", "domain", "origin", "topic", "begins"
+    table = Table(*columns, folded=columns[4:])
     for use, about in rows:
         span = f"{use.start}–{use.start + use.tokens - 1}"
-        place = (str(use.step), str(use.position), span, about.id[:SHOWN_DIGITS])
-        named = (use.domain, about.origin, about.topic or "", about.beginning[:BEGINNING_CHARACTERS])
-        table.add_row(*place, *map(Text, named))
+        named = (use.domain, about.origin, about.topic, about.beginning[:BEGINNING_CHARACTERS])
+        table.add(count(use.step), count(use.position), span, about.id[:SHOWN_DIGITS], *named)
     Output().print(table)
 
 
@@ -66,11 +58,9 @@ def _print_spikes(worst: Sequence[Spike], *, lines: bool) -> None:
     if lines:
         _print_lines(asdict(spike) for spike in worst)
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("step", "loss", "usual", "deviations above"):
-        table.add_column(title, justify="right")
+    table = Table("step", "loss", "usual", "deviations above")
     for spike in worst:
-        table.add_row(str(spike.step), f"{spike.loss:.4f}", f"{spike.usual:.4f}", f"{spike.deviations:+.1f}")
+        table.add(count(spike.step), number(spike.loss, 4), number(spike.usual, 4), change(spike.deviations, 1))
     Output().print(table)
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.table import Table
 
 from sapwood.cli.common import RUNS, RecipeArgument, RunsOption, open_run
 from sapwood.cli.output import Output, with_json
 from sapwood.progress import console
+from sapwood.report.table import Table, count, number
 
 checkpoint = typer.Typer(help="The saved states of a run: which there are, whether they are whole, and their models.")
 
@@ -22,12 +22,10 @@ def list_checkpoints(recipe: RecipeArgument, runs: RunsOption = RUNS) -> None:
     from sapwood.pipeline.checkpoints import list_checkpoints as saved_states
 
     found = saved_states(open_run(recipe, None, runs))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("checkpoint", "tokens", "files", "GiB", "state"):
-        table.add_column(title, justify="left" if title in ("checkpoint", "state") else "right")
+    table = Table("checkpoint", "tokens", "files", "GiB", "state", folded=("state",))
     for state in found:
-        size = f"{state.size / 2**30:.2f}"
-        table.add_row(state.path.name, f"{state.tokens:,}", str(state.files), size, state.damage or "whole")
+        amounts = count(state.tokens), count(state.files), number(state.size / 2**30, 2)
+        table.add(state.path.name, *amounts, state.damage or "whole", tone="bad" if state.damage else "")
     Output().print(table)
     if any(state.damage for state in found):
         raise typer.Exit(1)

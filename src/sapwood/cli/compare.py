@@ -11,28 +11,29 @@ from typing import Annotated, get_args
 import orjson
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from sapwood.cli.output import Output
 from sapwood.evaluation.comparison import ComparedTask, Comparison
 from sapwood.pipeline.compare import Backend
 from sapwood.pipeline.compare import compare as compare_models
 from sapwood.progress import console as progress
-from sapwood.report.wording import confidence, interval, p_value, score, score_change
+from sapwood.report import wording
+from sapwood.report.table import Cell, Table, count, margin, p_value, score, score_interval
+from sapwood.report.wording import confidence, interval
 from sapwood.statistics.change import SCORE, Aim
 from sapwood.suites.task_scores import TaskLevel, metric_of
-
-_LEFT = ("task", "metric", "verdict")
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
     """Prints what became of every task, in points of 100 or in bits per byte, and what of that is shown."""
-    table = Table(box=None, pad_edge=False, header_style="bold", title=f"{comparison.model}, {comparison.suite}")
-    level = confidence(comparison.confidence)
-    for title in ("task", "metric", "items", "before", "after", f"change ± {level}", "p", "detectable", "verdict"):
-        table.add_column(title, justify="left" if title in _LEFT else "right", no_wrap=title != "verdict")
+    table = Table(
+        *("task", "metric", "items", "before", "after"),
+        *(f"change ± {confidence(comparison.confidence)}", "p", "detectable", "verdict"),
+        title=f"{comparison.model}, {comparison.suite}",
+        folded=("verdict",),
+    )
     for task in comparison.tasks.values():
-        table.add_row(*_cells(task), style="yellow" if task.change.fails else None)
+        table.add(*_cells(task), tone="warning" if task.change.fails else "")
     console.print(table)
     for line in _remarks(comparison):
         console.print(line, soft_wrap=True)
@@ -42,28 +43,25 @@ def print_levels(
     console: Console, suite: str, model: str, levels: Mapping[str, tuple[str, TaskLevel]], level: float
 ) -> None:
     """Prints how good one model is on every task: its metric, and its score with an interval."""
-    table = Table(box=None, pad_edge=False, header_style="bold", title=f"{model}, {suite}")
-    for title in ("task", "metric", "items", "level", f"{confidence(level)} interval", ""):
-        table.add_column(title, justify="left" if title in ("task", "metric", "") else "right")
+    table = Table("task", "metric", "items", "score", f"{confidence(level)} interval", "", title=f"{model}, {suite}")
     for name, (counts, found) in levels.items():
         metric = metric_of(counts)
-        low, high = (score(bound, metric) for bound in found.level.interval(level))
+        bounds = score_interval(found.level.interval(level), metric)
         at_chance = "at chance" if found.at_chance else ""
-        items = f"{found.level.items:,}"
-        table.add_row(name, counts, items, score(found.value, metric), f"{low} to {high}", at_chance)
+        table.add(name, counts, count(found.level.items), score(found.value, metric), bounds, at_chance)
     console.print(table)
 
 
-def _cells(task: ComparedTask) -> list[str]:
+def _cells(task: ComparedTask) -> list[Cell | str]:
     change, metric = task.change, task.change.metric
     half = (change.high - change.low) / 2
     return [
         task.task,
         task.metric,
-        f"{change.n:,}",
+        count(change.n),
         score(change.before, metric),
         score(change.after, metric),
-        f"{score_change(change.value, metric)} ± {score(half, metric)}",
+        margin(change.value, half, metric),
         p_value(change.p_value),
         score(task.detectable, metric),
         ", ".join(filter(None, (change.verdict, task.caveat))),
@@ -77,7 +75,7 @@ def _remarks(comparison: Comparison) -> list[str]:
     ]
     for aim in get_args(Aim):
         lines += [
-            f"Mean of {aim}{where}: {score_change(found.value)} "
+            f"Mean of {aim}{where}: {wording.score_change(found.value)} "
             f"({interval(found.interval(comparison.confidence), SCORE)}) points"
             for where, language in (("", None), *((f", {name}", name) for name in comparison.languages))
             if (found := comparison.mean_change(aim, language)) is not None
@@ -85,10 +83,12 @@ def _remarks(comparison: Comparison) -> list[str]:
         ]
     for task in comparison.tasks.values():
         if task.flips is not None:
-            lost, won = (score(flips.estimate.value) for flips in (task.flips.lost, task.flips.won))
-            lines.append(f"{task.task}: {lost} lost, {won} won, {score(task.flips.by_guessing)} of each by guessing")
+            lost, won = (wording.score(flips.estimate.value) for flips in (task.flips.lost, task.flips.won))
+            lines.append(
+                f"{task.task}: {lost} lost, {won} won, {wording.score(task.flips.by_guessing)} of each by guessing"
+            )
         if (clean := task.clean) is not None and clean.n < task.change.n:
-            moved = f"{score_change(clean.value, clean.metric)} ({interval(clean.interval, clean.metric)})"
+            moved = f"{wording.score_change(clean.value, clean.metric)} ({interval(clean.interval, clean.metric)})"
             lines.append(f"{task.task}: {moved} on the {clean.n:,} items that were not trained on")
     return lines
 

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from sapwood.cli.output import Output, print_note
 from sapwood.recipe import Recipe
+from sapwood.report.table import Table, number
 
 if TYPE_CHECKING:
     from sapwood.pipeline.cost import CostEstimate
@@ -76,19 +75,16 @@ def _print_memory(console: Console, footprint: Footprint, machine: Machine) -> N
     where = f"each of {machine.ranks} × {name}" if machine.ranks > 1 else f"the {name}"
     if machine.device == "cpu":
         where = "the process"
-    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
-    table.add_column(f"memory of {where}, stage '{footprint.stage}'", no_wrap=True)
-    table.add_column("GiB", justify="right")
+    table = Table(f"memory of {where}, stage '{footprint.stage}'", "GiB")
     for part, size in sorted(footprint.device.items(), key=lambda item: -item[1]):
-        table.add_row(f"  {part}", f"{size / GIB:.2f}")
-    table.add_row("in all, at its peak", f"{footprint.total / GIB:.2f}", style="bold")
+        table.add(part, number(size / GIB, 2), depth=1)
+    table.add("in all, at its peak", number(footprint.total / GIB, 2), tone="strong")
     if machine.usable is not None and machine.memory is not None:
         fits = footprint.total <= machine.usable
-        verdict = ("fits", "") if fits else ("does not fit", "red")
-        usable = Text.assemble(f"usable of {machine.memory / GIB:.0f} GiB: it ", verdict)
-        table.add_row(usable, f"{machine.usable / GIB:.2f}")
+        usable = f"usable of {machine.memory / GIB:.0f} GiB: it {'fits' if fits else 'does not fit'}"
+        table.add(usable, number(machine.usable / GIB, 2), tone="" if fits else "bad")
     for part, size in footprint.host.items():
-        table.add_row(f"beside it, in the host: {part}", f"{size / GIB:.2f}", style="dim")
+        table.add(f"beside it, in the host: {part}", number(size / GIB, 2), tone="dim")
     console.print()
     console.print(table)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run
 from sapwood.cli.compare import print_comparison
 from sapwood.cli.output import Output
 from sapwood.progress import console
 from sapwood.recipe import Recipe
+from sapwood.report.table import Table, change, interval, number
+from sapwood.report.wording import confidence
 
 if TYPE_CHECKING:
     from sapwood.pipeline.evaluate import Evaluated
@@ -39,23 +40,12 @@ def evaluate(
 def print_verdict(recipe: Recipe, evaluated: Evaluated) -> None:
     """Prints what was gained, kept and lost: one line for every ability the recipe names, and for every benchmark."""
     table = Table(
-        box=None,
-        pad_edge=False,
-        header_style="bold",
+        *("domain", "before", "after", "change", f"{confidence(recipe.evaluation.confidence)} interval", "verdict"),
         title="Bits per byte of held-out text; a change above zero is better",
     )
-    for title in ("", "before", "after", "change", f"{recipe.evaluation.confidence:.0%} interval", "verdict"):
-        table.add_column(title, justify="left" if title in ("", "verdict") else "right")
-    for change in evaluated.changes:
-        table.add_row(
-            change.name,
-            f"{change.before:.3f}",
-            f"{change.after:.3f}",
-            f"{change.value:+.3f}",
-            f"{change.low:+.3f} to {change.high:+.3f}",
-            change.verdict,
-            style=None if change.passed else "yellow",
-        )
+    for found in evaluated.changes:
+        levels = number(found.before), number(found.after), change(found.value), interval((found.low, found.high))
+        table.add(found.name, *levels, found.verdict, tone="" if found.passed else "warning")
     console = Output(stderr=True)
     console.print(table)
     for comparison in evaluated.comparisons:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
-from rich.table import Table
 
 from sapwood.cli.common import RunArgument, open_run
 from sapwood.cli.output import Output
@@ -20,7 +19,8 @@ from sapwood.recipe import Recipe
 from sapwood.recipe.schema import DecayShape
 from sapwood.recipe.units import parse_share
 from sapwood.report.merge import CAUTION
-from sapwood.report.wording import confidence, listed, number, percent, rate, short, signed
+from sapwood.report.table import NOTHING, Cell, Table, margin
+from sapwood.report.wording import confidence, listed, percent, rate, short
 from sapwood.statistics.change import Aim, Change
 
 if TYPE_CHECKING:
@@ -99,11 +99,7 @@ def _print_points(recipe: Recipe, points: Sequence[Point]) -> None:
 
 
 def _table(title: str, *more: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", title=f"\n{title}", title_justify="left")
-    table.add_column("weights")
-    for name in ("share", "gain", "retention", *more):
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
+    return Table("weights", "share", "gain", "retention", *more, title=title)
 
 
 def _add(table: Table, recipe: Recipe, point: Point, changes: tuple[Change, ...], *more: str) -> None:
@@ -111,8 +107,7 @@ def _add(table: Table, recipe: Recipe, point: Point, changes: tuple[Change, ...]
     for aim in get_args(Aim):
         change = mean_change(changes, aim)
         if change is None:
-            cells.append("–")
+            cells.append(NOTHING)
         else:
-            half = change.interval(recipe.evaluation.confidence)[1] - change.value
-            cells.append(f"{signed(change.value)} ± {number(half)}")
-    table.add_row(point.name, f"{point.share:g}", *cells, *more)
+            cells.append(margin(change.value, change.interval(recipe.evaluation.confidence)[1] - change.value))
+    table.add(point.name, Cell(f"{point.share:g}", point.share, is_number=True), *cells, *more)

@@ -5,24 +5,20 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Annotated, Any, get_type_hints
 
 import typer
-from rich.console import Console, ConsoleDimensions, RenderableType
+from rich.console import Console, ConsoleDimensions
 from rich.measure import Measurement
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from sapwood.progress import Screen
+from sapwood.report.table import Table
 
 _WIDEST = 10_000
-_NUMBER = re.compile(r"[+\-−]?\d{1,3}(?:,\d{3})+(?:\.\d+)?|[+\-−]?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
-_NOTHING = ("", "–", "?")
 
 _collected: ContextVar[list[dict[str, Any]] | None] = ContextVar("collected", default=None)
 
@@ -43,16 +39,20 @@ class Output(Screen):
 
     def print(self, *objects: Any, **options: Any) -> None:
         """As rich does; a table alone is shown whole, or collected."""
-        table = objects[0] if len(objects) == 1 else None
-        if not isinstance(table, Table):
+        shown = objects[0] if len(objects) == 1 else None
+        if not isinstance(shown, Table):
             super().print(*objects, **options)
             return
         tables = _collected.get()
         if tables is not None:
-            tables.append(_record(self, table))
+            tables.append(shown.record())
             return
         room = self.options.update(max_width=_WIDEST)
-        least, most = Measurement.get(self, room, table)
+        for gap in (2, 1):
+            table = shown.terminal(gap)
+            least, most = Measurement.get(self, room, table)
+            if most <= self.width:
+                break
         if self.is_terminal and most > self.width:
             for column in table.columns:  # rich cuts off what may not be folded, and the last columns first
                 column.no_wrap, column.overflow = False, "fold"
@@ -109,29 +109,3 @@ def _collecting() -> Iterator[list[dict[str, Any]]]:
 
 def _write(tables: list[dict[str, Any]]) -> None:
     typer.echo(json.dumps({"tables": tables}, ensure_ascii=False, indent=2))
-
-
-def _record(console: Console, table: Table) -> dict[str, Any]:
-    names = [_plain(console, column.header) or f"column {number}" for number, column in enumerate(table.columns, 1)]
-    cells = [[_plain(console, cell) for cell in column.cells] for column in table.columns]
-    title = None if table.title is None else _plain(console, table.title)
-    rows = [dict(zip(names, map(_value, row), strict=True)) for row in zip(*cells, strict=True)]
-    return {"title": title, "rows": rows}
-
-
-def _plain(console: Console, cell: RenderableType) -> str:
-    while isinstance(cell, Padding):
-        cell = cell.renderable
-    if isinstance(cell, str):
-        cell = console.render_str(cell, highlight=False)
-    return " ".join((cell.plain if isinstance(cell, Text) else str(cell)).replace("-\n", "-").split())
-
-
-def _value(text: str) -> str | int | float | None:
-    """A cell as a number where it is one, and nothing where it says that there is none."""
-    if text in _NOTHING:
-        return None
-    if not _NUMBER.fullmatch(text):
-        return text
-    bare = text.replace(",", "").replace("−", "-")
-    return int(bare) if re.fullmatch(r"[+-]?\d+", bare) else float(bare)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from sapwood.backbone.resolve import at_hand, default_cache
@@ -22,6 +21,7 @@ from sapwood.mixture.plan import DomainPlan, Plan, make_plan
 from sapwood.pipeline.checks import listed, refuse
 from sapwood.recipe import Recipe
 from sapwood.recipe.units import show_tokens
+from sapwood.report.table import UNKNOWN, Cell, Table, count, exact_share, number, tokens
 
 
 def plan(
@@ -97,42 +97,34 @@ def print_plan(recipe: Recipe, plan: Plan) -> None:
         f"{lengths}; about {plan.steps:,} steps\n",
         soft_wrap=True,
     )
-    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
-    table.add_column("source", no_wrap=True)
-    for stage in plan.stages:
-        table.add_column(stage.name.replace("-", "-\n"), justify="right", no_wrap=True)
-    for title in ("total", "share", "available", "epochs"):
-        table.add_column(title, justify="right")
+    names = [stage.name for stage in plan.stages]
     total = Fraction(sum(stage.tokens for stage in plan.stages))
 
-    def row(name: str, parts: tuple[Fraction, ...], *rest: str, style: str | None = None) -> None:
+    def amounts(parts: tuple[Fraction, ...]) -> tuple[Cell, ...]:
         whole = sum(parts, Fraction(0))
-        table.add_row(name, *map(show_tokens, parts), show_tokens(whole), _percent(whole / total), *rest, style=style)
+        return *map(tokens, parts), tokens(whole), exact_share(whole / total)
 
+    table = Table("source", *names, "total", "share", "available", "epochs")
     for group in recipe.groups:
         members = [part for part in plan.domains if part.domain.group == group]
-        row(group, _add(members), style="bold")
+        table.add(group, *amounts(_add(members)), None, None, tone="strong")
         for source, parts in _by_source(members).items():
             divided = len(parts) > 1
-            row(f"  {source}", _add(parts), *(("", "") if divided else (_available(parts[0]), _epochs(parts[0]))))
+            rest = (None, None) if divided else (_available(parts[0]), _epochs(parts[0]))
+            table.add(source, *amounts(_add(parts)), *rest, depth=1)
             for part in parts if divided else ():
                 topic = part.domain.name.removeprefix(f"{source}/")
-                row(f"    {topic}", part.shares, _available(part), _epochs(part), style="dim")
-    row("all", tuple(Fraction(stage.tokens) for stage in plan.stages), style="bold")
+                table.add(topic, *amounts(part.shares), _available(part), _epochs(part), tone="dim", depth=2)
+    table.add("all", *amounts(tuple(Fraction(stage.tokens) for stage in plan.stages)), None, None, tone="strong")
     console.print(table)
 
     if any(domain.kind for domain in plan.domains):
         kinds: dict[str, list[DomainPlan]] = defaultdict(list)
         for domain in plan.domains:
             kinds[domain.kind or "other"].append(domain)
-        table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
-        table.add_column("kind", no_wrap=True)
-        for stage in plan.stages:
-            table.add_column(stage.name.replace("-", "-\n"), justify="right", no_wrap=True)
-        table.add_column("total", justify="right")
-        table.add_column("share", justify="right")
+        table = Table("kind", *names, "total", "share")
         for kind, members in kinds.items():
-            row(kind, _add(members))
+            table.add(kind, *amounts(_add(members)))
         console.print()
         console.print(table)
     for stage in plan.stages:
@@ -142,8 +134,8 @@ def print_plan(recipe: Recipe, plan: Plan) -> None:
             console.print(f"\nStage '{stage.name}': {rounds:,} rounds of {length} tokens", soft_wrap=True)
     if (during := recipe.evaluation.during) is not None:
         times = (plan.tokens - 1) // during.every.tokens(recipe.full_batch())
-        names = ", ".join(Path(suite).stem for suite in during.suites)
-        console.print(f"\nSuites during training: {names}, about {times:,} times, every {during.every}", soft_wrap=True)
+        asked = ", ".join(Path(suite).stem for suite in during.suites)
+        console.print(f"\nSuites during training: {asked}, about {times:,} times, every {during.every}", soft_wrap=True)
     print_learning_rate(console, recipe, plan)
     print_remarks(console, plan)
 
@@ -153,10 +145,6 @@ def print_remarks(console: Console, plan: Plan) -> None:
     for remark in plan.remarks:
         console.print()
         print_note(console, remark)
-
-
-def _percent(share: Fraction) -> str:
-    return f"{float(100 * share):.4f}".rstrip("0").rstrip(".") + "%"
 
 
 def _add(domains: list[DomainPlan]) -> tuple[Fraction, ...]:
@@ -170,12 +158,12 @@ def _by_source(parts: list[DomainPlan]) -> dict[str, list[DomainPlan]]:
     return found
 
 
-def _available(part: DomainPlan) -> str:
-    tokens = part.domain.tokens
-    if tokens is None:
-        return "?"
-    return f"{tokens:,}" if part.domain.measured else f"~{show_tokens(tokens)}"
+def _available(part: DomainPlan) -> Cell:
+    available = part.domain.tokens
+    if available is None:
+        return UNKNOWN
+    return count(available) if part.domain.measured else Cell(f"~{show_tokens(available)}", available, is_number=True)
 
 
-def _epochs(part: DomainPlan) -> str:
-    return "?" if part.epochs is None else f"{part.epochs:.2f}"
+def _epochs(part: DomainPlan) -> Cell:
+    return UNKNOWN if part.epochs is None else number(part.epochs, 2)

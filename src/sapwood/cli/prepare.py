@@ -6,7 +6,6 @@ from dataclasses import astuple
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run
 from sapwood.cli.model import print_delimiters
@@ -14,6 +13,7 @@ from sapwood.cli.output import Output
 from sapwood.cli.plan import print_remarks
 from sapwood.cli.topics import print_classifier
 from sapwood.progress import console
+from sapwood.report.table import Table, count
 
 if TYPE_CHECKING:
     from sapwood.pipeline.prepare import Checked, Prepared
@@ -58,11 +58,8 @@ def print_prepared(prepared: Prepared) -> None:
     if prepared.page is None:
         return
     console.print(f"Tokenised with {prepared.tokenizer}")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("source")
-    for title in ("read", "unreadable", "filtered", "held out", "dropped", "to train on", "tokens"):
-        table.add_column(title, justify="right")
+    table = Table("source", "read", "unreadable", "filtered", "held out", "dropped", "to train on", "tokens")
     for name, account in prepared.accounts.items():
-        table.add_row(name, *(f"{number:,}" for number in astuple(account)))
+        table.add(name, *map(count, astuple(account)))
     Output(stderr=True).print(table)
     console.print(f"What became of the documents: {prepared.page}")

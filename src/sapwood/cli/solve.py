@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from sapwood.cli.output import Output, print_note
 from sapwood.errors import SapwoodError
 from sapwood.files import write_json
 from sapwood.recipe.units import show_tokens
+from sapwood.report.table import NOTHING, Cell, Table, Tone, change, number, share, share_interval
+from sapwood.report.wording import percent, signed
 
 if TYPE_CHECKING:
     from sapwood.pipeline.solve import SolvedMixture
@@ -95,38 +96,28 @@ def _print_solution(solved: SolvedMixture) -> None:
     )
     console.print()
     console.print(Text.assemble(("What the laws are worth", "bold"), ", on rows they were not fitted to"))
-    table = _table("metric", "weight", "error", "of the mean", "R²", "rank correlation")
+    table = Table("metric", "weight", "error", "of the mean", "R²", "rank correlation")
     for name, weight, held_out in zip(swarm.metrics, goal.weights, solution.held_out, strict=True):
-        table.add_row(
-            name,
-            f"{weight:.0%}",
-            f"{held_out.error:.4f}",
-            f"{held_out.baseline_error:.4f}",
-            f"{held_out.r_squared:.2f}",
-            f"{held_out.rank_correlation:.2f}",
-        )
+        errors = number(held_out.error, 4), number(held_out.baseline_error, 4)
+        table.add(name, share(weight, 0), *errors, number(held_out.r_squared, 2), number(held_out.rank_correlation, 2))
     console.print(table)
 
     console.print("\nThe mixture", style="bold")
     titles = ["prior", "best row", "solution", "95% interval", "observed"]
-    table = _table("domain", *titles, *(["at most", "epochs"] if budget else []))
+    table = Table("domain", *titles, *(["at most", "epochs"] if budget else []))
     low, high = solution.share_interval
     for i, name in enumerate(swarm.domains):
-        share, seen = solution.chosen.mixture[i], swarm.mixtures[:, i]
+        part, seen = float(solution.chosen.mixture[i]), swarm.mixtures[:, i]
         limits = []
         if budget:
             known = name in sizes and sizes[name] > 0
-            limits.append(f"{goal.caps[i]:.1%}{' met' if solution.binding[i] else ''}" if goal.caps[i] < 1 else "–")
-            limits.append(f"{share * budget / sizes[name]:.2f}" if known else "–")
-        table.add_row(
-            name,
-            f"{goal.prior[i]:.1%}",
-            f"{solution.best.mixture[i]:.1%}",
-            Text(f"{share:.1%}", style="bold"),
-            f"{100 * low[i]:.1f}–{high[i]:.1%}",
-            f"{100 * seen.min():.1f}–{seen.max():.1%}",
-            *limits,
-        )
+            cap = float(goal.caps[i])
+            met = Cell(f"{percent(cap)} met", cap, is_number=True) if solution.binding[i] else share(cap)
+            limits.append(met if cap < 1 else NOTHING)
+            limits.append(number(part * budget / sizes[name] if known else None, 2))
+        shares = share(float(goal.prior[i])), share(float(solution.best.mixture[i])), share(part)
+        bounds = share_interval((float(low[i]), float(high[i]))), share_interval((float(seen.min()), float(seen.max())))
+        table.add(name, *shares, *bounds, *limits)
     console.print(table)
     console.print(
         f"The prior is {solved.prior}; the pull to it {goal.pull:g}. "
@@ -136,26 +127,15 @@ def _print_solution(solved: SolvedMixture) -> None:
     )
 
     console.print("\nThe losses that the laws predict", style="bold")
-    table = _table("metric", "prior", "best row", "solution", "change from prior", "95% interval")
+    table = Table("metric", "prior", "best row", "solution", "change from prior", "95% interval")
     lows, highs = solution.chosen.interval(since=solution.prior)
     for i, name in enumerate((*swarm.metrics, "weighted mean")):
-        losses = [point.losses[i] for point in (solution.prior, solution.best, solution.chosen)]
-        table.add_row(
-            name,
-            *(f"{loss:.4f}" for loss in losses),
-            f"{losses[2] - losses[0]:+.4f}",
-            f"{lows[i]:+.4f} to {highs[i]:+.4f}",
-            style="bold" if i == len(swarm.metrics) else None,
-        )
+        losses = [float(point.losses[i]) for point in (solution.prior, solution.best, solution.chosen)]
+        ends = [float(lows[i]), float(highs[i])]
+        moved = Cell(" to ".join(signed(end, 4) for end in ends), ends, is_number=True)
+        tone: Tone = "strong" if i == len(swarm.metrics) else ""
+        table.add(name, *(number(loss, 4) for loss in losses), change(losses[2] - losses[0], 4), moved, tone=tone)
     console.print(table)
     for warning in solution.warnings:
         console.print()
         print_note(console, warning)
-
-
-def _table(first: str, *others: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(first, no_wrap=True)
-    for title in others:
-        table.add_column(title, justify="right")
-    return table

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from sapwood.cli.common import RUNS
 from sapwood.cli.output import Output, print_note, with_json
@@ -16,6 +14,7 @@ from sapwood.cli.plan import print_problems
 from sapwood.cli.train import STOPPED
 from sapwood.progress import console
 from sapwood.recipe.units import show_tokens
+from sapwood.report.table import NOTHING, Cell, Table, count, interval, p_value, score, score_change, tokens
 
 if TYPE_CHECKING:
     from sapwood.statistics.change import Change
@@ -91,65 +90,44 @@ def print_findings(size: str, findings: Findings) -> None:
     output = Output()
     title = f"{size}: " if size else ""
     table = Table(
-        title=f"{title}since the base model", title_justify="left", box=None, pad_edge=False, header_style="bold"
+        *("metric", "arm", "seeds", "before", "after", "better by", "interval", "verdict"),
+        title=f"{title}since the base model",
+        folded=("verdict",),
     )
-    for name in ("metric", "arm"):
-        table.add_column(name, no_wrap=True)
-    for name in ("seeds", "before", "after", "better by", "interval"):
-        table.add_column(name, justify="right")
-    table.add_column("verdict")
     for row in findings.arms:
-        table.add_row(
-            row.primary.name, row.arm.name, str(len(row.seeds)), *_levels(row.change), row.change.verdict or "–"
-        )
+        measured = _measured(row.change)
+        table.add(row.primary.name, row.arm.name, count(len(row.seeds)), *measured, row.change.verdict or NOTHING.text)
     output.print(table)
     output.print()
     if not findings.contrasts:
         return
-    reference = findings.contrasts[0].reference.name
     table = Table(
-        title=f"{title}against '{reference}'", title_justify="left", box=None, pad_edge=False, header_style="bold"
+        *("metric", "arm", "seeds", "reference", "arm's", "better by", "interval", "p (Holm)"),
+        title=f"{title}against '{findings.contrasts[0].reference.name}'",
     )
-    for name in ("metric", "arm"):
-        table.add_column(name, no_wrap=True)
-    for name in ("seeds", "reference", "arm's", "better by", "interval", "p (Holm)"):
-        table.add_column(name, justify="right")
     for contrast in findings.contrasts:
-        table.add_row(
-            *(contrast.primary.name, contrast.arm.name, str(len(contrast.seeds)), *_levels(contrast.change)),
-            f"{contrast.change.p_value:.3f}",
-        )
+        measured = _measured(contrast.change)
+        seeds = count(len(contrast.seeds))
+        table.add(contrast.primary.name, contrast.arm.name, seeds, *measured, p_value(contrast.change.p_value))
     output.print(table)
     output.print()
 
 
-def _levels(change: Change) -> tuple[str, str, str, str]:
+def _measured(change: Change) -> tuple[Cell, ...]:
     """Before, after, the improvement and its interval, in the metric's unit."""
     metric = change.metric
-    low, high, value = (metric.scale * number for number in (change.low, change.high, change.value))
-    digits = metric.decimals
-    interval = f"{low:+.{digits}f} to {high:+.{digits}f}" if math.isfinite(low) else "unknown"
-    return (
-        f"{metric.scale * change.before:.{digits}f}",
-        f"{metric.scale * change.after:.{digits}f}",
-        f"{value:+.{digits}f}",
-        interval,
-    )
+    levels = score(change.before, metric), score(change.after, metric)
+    return *levels, score_change(change.value, metric), interval((change.low, change.high), metric)
 
 
 def print_plan(plan: StudyPlan) -> None:
     """Prints a plan as a table."""
     output = Output()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("arm", no_wrap=True)
-    for title in ("seeds", "tokens a trial", "tokens", "done", "failed"):
-        table.add_column(title, justify="right")
+    table = Table("arm", "seeds", "tokens a trial", "tokens", "done", "failed")
     for row in plan.arms:
         seeds = len(row.arm.seeds)
-        table.add_row(
-            row.arm.label,
-            *(str(seeds), show_tokens(row.tokens), show_tokens(seeds * row.tokens), str(row.done), str(row.failed)),
-        )
+        amounts = count(seeds), tokens(row.tokens), tokens(seeds * row.tokens)
+        table.add(row.arm.label, *amounts, count(row.done), count(row.failed))
     output.print(table)
     output.print(f"\n{plan.cost}", soft_wrap=True)
     for sentence in plan.effects:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 from typer.core import TyperGroup
 
 from sapwood.cli.common import OverridesArgument
 from sapwood.cli.output import Output, with_json
 from sapwood.progress import console
+from sapwood.report.table import NOTHING, Cell, Table, count, share, share_interval
 
 if TYPE_CHECKING:
     from sapwood.pipeline.synthesize import SynthesisEstimate, SynthesizedItems
@@ -112,21 +112,23 @@ def calibrate(
 
 def _print_items(items: SynthesizedItems) -> None:
     """What became of the items of a finished job."""
-    table = _table("stage", "looked at", "rejected", "share", "tokens")
+    table = Table("stage", "looked at", "rejected", "share", "tokens")
     for stage in items.stages:
-        share = stage.rejected / stage.seen if stage.seen else 0.0
-        table.add_row(stage.stage, f"{stage.seen:,}", f"{stage.rejected:,}", f"{share:.0%}", f"{stage.tokens:,}")
+        rejected = share(stage.rejected / stage.seen if stage.seen else 0.0, 0)
+        table.add(stage.stage, count(stage.seen), count(stage.rejected), rejected, count(stage.tokens))
     Output(stderr=True).print(table)
     console.print(f"{items.accepted:,} of {items.attempts:,} accepted: {items.file}\nWhat became of them: {items.page}")
 
 
 def _print_estimate(found: SynthesisEstimate) -> None:
-    table = _table("stage", "model", "requests", "tokens read", "tokens written", "price")
+    table = Table("stage", "model", "requests", "tokens read", "tokens written", "price")
     for line in found.stages:
         price = line.server.price
-        shown = "–" if line.price is None or price is None else f"{line.price:,.2f} {price.currency}"
+        shown = NOTHING
+        if line.price is not None and price is not None:
+            shown = Cell(f"{line.price:,.2f} {price.currency}", line.price, is_number=True)
         numbers = (line.requests, line.prompt_tokens, line.completion_tokens)
-        table.add_row(line.stage, line.server.model, *(f"{number:,}" for number in numbers), shown)
+        table.add(line.stage, line.server.model, *map(count, numbers), shown)
     Output(stderr=True).print(table)
     for currency, total in found.prices.items():
         console.print(f"Together {total:,.2f} {currency}.")
@@ -139,27 +141,14 @@ def _print_estimate(found: SynthesisEstimate) -> None:
 
 
 def _print_calibration(found: Calibration) -> None:
-    table = _table("stage", "threshold", "kept", "precision", "95% interval", "right ones kept")
+    table = Table("stage", "threshold", "kept", "precision", "95% interval", "right ones kept")
     for name, stage in found.stages.items():
         for point in stage.points:
             mark = "  ← " if point.threshold == stage.threshold else ""
-            low, high = point.interval
-            table.add_row(
-                name,
-                f"{mark}{point.threshold:.2f}",
-                f"{point.kept:,}",
-                f"{point.precision:.1%}",
-                f"{low:.1%} to {high:.1%}",
-                f"{point.recall:.1%}",
-            )
+            threshold = Cell(f"{mark}{point.threshold:.2f}", point.threshold, is_number=True)
+            precision = share(point.precision), share_interval(point.interval)
+            table.add(name, threshold, count(point.kept), *precision, share(point.recall))
     Output(stderr=True).print(table)
     for name, stage in found.stages.items():
         if stage.threshold is None:
             console.print(f"{name}: no threshold reaches {found.target:.0%} for sure with so few labels.")
-
-
-def _table(*titles: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, title in enumerate(titles):
-        table.add_column(title, justify="left" if number == 0 else "right")
-    return table

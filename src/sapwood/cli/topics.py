@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import typer
-from rich.table import Table
 
 from sapwood.cli.common import RUNS, OverridesArgument, RecipeArgument, RunsOption, open_run
 from sapwood.cli.output import Output, with_json
 from sapwood.progress import console
+from sapwood.report.table import Table, count, number
 
 if TYPE_CHECKING:
     from sapwood.pipeline.topics import ClassifierReport
@@ -55,26 +55,21 @@ def apply(recipe: RecipeArgument, overrides: OverridesArgument = None, runs: Run
 def print_classifier(report: ClassifierReport) -> None:
     """Prints how well a classifier does on labels that it has not seen."""
     low, high = report["accuracy_interval"]
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-    table.title = (
+    title = (
         f"{report['taxonomy']}: {report['accuracy']:.1%} right of {report['held_out']} held-out labels "
         f"({low:.1%} to {high:.1%}), {report['unsure']:.1%} below {report['confidence']:g}, "
         f"{1000 * report['seconds_per_document']:.2f} ms a document"
     )
-    for title in ("topic", "precision", "recall", "F1", "labels"):
-        table.add_column(title, justify="left" if title == "topic" else "right")
+    table = Table("topic", "precision", "recall", "F1", "labels", title=title)
     for line in report["topics"]:
-        shares = (f"{line[name]:.2f}" if line["support"] else "–" for name in ("precision", "recall", "f1"))
-        table.add_row(line["topic"], *shares, str(line["support"]))
+        shares = (number(line[name] if line["support"] else None, 2) for name in ("precision", "recall", "f1"))
+        table.add(line["topic"], *shares, count(line["support"]))
     Output(stderr=True).print(table)
 
 
 def _print_topics(reference: str, counts: Mapping[str, Counter[str]]) -> None:
     """Prints how many documents of every source have each topic."""
-    table = Table(box=None, pad_edge=False, header_style="bold", title=reference, title_justify="left")
-    table.add_column("topic")
-    for name in counts:
-        table.add_column(name, justify="right")
+    table = Table("topic", *counts, title=reference)
     for topic in sorted({topic for found in counts.values() for topic in found}):
-        table.add_row(topic, *(f"{found[topic]:,}" for found in counts.values()))
+        table.add(topic, *(count(found[topic]) for found in counts.values()))
     Output(stderr=True).print(table)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from sapwood.cli.common import ModelArgument
 from sapwood.cli.output import Output, with_json
@@ -16,6 +15,7 @@ from sapwood.errors import SapwoodError
 from sapwood.files import write_json
 from sapwood.progress import console
 from sapwood.recipe.units import parse_bytes
+from sapwood.report.table import Table, count, number, share
 
 if TYPE_CHECKING:
     from sapwood.backbone.vocabulary.measure import Fertility
@@ -98,34 +98,24 @@ def _bytes(text: str) -> int:
 
 def _print_fertility(found: Mapping[str, Mapping[str, Fertility]]) -> None:
     """Prints a row for every group of texts and tokenizer; `×` compares tokens with those of the first tokenizer."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
     several = len(found) > 1
-    table.add_column("texts")
-    if several:
-        table.add_column("tokenizer")
-    for title in (
-        "MB",
-        "tokens",
-        *(("×",) if several else ()),
-        "per character",
-        "per byte",
-        "bytes each",
-        "characters cut",
-    ):
-        table.add_column(title, justify="right")
+    table = Table(
+        *("texts", *(["tokenizer"] if several else []), "MB", "tokens", *(["×"] if several else [])),
+        *("per character", "per byte", "bytes each", "characters cut"),
+    )
     first = next(iter(found.values()))
     for group, base in first.items():
         for name, groups in found.items():
             one = groups[group]
-            table.add_row(
-                group if groups is first else "",
+            table.add(
+                group,
                 *([name] if several else []),
-                f"{one.bytes / 1e6:.1f}",
-                f"{one.tokens:,}",
-                *([f"{one.tokens / base.tokens:.2f}"] if several else []),
-                f"{one.per_character:.3f}",
-                f"{one.per_byte:.3f}",
-                f"{one.bytes / one.tokens:.2f}",
-                "–" if one.cut_share is None else f"{one.cut_share:.1%}",
+                number(one.bytes / 1e6, 1),
+                count(one.tokens),
+                *([number(one.tokens / base.tokens, 2)] if several else []),
+                number(one.per_character),
+                number(one.per_byte),
+                number(one.bytes / one.tokens, 2),
+                share(one.cut_share),
             )
     Output().print(table)

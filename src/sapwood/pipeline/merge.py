@@ -116,7 +116,7 @@ def _check(
         raise SapwoodError(f"{given}: shares lie above 0 (base model) and go to 1 (merged weights).")
     if last is None and not ema and with_base is None:
         ways = [argument("last", 8), argument("ema", True), argument("with_base", (0.25, 0.5, 0.75, 1.0))]
-        raise SapwoodError(f"Write what to merge: {', '.join(ways)}.")
+        raise SapwoodError(f"Write what to merge: {', '.join(ways[:2])}, or {ways[2]}.")
     if last is not None and ema:
         raise SapwoodError(f"{argument('last')} and {argument('ema')} exclude each other: write one of them.")
     if decay is not None and last is None:

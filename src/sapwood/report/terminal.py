@@ -8,11 +8,13 @@ from itertools import pairwise
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
+from sapwood.report import wording
 from sapwood.report.standing import RECENT, DomainStanding, Event, Standing
-from sapwood.report.wording import duration, number, percent, rate, short, signed, size
+from sapwood.report.table import Cell, Table, change, number, share
+from sapwood.report.wording import duration, percent, rate, short, size
 
 BARS = "▁▂▃▄▅▆▇█"
 LAST_EVENTS = 4
@@ -57,7 +59,7 @@ def _title(standing: Standing, width: int) -> Text:
 def _stages(standing: Standing, width: int) -> RenderableType:
     if standing.plan is None:
         return Text("No plan yet.", style="dim")
-    table = Table.grid(padding=(0, 2, 0, 0))
+    table = RichTable.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, max_width=24)
     table.add_column(width=max(8, width - 66))
     table.add_column(justify="right", no_wrap=True)
@@ -75,7 +77,7 @@ def _numbers(standing: Standing, width: int) -> list[Text]:
     if last is None:
         return []
     loss = standing.mean("loss")
-    label = f"loss {_or_dash(loss, number)}  "
+    label = f"loss {_or_dash(loss, wording.number)}  "
     losses = [step.loss for step in standing.steps]
     lines = [
         _joined(
@@ -109,40 +111,32 @@ def _checkpoint(standing: Standing) -> str:
     return f"checkpoint of step {saved.step:,}{age}"
 
 
-def _domains(standing: Standing, shown: int) -> Table:
+def _domains(standing: Standing, shown: int) -> RichTable:
     measured = standing.measured_at
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     more = len(standing.domains) - shown
-    table.add_column(f"domain (and {more:,} more)" if more else "domain", no_wrap=True, overflow="ellipsis")
-    table.add_column("share", justify="right", no_wrap=True)
-    table.add_column("loss", justify="right", no_wrap=True)
-    table.add_column(f"in {RECENT} steps", justify="right", no_wrap=True)
-    table.add_column(
-        "bits/byte" if measured is None else f"bits/byte at {short(measured)}", justify="right", no_wrap=True
+    table = Table(
+        *(f"domain (and {more:,} more)" if more else "domain", "share", "loss", f"in {RECENT} steps"),
+        *("bits/byte" if measured is None else f"bits/byte at {short(measured)}", "change"),
     )
-    table.add_column("change", justify="right", no_wrap=True)
     for domain in standing.domains[:shown]:
-        table.add_row(
-            domain.name,
-            _or_dash(domain.share, percent),
-            _or_dash(domain.loss, number),
-            "" if domain.loss is None or domain.before is None else signed(domain.loss - domain.before),
-            _or_dash(domain.bits_per_byte, number),
+        moved = None if domain.loss is None or domain.before is None else change(domain.loss - domain.before)
+        table.add(
+            *(domain.name, share(domain.share), number(domain.loss), moved, number(domain.bits_per_byte)),
             _change(domain, standing.margin),
         )
-    return table
+    return table.terminal()
 
 
-def _change(domain: DomainStanding, margin: float | None) -> Text:
+def _change(domain: DomainStanding, margin: float | None) -> Cell | None:
     """The improvement since the base model: green where it is better, red where it is worse by more than the margin."""
     if domain.change is None:
-        return Text()
+        return None
     worse = margin is not None and domain.change < -margin
-    return Text(signed(domain.change), style="green" if domain.change > 0 else "red" if worse else "")
+    return change(domain.change, tone="good" if domain.change > 0 else "bad" if worse else "")
 
 
-def _events(events: Sequence[Event], *, cut: bool) -> Table:
-    table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+def _events(events: Sequence[Event], *, cut: bool) -> RichTable:
+    table = RichTable.grid(padding=(0, 2, 0, 0), expand=True)
     table.add_column(justify="right", no_wrap=True, style="dim")
     table.add_column(no_wrap=cut, overflow="ellipsis" if cut else "fold", ratio=1)  # the other is as wide as it must be
     for event in events:
