@@ -102,13 +102,16 @@ def printed(write: Callable[[Console], None]) -> list[str]:
 def test_tasks(better: float) -> None:
     comparison = compared(better)
     lines = printed(lambda console: print_comparison(console, comparison))
-    rows = {row[0]: row for row in benchmarks(comparison).rows}
+    rows = {row.cells[0].text: row.cells for row in benchmarks(comparison).table.rows}
     for name, task in comparison.tasks.items():
         (line,) = [line for line in lines if line.startswith(f"{name} ")]
         figure = plots.forest([task.change], task.change.margin)
-        assert {of(task.change.value), sign(line), sign(rows[name][6]), sign(task_statement(task, "made").text)} == {
-            of(better)
-        }
+        assert {
+            of(task.change.value),
+            sign(line),
+            sign(rows[name][6].text),
+            sign(task_statement(task, "made").text),
+        } == {of(better)}
         assert of(figure["data"][0]["x"][0]) == of(better)
         assert figure["layout"]["shapes"][1]["x0"] < 0, "a margin is a loss"
         assert task.change.passed == (better > 0)

@@ -13,12 +13,13 @@ import typer
 from rich.console import Console
 
 from sapwood.cli.output import Output
-from sapwood.evaluation.comparison import ComparedTask, Comparison
+from sapwood.evaluation.comparison import Comparison
 from sapwood.pipeline.compare import Backend
 from sapwood.pipeline.compare import compare as compare_models
 from sapwood.progress import console as progress
 from sapwood.report import wording
-from sapwood.report.table import Cell, Table, count, margin, p_value, score, score_interval
+from sapwood.report.judged import tasks_table
+from sapwood.report.table import Table, count, score, score_interval
 from sapwood.report.wording import confidence, interval
 from sapwood.statistics.change import SCORE, Aim
 from sapwood.suites.task_scores import TaskLevel, metric_of
@@ -26,15 +27,7 @@ from sapwood.suites.task_scores import TaskLevel, metric_of
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
     """Prints what became of every task, in points of 100 or in bits per byte, and what of that is shown."""
-    table = Table(
-        *("task", "metric", "items", "before", "after"),
-        *(f"change ± {confidence(comparison.confidence)}", "p", "detectable", "verdict"),
-        title=f"{comparison.model}, {comparison.suite}",
-        folded=("verdict",),
-    )
-    for task in comparison.tasks.values():
-        table.add(*_cells(task), tone="warning" if task.change.fails else "")
-    console.print(table)
+    console.print(tasks_table(comparison))
     for line in _remarks(comparison):
         console.print(line, soft_wrap=True)
 
@@ -50,22 +43,6 @@ def print_levels(
         at_chance = "at chance" if found.at_chance else ""
         table.add(name, counts, count(found.level.items), score(found.value, metric), bounds, at_chance)
     console.print(table)
-
-
-def _cells(task: ComparedTask) -> list[Cell | str]:
-    change, metric = task.change, task.change.metric
-    half = (change.high - change.low) / 2
-    return [
-        task.task,
-        task.metric,
-        count(change.n),
-        score(change.before, metric),
-        score(change.after, metric),
-        margin(change.value, half, metric),
-        p_value(change.p_value),
-        score(task.detectable, metric),
-        ", ".join(filter(None, (change.verdict, task.caveat))),
-    ]
 
 
 def _remarks(comparison: Comparison) -> list[str]:

@@ -11,8 +11,7 @@ from sapwood.cli.compare import print_comparison
 from sapwood.cli.output import Output
 from sapwood.progress import console
 from sapwood.recipe import Recipe
-from sapwood.report.table import Table, change, interval, number
-from sapwood.report.wording import confidence
+from sapwood.report.judged import changes_table
 
 if TYPE_CHECKING:
     from sapwood.pipeline.evaluate import Evaluated
@@ -39,14 +38,8 @@ def evaluate(
 
 def print_verdict(recipe: Recipe, evaluated: Evaluated) -> None:
     """Prints what was gained, kept and lost: one line for every ability the recipe names, and for every benchmark."""
-    table = Table(
-        *("domain", "before", "after", "change", f"{confidence(recipe.evaluation.confidence)} interval", "verdict"),
-        title="Bits per byte of held-out text; a change above zero is better",
-    )
-    for found in evaluated.changes:
-        levels = number(found.before), number(found.after), change(found.value), interval((found.low, found.high))
-        table.add(found.name, *levels, found.verdict, tone="" if found.passed else "warning")
     console = Output(stderr=True)
-    console.print(table)
+    console.print("Bits per byte of held-out text; a change above zero is better", style="italic")
+    console.print(changes_table(evaluated.changes, recipe.evaluation.confidence))
     for comparison in evaluated.comparisons:
         print_comparison(console, comparison)

@@ -16,9 +16,10 @@ from sapwood.report.cost import costs
 from sapwood.report.domains import domain_rows, topic_rows, trajectories
 from sapwood.report.gain_retention import planes
 from sapwood.report.heat import heat_map
+from sapwood.report.judged import changes_table
 from sapwood.report.palette import palette
 from sapwood.report.run_view import RunView
-from sapwood.report.verdict import SIGNS, find, lead, statement, tally, task_statement
+from sapwood.report.verdict import find, lead, statement, tally, task_statement
 from sapwood.report.wording import count, duration, listed, percent, short, size
 from sapwood.runs.metrics import StepMetrics
 from sapwood.statistics.change import BITS_PER_BYTE, Aim
@@ -99,7 +100,7 @@ def verdict_section(facts: RunView) -> dict[str, Any]:
     ]
     return {
         "changes": changes,
-        "signs": SIGNS,
+        "table": changes_table(changes, settings.confidence) if changes else None,
         "statements": statements,
         "lead": lead(changes, facts.benchmarks) or "There is no verdict yet.",
         "tally": tally(changes, facts.benchmarks, len(facts.unmeasured)) if judged else "",

@@ -119,29 +119,28 @@ class Table:
         return made
 
     def markdown(self) -> str:
-        """The table in Markdown."""
-        marks = ("---:" if self._is_number(place) else "---" for place in range(len(self.columns)))
-        lines = [self.columns, None, *([cell.text for cell in row.cells] for row in self.rows)]
-        return "\n".join(
-            f"|{'|'.join(marks)}|"
-            if line is None
-            else f"| {' | '.join(part.replace('|', chr(92) + '|') for part in line)} |"
-            for line in lines
-        )
+        """The table in Markdown; its texts stay text."""
+        marks = ["---:" if self._is_number(place) else "---" for place in range(len(self.columns))]
+        lines = [self.columns, *([cell.text for cell in row.cells] for row in self.rows)]
+        head, *body = (f"| {' | '.join(map(wording.literal, line))} |" for line in lines)
+        return "\n".join((head, f"|{'|'.join(marks)}|", *body))
 
-    def html(self) -> Markup:
-        """The table on a page; its texts are escaped."""
+    def html(self, look: str = "") -> Markup:
+        """The table on a page, of a class of the style sheet; its texts are escaped."""
         head = Markup("").join(
             Markup('<th scope="col"{}>{}</th>').format(self._class(place), name)
             for place, name in enumerate(self.columns)
         )
         body = Markup("").join(self._html_row(row) for row in self.rows)
         caption = Markup("") if self.title is None else Markup("<caption>{}</caption>").format(self.title)
-        return Markup("<table>{}<thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(caption, head, body)
+        opened = Markup('<table class="{}">').format(look) if look else Markup("<table>")
+        return opened + Markup("{}<thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(caption, head, body)
 
     def _html_row(self, row: Row) -> Markup:
         cells = Markup("").join(
-            Markup("<td{}>{}</td>").format(self._class(place, cell.tone, row.depth if place == 0 else 0), cell.text)
+            (Markup('<th scope="row"{}>{}</th>') if place == 0 else Markup("<td{}>{}</td>")).format(
+                self._class(place, cell.tone, row.depth if place == 0 else 0), cell.text
+            )
             for place, cell in enumerate(row.cells)
         )
         tone = Markup(' class="{}"').format(row.tone) if row.tone else Markup("")

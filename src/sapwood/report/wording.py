@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
@@ -106,6 +107,11 @@ def size(amount: float) -> str:
 def listed(names: Sequence[str]) -> str:
     """Names in a sentence: `a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def literal(text: str) -> str:
+    """Text that stays text in a line or a table's cell of Markdown."""
+    return re.sub(r"([\\`*_{}\[\]<>|~#])", r"\\\1", " ".join(text.split()))
 
 
 def published(text: str) -> str:

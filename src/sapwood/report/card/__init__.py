@@ -20,6 +20,7 @@ from sapwood.report.card.benchmarks import at_chance, benchmarks
 from sapwood.report.card.facts import CardFacts, read_card_facts
 from sapwood.report.card.metadata import front_matter
 from sapwood.report.html import TEMPLATES
+from sapwood.report.judged import changes_table
 from sapwood.report.verdict import SIGNS, find, lead
 
 PROMPT = "A tree adds a ring of living wood every year, and"
@@ -46,7 +47,7 @@ def _render(facts: CardFacts) -> str:
             metadata=front_matter(facts, changes),
             recipe=recipe,
             facts=facts,
-            changes=changes,
+            changes=changes_table(changes, facts.run.recipe.evaluation.confidence) if changes else None,
             lead=lead(changes) if changes else "",
             problem=problem,
             signs=SIGNS,
@@ -76,7 +77,7 @@ def _environment() -> Environment:
     )
     for name in ("number", "signed", "count", "confidence", "interval", "listed"):
         environment.filters[name] = getattr(wording, name)
-    environment.filters["cell"] = _cell
+    environment.filters["cell"] = wording.literal
     environment.filters["published"] = wording.published
     environment.filters["quoted"] = lambda text: json.dumps(text, ensure_ascii=False)
     return environment
@@ -109,11 +110,11 @@ def _limits(facts: CardFacts) -> Iterator[str]:
             f"a row and {'dropped' if gate.action == 'drop' else 'cut'}; a paraphrase or a translation is not found so."
         )
     if facts.run.unread:
-        yield f"The benchmarks that were run cannot be compared: {_cell(facts.run.unread)}"
+        yield f"The benchmarks that were run cannot be compared: {wording.literal(facts.run.unread)}"
     elif not facts.comparisons:
         yield "No benchmark was run: bits per byte of held-out texts say little of answers to questions."
     if languages := _languages(facts):
-        yield f"No language was looked at but {_cell(wording.listed(languages))}, as far as the recipe says."
+        yield f"No language was looked at but {wording.literal(wording.listed(languages))}, as far as the recipe says."
 
 
 def _languages(facts: CardFacts) -> list[str]:
@@ -126,8 +127,3 @@ def _languages(facts: CardFacts) -> list[str]:
 def _fence(text: str) -> str:
     """Backticks enough to stand around a text that may hold some itself."""
     return "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-
-
-def _cell(text: str) -> str:
-    """Text that stays text in a line or a table's cell of Markdown."""
-    return re.sub(r"([\\`*_{}\[\]<>|~#])", r"\\\1", " ".join(text.split()))

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sapwood.evaluation.comparison import ComparedTask, Comparison
-from sapwood.report.aims import AIMS
-from sapwood.report.verdict import SIGNS, lead
-from sapwood.report.wording import confidence, count, interval, listed, score, score_change
+from sapwood.report.judged import tasks_table
+from sapwood.report.table import Table
+from sapwood.report.verdict import lead
+from sapwood.report.wording import count, interval, listed, score, score_change
 from sapwood.statistics.change import BITS_PER_BYTE, SCORE
 
 
@@ -19,8 +20,7 @@ class Benchmarks:
     suite: str
     verdict: str
     """Of all tasks that are judged, in a sentence; empty where none is."""
-    confidence: str
-    rows: tuple[tuple[str, ...], ...]
+    table: Table
     """Task, metric, aim, items, before, after, change, its interval, the detectable change, verdict."""
     remarks: tuple[str, ...]
 
@@ -31,8 +31,7 @@ def benchmarks(comparison: Comparison) -> Benchmarks:
     return Benchmarks(
         comparison.suite,
         lead((), (comparison,)),
-        confidence(comparison.confidence),
-        tuple(_row(task) for task in tasks),
+        tasks_table(comparison),
         tuple(remark for task in tasks for remark in _remarks(task)) + tuple(_margins(tasks)),
     )
 
@@ -40,23 +39,6 @@ def benchmarks(comparison: Comparison) -> Benchmarks:
 def at_chance(comparisons: tuple[Comparison, ...]) -> list[str]:
     """The tasks on which neither model is shown to do better than guessing."""
     return [task.task for comparison in comparisons for task in comparison.tasks.values() if task.at_chance]
-
-
-def _row(task: ComparedTask) -> tuple[str, ...]:
-    change, metric = task.change, task.change.metric
-    verdict = f"{SIGNS[change.verdict]} {change.verdict}" if change.verdict else ""
-    return (
-        task.task,
-        metric.unit if task.in_bits else task.metric,
-        AIMS[change.aim or ""],
-        count(change.n),
-        score(change.before, metric),
-        score(change.after, metric),
-        score_change(change.value, metric),
-        interval(change.interval, metric),
-        score(task.detectable, metric),
-        ", ".join(filter(None, (verdict, task.caveat))),
-    )
 
 
 def _remarks(task: ComparedTask) -> Iterator[str]:
