@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,11 @@ SCRIPTS = sorted(
     for path in (ROOT / folder).rglob("*.py")
 )
 BESIDE = ROOT / "tests" / "support"
+COMMANDS = [
+    script
+    for script in SCRIPTS
+    if script.startswith(("benchmarks/", "examples/")) and "ArgumentParser" in (ROOT / script).read_text("utf-8")
+]
 
 
 def test_there_are_scripts() -> None:
@@ -36,6 +43,16 @@ def test_what_a_script_imports_is_there(script: str) -> None:
         if not _is_there(places, module, name)
     ]
     assert not missing
+
+
+@pytest.mark.parametrize("script", COMMANDS)
+def test_a_command_starts(script: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", [script, "--help"])
+    monkeypatch.setattr(sys, "path", [str((ROOT / script).parent), *sys.path])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / script), run_name="__main__")
+    assert ended.value.code == 0
+    assert "usage:" in capsys.readouterr().out
 
 
 def _names(node: ast.Import | ast.ImportFrom) -> list[tuple[str, str]]:

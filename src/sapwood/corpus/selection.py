@@ -168,16 +168,18 @@ def _decide(
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     for batch in store.read(shard, {DOCUMENTS: ["text", "text_hash"], **{step: [REASON] for step in after}}):
-        sizes = [len(text.encode()) for text in batch["text"].to_pylist()]
+        # What a text takes as UTF-8, as it lies there: no text becomes a string of Python.
+        sizes = pc.binary_length(batch["text"]).to_pylist()
         verdicts = {step: batch[f"{step}.{REASON}"].to_pylist() for step in after}
-        for number, text_hash in enumerate(batch["text_hash"].to_pylist()):
+        for number, (size, text_hash) in enumerate(zip(sizes, batch["text_hash"].to_pylist(), strict=True)):
             step = next((step for step in after if verdicts[step][number] is not None), None)
             reason = verdicts[step][number] if step else None
             split = None if step else HOLDOUT if rule.holds_out(text_hash) else TRAIN
             for name, value in (("split", split), ("step", step), (REASON, reason)):
                 values[name].append(value)
             fate = split or "dropped"
-            counts.update({"documents": 1, "bytes": sizes[number], fate: 1, f"{fate}_bytes": sizes[number]})
+            for name, amount in (("documents", 1), ("bytes", size), (fate, 1), (f"{fate}_bytes", size)):
+                counts[name] += amount
             if step:
                 reasons[f"{step}: {reason}"] += 1
     return pa.table(values, schema=_SCHEMA), {"counts": dict(counts), "reasons": dict(reasons)}
