@@ -126,14 +126,14 @@ def test_examples_are_of_all_sources_in_turn() -> None:
 
 def test_what_each_step_looked_at_is_what_the_one_before_left(prepared: tuple[Recipe, RunDirectory]) -> None:
     facts = read_data_facts(prepared[0], prepared[1].root)
-    lines = {line["name"]: line for line in sections.steps_section(facts)["lines"]}
-    left = lines["documents"]["documents"]
+    lines = {row.pop("Step"): row for row in sections.steps_section(facts)["table"].record()["rows"]}
+    left = lines["documents"]["Looked at"]
     for step in ("documents", "language", "duplicates", "contamination"):
-        assert lines[step]["documents"] == left
-        left -= lines[step]["dropped"]
-    assert lines["selection"]["documents"] == left - lines["trim"]["dropped"]
-    assert (lines["selection"]["dropped"], lines["selection"]["tokens"]) == (0, 0)
-    assert lines["selection"]["bytes"] < lines["contamination"]["bytes"]
+        assert lines[step]["Looked at"] == left
+        left -= lines[step]["Filtered"]
+    assert lines["selection"]["Looked at"] == left - lines["trim"]["Filtered"]
+    assert (lines["selection"]["Filtered"], lines["selection"]["Tokens filtered"]) == (0, 0)
+    assert lines["selection"]["Text"] < lines["contamination"]["Text"]
 
 
 def test_steps_that_were_switched_off_do_not_show(prepared: tuple[Recipe, RunDirectory]) -> None:

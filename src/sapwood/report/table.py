@@ -165,7 +165,7 @@ def _number(text: str, value: Any, tone: Tone = "") -> Cell:
     return Cell(text, value, tone, is_number=True)
 
 
-def count(value: int | None) -> Cell:
+def count(value: float | None) -> Cell:
     """A whole number, all of it, or a dash: `12,345`."""
     return NOTHING if value is None else _number(wording.count(value), value)
 
@@ -193,6 +193,16 @@ def exact_share(value: Fraction) -> Cell:
 def tokens(value: Fraction | float | None) -> Cell:
     """Tokens as a recipe writes them, or a dash: `20M`."""
     return NOTHING if value is None else _number(show_tokens(value), float(value))
+
+
+def size(amount: float) -> Cell:
+    """Bytes: `3.1 GiB`."""
+    return _number(wording.size(amount), amount)
+
+
+def duration(seconds: float) -> Cell:
+    """A time in its two largest units: `21 min 30 s`; for programs, seconds."""
+    return _number(wording.duration(seconds), seconds)
 
 
 def score(value: float, metric: Metric) -> Cell:

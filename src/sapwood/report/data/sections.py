@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
 from itertools import chain, zip_longest
 from typing import Any
 
 from sapwood.corpus.store import DOCUMENTS, SELECTION, STEPS, Found
 from sapwood.report.data import plots
 from sapwood.report.data.facts import HITS, DataFacts, SourceFacts, Tally, quantiles
+from sapwood.report.table import Cell, Table, count, duration, number, share, size
 
 LANGUAGES = 6
 """Columns of languages; rarer ones count together."""
@@ -18,23 +20,29 @@ LANGUAGES = 6
 EXAMPLES = 6
 """Examples of each reason, of all sources in turn."""
 
+_QUANTILES = "1%", "10%", "Median", "90%", "99%"
+_STEP_COLUMNS = "Looked at", "Filtered", "Share", "Tokens filtered", "Text", "Time", "MB/s"
+
 LABELS = {"train": "to train on", "holdout": "held out"}
 
 
 def overview_section(facts: DataFacts) -> dict[str, Any]:
     """How much of every source is left, and what took the rest."""
     steps = facts.steps()
-    rows = [
-        {
-            "name": source.name,
-            "read": source.read,
-            "unreadable": source.unreadable,
-            "aside": [source.fates[step].documents if step in source.steps else None for step in steps],
-            "holdout": source.fates["holdout"],
-            "train": source.fates["train"],
-        }
-        for source in facts.sources
-    ]
+    licences = {source.name: facts.recipe.sources[source.name].licence for source in facts.sources}
+    licensed = any(licences.values())
+    table = Table(
+        *("Source", *(["Licence"] if licensed else []), "Read", "= unreadable", *(f"+ {step}" for step in steps)),
+        *("+ held out", "+ to train on", "Tokens to train on"),
+    )
+    for source in facts.sources:
+        holdout, train = source.fates["holdout"], source.fates["train"]
+        table.add(
+            *(source.name, *([licences[source.name] or "not stated"] if licensed else [])),
+            *(count(source.read), count(source.unreadable)),
+            *(count(source.fates[step].documents if step in source.steps else None) for step in steps),
+            *(count(holdout.documents), count(train.documents), count(train.tokens)),
+        )
     parts = plots.shades(["train", "holdout"], steps)
     amounts = {
         source.name: {LABELS.get(part, part): source.fates[part].tokens for part in parts} for source in facts.sources
@@ -43,8 +51,7 @@ def overview_section(facts: DataFacts) -> dict[str, Any]:
     kept = [source.fates[fate] for source in facts.sources for fate in ("train", "holdout")]
     every = [tally for source in facts.sources for tally in source.fates.values()]
     return {
-        "steps": steps,
-        "rows": rows,
+        "table": table,
         "figure": plots.stacked(amounts, colors, "tokens"),
         "legend": list(colors.items()),
         "read": sum(source.read for source in facts.sources),
@@ -62,12 +69,17 @@ def overview_section(facts: DataFacts) -> dict[str, Any]:
 
 def steps_section(facts: DataFacts) -> dict[str, Any]:
     """What every step looked at, what it filtered, and how long that took."""
-    lines = []
+    table = Table("Step", *_STEP_COLUMNS)
+    by_source = []
     for step in STEPS:
-        per_source = [_step_line(source, step) for source in facts.sources if step in source.manifests]
-        if per_source:
-            lines.append({"name": step, **_together(per_source), "sources": per_source})
-    return {"lines": lines}
+        lines = {source.name: _StepLine.of(source, step) for source in facts.sources if step in source.manifests}
+        if lines:
+            table.add(step, *sum(lines.values(), _StepLine()).cells())
+            parts = Table("Source", *_STEP_COLUMNS)
+            for name, line in lines.items():
+                parts.add(name, *line.cells())
+            by_source.append((step, parts))
+    return {"table": table, "by_source": by_source}
 
 
 def dropped_section(facts: DataFacts) -> dict[str, Any]:
@@ -93,17 +105,13 @@ def languages_section(facts: DataFacts) -> dict[str, Any]:
     for source in facts.sources:
         total.update(source.languages)
     shown = [language for language, _ in total.most_common(LANGUAGES)]
-    rows = [
-        {
-            "name": source.name,
-            "expected": facts.recipe.sources[source.name].language,
-            "counts": [source.languages[language] for language in shown],
-            "others": sum(found for language, found in source.languages.items() if language not in shown),
-        }
-        for source in facts.sources
-        if source.languages
-    ]
-    return {"languages": shown, "rows": rows}
+    table = Table("Source", "Expected", *shown, "others")
+    for source in facts.sources:
+        if source.languages:
+            others = sum(found for language, found in source.languages.items() if language not in shown)
+            expected = facts.recipe.sources[source.name].language or "any"
+            table.add(source.name, expected, *(count(source.languages[language]) for language in shown), count(others))
+    return {"table": table if table.rows else None}
 
 
 def topics_section(facts: DataFacts) -> dict[str, Any]:
@@ -116,16 +124,19 @@ def topics_section(facts: DataFacts) -> dict[str, Any]:
         totals: Counter[str] = Counter()
         for source in members:
             totals.update({topic: tally.tokens for topic, tally in source.topics.items()})
+        table = Table(
+            "Topic", *(title for source in members for title in (f"{source.name}: documents", f"{source.name}: tokens"))
+        )
+        for topic, _ in totals.most_common():
+            tallies = [source.topics.get(topic, Tally()) for source in members]
+            table.add(topic, *(count(number) for tally in tallies for number in (tally.documents, tally.tokens)))
         report = facts.classifiers.get(str(taxonomy))
         taxonomies.append(
             {
                 "name": str(taxonomy).rsplit("/", 1)[-1],
-                "sources": [source.name for source in members],
-                "rows": [
-                    (topic, [source.topics.get(topic, Tally()) for source in members])
-                    for topic, _ in totals.most_common()
-                ],
+                "table": table,
                 "report": report,
+                "classifier": report and _classifier(report),
                 "confusion": report and plots.confusion([t["topic"] for t in report["topics"]], report["confusion"]),
             }
         )
@@ -136,10 +147,13 @@ def lengths_section(facts: DataFacts) -> dict[str, Any]:
     """How long the kept documents are, and how far they can be compressed."""
     lengths = {source.name: [max(1, value) for value in source.lengths] for source in facts.sources if source.lengths}
     compression = {source.name: source.compression for source in facts.sources if source.compression}
+    table = Table("Source", *_QUANTILES)
+    for name, values in lengths.items():
+        table.add(name, *map(count, quantiles(values)))
     return {
         "lengths": plots.distribution(lengths, "tokens in a document", log=True) if lengths else None,
         "compression": plots.distribution(compression, "compressed bytes for each byte") if compression else None,
-        "rows": [(name, quantiles(values)) for name, values in lengths.items()],
+        "table": table,
     }
 
 
@@ -150,14 +164,13 @@ def perplexity_section(facts: DataFacts) -> dict[str, Any]:
         for source in facts.sources
         for topic, found in sorted(source.bits.items())
     }
-    return {
-        "figure": plots.distribution(values, "bits per byte") if values else None,
-        "rows": [
-            (source.name, len(source.nll), [math.exp(value) for value in quantiles(source.nll)])
-            for source in facts.sources
-            if source.nll
-        ],
-    }
+    first, *others = _QUANTILES
+    table = Table("Source", "Documents", f"Perplexity per token, {first}", *others)
+    for source in facts.sources:
+        if source.nll:
+            perplexities = (number(math.exp(value), 1) for value in quantiles(source.nll))
+            table.add(source.name, count(len(source.nll)), *perplexities)
+    return {"figure": plots.distribution(values, "bits per byte") if values else None, "table": table}
 
 
 def duplicates_section(facts: DataFacts) -> dict[str, Any]:
@@ -190,7 +203,10 @@ def duplicates_section(facts: DataFacts) -> dict[str, Any]:
 def contamination_section(facts: DataFacts) -> dict[str, Any]:
     """Which benchmark items were found, where, and how much of them."""
     benchmarks = sorted({name for source in facts.sources for name in source.hits})
-    rows = [(source.name, [source.hits[name] for name in benchmarks]) for source in facts.sources if source.hits]
+    table = Table("Source", *benchmarks)
+    for source in facts.sources:
+        if source.hits:
+            table.add(source.name, *(count(source.hits[name]) for name in benchmarks))
     evidence = []
     for source in facts.sources:
         hits = source.evidence.items()
@@ -198,36 +214,63 @@ def contamination_section(facts: DataFacts) -> dict[str, Any]:
         evidence += [{**hit, "source": source.name, "origin": found[hit["id"]].origin} for hit in hits]
     return {
         "asked": facts.recipe.corpus.decontamination is not None,
-        "benchmarks": benchmarks,
-        "rows": rows,
+        "table": table,
         "evidence": evidence[:HITS],
         "total": sum(source.evidence.seen for source in facts.sources),
     }
 
 
-def _step_line(source: SourceFacts, step: str) -> dict[str, Any]:
-    manifest = source.manifests[step]
-    counts = manifest.counts
-    if step == SELECTION:
-        # It passes on what earlier steps filtered, and filters nothing by itself.
-        documents, dropped = counts.get("train", 0) + counts.get("holdout", 0), 0
-        size = counts.get("train_bytes", 0) + counts.get("holdout_bytes", 0)
-    elif step == DOCUMENTS:
-        documents, dropped, size = counts["documents_read"], counts["quarantined"], counts["bytes"]
-    else:
-        documents, dropped, size = counts["documents"], counts["dropped"], counts["bytes"]
-    return {
-        "source": source.name,
-        "documents": documents,
-        "dropped": dropped,
-        "tokens": source.fates[step].tokens if step in source.steps else 0,
-        "bytes": size,
-        "seconds": manifest.seconds,
-    }
+@dataclass(frozen=True, slots=True)
+class _StepLine:
+    """What a step looked at."""
+
+    documents: int = 0
+    filtered: int = 0
+    tokens: int = 0
+    """Of the filtered documents."""
+    bytes: int = 0
+    """Of all documents."""
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, source: SourceFacts, step: str) -> _StepLine:
+        """What a step looked at of a source."""
+        manifest = source.manifests[step]
+        counts = manifest.counts
+        if step == SELECTION:
+            # It passes on what earlier steps filtered, and filters nothing by itself.
+            documents, filtered = counts.get("train", 0) + counts.get("holdout", 0), 0
+            amount = counts.get("train_bytes", 0) + counts.get("holdout_bytes", 0)
+        elif step == DOCUMENTS:
+            documents, filtered, amount = counts["documents_read"], counts["quarantined"], counts["bytes"]
+        else:
+            documents, filtered, amount = counts["documents"], counts["dropped"], counts["bytes"]
+        tokens = source.fates[step].tokens if step in source.steps else 0
+        return cls(documents, filtered, tokens, amount, manifest.seconds)
+
+    def __add__(self, other: _StepLine) -> _StepLine:
+        return _StepLine(*(one + two for one, two in zip(astuple(self), astuple(other), strict=True)))
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Under `_STEP_COLUMNS`."""
+        return (
+            count(self.documents),
+            count(self.filtered),
+            share(self.filtered / self.documents if self.documents else None),
+            count(self.tokens),
+            size(self.bytes),
+            duration(self.seconds),
+            number(self.bytes / self.seconds / 1e6 if self.seconds else None, 1),
+        )
 
 
-def _together(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    return {name: sum(line[name] for line in lines) for name in ("documents", "dropped", "tokens", "bytes", "seconds")}
+def _classifier(report: Mapping[str, Any]) -> Table:
+    """What a classifier is worth, by topic."""
+    table = Table("Topic", "Precision", "Recall", "F1", "Held-out labels")
+    for place, row in enumerate(report["topics"], 1):
+        worth = (number(row[name] if row["support"] else None, 2) for name in ("precision", "recall", "f1"))
+        table.add(f"{place}. {row['topic']}", *worth, count(row["support"]))
+    return table
 
 
 def _unreadable(facts: DataFacts) -> list[dict[str, Any]]:
@@ -281,8 +324,8 @@ def _example(source: SourceFacts, found: Found) -> dict[str, Any]:
     return {"source": source.name, "origin": found.origin, "excerpt": found.excerpt}
 
 
-def _bins(sizes: Counter[int]) -> list[tuple[str, int, int]]:
-    """Families of duplicates by size: how they are called, how many there are, and the documents in them."""
+def _bins(sizes: Counter[int]) -> Table | None:
+    """Families of duplicates by size: how many there are, and the documents in them."""
     edges = (
         (1, 1, "alone"),
         (2, 2, "2"),
@@ -291,9 +334,10 @@ def _bins(sizes: Counter[int]) -> list[tuple[str, int, int]]:
         (10, 99, "10 to 99"),
         (100, 10**12, "100 or more"),
     )
-    found = []
+    table = Table("Documents in the family", "Families", "Documents in them")
     for low, high, name in edges:
-        inside = {size: number for size, number in sizes.items() if low <= size <= high}
+        inside = {members: families for members, families in sizes.items() if low <= members <= high}
         if inside:
-            found.append((name, sum(inside.values()), sum(size * number for size, number in inside.items())))
-    return found
+            documents = sum(members * families for members, families in inside.items())
+            table.add(name, count(sum(inside.values())), count(documents))
+    return table if table.rows else None
