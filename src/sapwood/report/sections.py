@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from sapwood.evaluation.result import Sample
-from sapwood.mixture.account import Line, StageAccount
+from sapwood.mixture.account import Line, SourceAccount, StageAccount, Stock
 from sapwood.report import plots
 from sapwood.report.aims import aims
 from sapwood.report.cost import costs
@@ -19,12 +19,17 @@ from sapwood.report.heat import heat_map
 from sapwood.report.judged import changes_table
 from sapwood.report.palette import palette
 from sapwood.report.run_view import RunView
+from sapwood.report.table import Table
+from sapwood.report.table import count as count_cell
+from sapwood.report.table import number as number_cell
 from sapwood.report.verdict import find, lead, statement, tally, task_statement
 from sapwood.report.wording import count, duration, listed, percent, short, size
 from sapwood.runs.metrics import StepMetrics
 from sapwood.statistics.change import BITS_PER_BYTE, Aim
 
 MOST_SAMPLES = 40
+QUARANTINED = 119
+"""Characters of a row in quarantine."""
 
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
 _HAN_LANGUAGES = ("zh", "ja", "ko", "yue")
@@ -216,30 +221,80 @@ def account_section(facts: RunView) -> dict[str, Any]:
     """Documents and tokens of every source, from the files to the training."""
     sources = facts.account.sources
     unprepared = [name for name in facts.recipe.sources if name not in facts.tokens]
-    reasons = [
-        (name, stage, reason, documents)
-        for name in facts.recipe.sources
+    reasons = Table("Source", "Left out while", "Reason", "Documents", folded=("Reason",))
+    for source in facts.recipe.sources:
         for stage, manifests in (
             ("reading", facts.documents),
             ("preparing", facts.selection),
             ("encoding", facts.tokens),
-        )
-        if name in manifests
-        for reason, documents in manifests[name].reasons.items()
-    ]
+        ):
+            for reason, documents in manifests[source].reasons.items() if source in manifests else ():
+                reasons.add(source, stage, reason, count_cell(documents))
+    trained_on = [account.stock for account in sources if not account.evaluation_only]
+    trained = _stocks("Source", trained_on)
+    trained.add("All", *(None,) * 4, count_cell(sum(account.stock.trained for account in sources)), None, tone="strong")
     return {
         "missing": [Missing(f"Not prepared yet: {listed(unprepared)}.", "prepare")] if unprepared else [],
-        "sources": sources,
-        "documents": facts.documents,
-        "selection": facts.selection,
-        "tokens": facts.tokens,
-        "reasons": reasons,
-        "quarantine": {name: lines for name, lines in facts.quarantine.items() if lines},
-        "trained": sum(source.stock.trained for source in sources),
+        "documents": _documents(facts) if facts.documents else None,
+        "tokens": _tokens(facts) if facts.tokens else None,
+        "reasons": reasons if reasons.rows else None,
+        "quarantine": _quarantine(facts),
+        "trained": trained,
+        "topics": [(account.name, _stocks("Topic", account.topics)) for account in sources if account.topics],
         "balances": facts.account.balances,
         "off": facts.account.off,
         "balance": facts.account.verdict,
     }
+
+
+def _title(source: SourceAccount) -> str:
+    return f"{source.name} (evaluation only)" if source.evaluation_only else source.name
+
+
+def _documents(facts: RunView) -> Table:
+    """Documents of every source: read = unreadable + filtered + held out + to train on."""
+    columns = "Read", "= unreadable", "+ filtered", "+ held out", "+ to train on", "Bytes to train on"
+    table = Table("Source", *columns)
+    for source in facts.account.sources:
+        if source.name in facts.documents:
+            read = facts.documents[source.name].counts
+            kept = facts.selection[source.name].counts if source.name in facts.selection else {}
+            amounts = [read.get(name) for name in ("documents_read", "quarantined")]
+            amounts += [kept.get(name) for name in ("dropped", "holdout", "train", "train_bytes")]
+            table.add(_title(source), *map(count_cell, amounts))
+    return table
+
+
+def _tokens(facts: RunView) -> Table:
+    """Tokens of every source: read = to train on + held out + dropped."""
+    table = Table("Source", "Read", "= to train on", "+ held out", "+ dropped", "Documents dropped")
+    for source in facts.account.sources:
+        if source.name in facts.tokens:
+            dropped = facts.tokens[source.name].counts.get("dropped_documents")
+            amounts = source.read, source.stock.prepared, source.held_out, source.dropped, dropped
+            table.add(_title(source), *map(count_cell, amounts))
+    return table
+
+
+def _quarantine(facts: RunView) -> Table | None:
+    """The first rows of every quarantine."""
+    table = Table("Source", "Where", "Reason", "Beginning", folded=("Beginning",))
+    for name, lines in facts.quarantine.items():
+        for line in lines:
+            beginning = str(line.get("excerpt") or "")
+            cut = f"{beginning[:QUARANTINED]}…" if len(beginning) > QUARANTINED else beginning
+            table.add(name, f"{line.get('file', '')}, row {line.get('row', '')}", str(line.get("reason", "")), cut)
+    return table if table.rows else None
+
+
+def _stocks(title: str, stocks: Iterable[Stock]) -> Table:
+    """To train on = trained at least once + waiting; trained in all = trained at least once + repeated."""
+    columns = "To train on", "= trained at least once", "+ waiting", "Repeated", "Trained in all", "Epochs"
+    table = Table(title, *columns)
+    for stock in stocks:
+        amounts = stock.prepared, stock.once, stock.waiting, stock.repeated, stock.trained
+        table.add(stock.name, *map(count_cell, amounts), number_cell(stock.epochs, 2))
+    return table
 
 
 def _divided(stage: StageAccount) -> Iterable[tuple[str, tuple[Line, ...]]]:

@@ -147,7 +147,12 @@ class Table:
         return Markup("<tr{}>{}</tr>").format(tone, cells)
 
     def _class(self, place: int, tone: str = "", depth: int = 0) -> Markup:
-        names = ["n"] * self._is_number(place) + [tone] * bool(tone) + [f"depth-{depth}"] * bool(depth)
+        names = (
+            ["n"] * self._is_number(place)
+            + ["wrap"] * (self.columns[place] in self.folded)
+            + [tone] * bool(tone)
+            + [f"depth-{depth}"] * bool(depth)
+        )
         return Markup(' class="{}"').format(escape(" ".join(names))) if names else Markup("")
 
     def _is_number(self, place: int) -> bool:
