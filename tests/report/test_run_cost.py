@@ -23,7 +23,7 @@ def test_stages_add_up_to_the_run(recipe: Recipe, make_run: MakeRun) -> None:
     assert [stage.steps for stage in stages] == [96, 24]
     assert sum(stage.tokens for stage in stages) == whole.tokens == last["tokens"]
     assert sum(stage.seconds for stage in stages) == pytest.approx(whole.seconds) == last["seconds"]
-    assert (whole.device_hours, whole.utilisation, whole.operations) == (None, None, None)
+    assert (whole.device_hours, whole.utilisation, whole.flops) == (None, None, None)
     page = Page(write_report(recipe, run))
     assert [
         "Whole run",
@@ -38,7 +38,7 @@ def test_stages_add_up_to_the_run(recipe: Recipe, make_run: MakeRun) -> None:
     assert "The peak of this device is not known" in page.plain
 
 
-def test_operations_follow_from_the_share_of_the_peak(recipe: Recipe, make_run: MakeRun) -> None:
+def test_flops_follow_from_the_share_of_the_peak(recipe: Recipe, make_run: MakeRun) -> None:
     run = make_run(recipe)
     write_json(run / "environment.json", {**read_json(run / "environment.json"), "device": "NVIDIA H200", "ranks": 4})
     lines = read_lines(run / "metrics.jsonl")
@@ -51,5 +51,5 @@ def test_operations_follow_from_the_share_of_the_peak(recipe: Recipe, make_run: 
     used = sum(share * seconds for share, seconds in zip(shares, times, strict=True))
     assert whole.device_hours == pytest.approx(4 * lines[-1]["seconds"] / 3600)
     assert whole.utilisation == pytest.approx(used / lines[-1]["seconds"])
-    assert whole.operations == pytest.approx(used * 4 * 989.4e12)
+    assert whole.flops == pytest.approx(used * 4 * 989.4e12)
     assert "Device hours are of 4 devices" in Page(write_report(recipe, run)).plain

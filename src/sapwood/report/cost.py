@@ -1,4 +1,4 @@
-"""What a run took: time, device hours, operations. Nothing is guessed; what is not known stays away."""
+"""What a run took: time, device hours, FLOPs. Nothing is guessed; what is not known stays away."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from itertools import groupby, pairwise
 
 from sapwood.device.chips import find_chip
 from sapwood.report.run_view import RunView
+from sapwood.report.table import NOTHING, Cell, Table, duration, number, share
+from sapwood.report.wording import short
 from sapwood.runs.metrics import StepMetrics
 
 
@@ -25,7 +27,7 @@ class Cost:
     """Mean over the time (MFU); None where the chips' peak is not known."""
     data_wait: float
     """The share of the time in which there was no batch."""
-    operations: float | None
+    flops: float | None
     """Floating point operations that the model needed."""
 
     @property
@@ -44,6 +46,22 @@ def costs(facts: RunView) -> list[Cost]:
     found = [_cost(facts, stage, steps) for stage, steps in _stages(facts.steps)]
     whole = _cost(facts, "Whole run", [part for _, steps in _stages(facts.steps) for part in steps])
     return [*found, whole] if len(found) > 1 else found
+
+
+def costs_table(found: Sequence[Cost]) -> Table:
+    """What every stage took; the whole run last, where there are several."""
+    table = Table("Stage", "Time", "Device hours", "Tokens a second", "Waiting for data", "FLOPs", "MFU")
+    for cost in found:
+        speed, flops = cost.tokens_per_second, cost.flops
+        table.add(
+            *(cost.name, duration(cost.seconds), number(cost.device_hours, 2)),
+            NOTHING if speed is None else Cell(short(speed), speed, is_number=True),
+            share(cost.data_wait),
+            NOTHING if flops is None else Cell(f"{flops:.3g}", flops, is_number=True),
+            share(cost.utilisation),
+            tone="strong" if cost is found[-1] and len(found) > 1 else "",
+        )
+    return table
 
 
 def _stages(steps: Sequence[StepMetrics]) -> Iterator[tuple[str, list[tuple[StepMetrics, int, float]]]]:
@@ -69,5 +87,5 @@ def _cost(facts: RunView, name: str, steps: Sequence[tuple[StepMetrics, int, flo
         ranks=ranks,
         utilisation=used / seconds if len(known) == len(steps) and seconds else None,
         data_wait=sum(step.data_wait * part for step, _, part in steps) / seconds if seconds else 0.0,
-        operations=used * peak * ranks if len(known) == len(steps) and peak and ranks else None,
+        flops=used * peak * ranks if len(known) == len(steps) and peak and ranks else None,
     )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sapwood.errors import SapwoodError
 from sapwood.evaluation.gate import paired_change
 from sapwood.evaluation.result import DomainScore, Evaluation
-from sapwood.report.aims import aims
+from sapwood.report.aims import AIMS, aims
 from sapwood.report.palette import Tone, palette
 from sapwood.report.plots import Trajectory
 from sapwood.report.run_view import RunView
+from sapwood.report.table import NOTHING, Table, change, count, interval, number
+from sapwood.report.wording import confidence
 from sapwood.statistics.estimate import Estimate
 
 
@@ -51,6 +53,20 @@ def topic_rows(facts: RunView) -> dict[str, list[DomainRow]]:
         if rows:
             found[source] = rows
     return found
+
+
+def domains_table(title: str, rows: Sequence[DomainRow], level: float) -> Table:
+    """Bits per byte and perplexity of every row, with intervals of the confidence `level`."""
+    scores = "Bits per byte before", "Bits per byte after", "Change", f"{confidence(level)} interval"
+    table = Table(title, "Aim", "Documents", "Bytes", *scores, "Perplexity before", "Perplexity after")
+    for row in rows:
+        levels = (number(estimate.value if estimate else None) for estimate in (row.before, row.after))
+        moved = (NOTHING, NOTHING)
+        if row.change is not None:
+            moved = change(row.change.value), interval(row.change.interval(level))
+        perplexities = number(row.perplexity_before, 2), number(row.perplexity_after, 2)
+        table.add(row.name, AIMS[row.aim], count(row.documents), count(row.bytes), *levels, *moved, *perplexities)
+    return table
 
 
 def _row(facts: RunView, name: str, source: str) -> DomainRow | None:

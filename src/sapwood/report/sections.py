@@ -12,18 +12,18 @@ from sapwood.evaluation.result import Sample
 from sapwood.mixture.account import Line, SourceAccount, StageAccount, Stock
 from sapwood.report import plots
 from sapwood.report.aims import aims
-from sapwood.report.cost import costs
-from sapwood.report.domains import domain_rows, topic_rows, trajectories
+from sapwood.report.cost import costs, costs_table
+from sapwood.report.domains import domain_rows, domains_table, topic_rows, trajectories
 from sapwood.report.gain_retention import planes
 from sapwood.report.heat import heat_map
 from sapwood.report.judged import changes_table
 from sapwood.report.palette import palette
 from sapwood.report.run_view import RunView
-from sapwood.report.table import Table
+from sapwood.report.table import Cell, Table
 from sapwood.report.table import count as count_cell
 from sapwood.report.table import number as number_cell
 from sapwood.report.verdict import find, lead, statement, tally, task_statement
-from sapwood.report.wording import count, duration, listed, percent, short, size
+from sapwood.report.wording import count, duration, listed, percent, rate, short, size
 from sapwood.runs.metrics import StepMetrics
 from sapwood.statistics.change import BITS_PER_BYTE, Aim
 
@@ -146,12 +146,15 @@ def training_section(facts: RunView) -> dict[str, Any]:
     if not facts.steps:
         return {"missing": [Missing("Nothing has been trained yet.", "train")], "figure": None}
     total = max([int(facts.steps[-1].tokens), *(span.stop for span in facts.spans)])
+    found = costs(facts)
+    stages = dict.fromkeys(step.stage for step in facts.steps)
     return {
         "missing": [],
         "figure": plots.training_curves(facts.steps, [(span.name, span.start) for span in facts.spans], total),
         "thinned": math.ceil(len(facts.steps) / plots.MOST_POINTS),
-        "stages": [_stage_losses(facts, name) for name in dict.fromkeys(step.stage for step in facts.steps)],
-        "costs": costs(facts),
+        "stages": _losses_table([_stage_losses(facts, name) for name in stages]),
+        "costs": found,
+        "cost": costs_table(found),
         "measuring": sum(evaluation.seconds for evaluation in facts.evaluations),
     }
 
@@ -181,8 +184,10 @@ def domains_section(facts: RunView) -> dict[str, Any]:
             )
     return {
         "missing": _missing_evaluations(facts),
-        "rows": rows,
-        "topics": topic_rows(facts),
+        "table": domains_table("Source", rows, settings.confidence),
+        "topics": [
+            (source, domains_table("Topic", parts, settings.confidence)) for source, parts in topic_rows(facts).items()
+        ],
         "figure": figure,
         "trajectories": figures,
         "heat": heat_map(facts),
@@ -245,6 +250,16 @@ def account_section(facts: RunView) -> dict[str, Any]:
         "off": facts.account.off,
         "balance": facts.account.verdict,
     }
+
+
+def _losses_table(stages: Sequence[StageLosses]) -> Table:
+    """How the training loss of every stage began and ended."""
+    table = Table("Stage", "Steps", "Tokens", "Loss at first", "Loss at last", "Highest learning rate")
+    for stage in stages:
+        rate_cell = Cell(rate(stage.highest_rate), stage.highest_rate, is_number=True)
+        losses = number_cell(stage.first), number_cell(stage.last)
+        table.add(stage.name, count_cell(stage.steps), count_cell(stage.tokens), *losses, rate_cell)
+    return table
 
 
 def _title(source: SourceAccount) -> str:
