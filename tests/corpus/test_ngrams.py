@@ -173,3 +173,20 @@ def test_several_lengths_are_those_of_each() -> None:
 def test_tokens_of_scripts_without_spaces_are_known() -> None:
     text = "年 ring 轮 1 𠀀 ท い ①"
     assert is_unspaced(text, tokenise(text)).tolist() == [True, False, True, False, True, True, True, False]
+
+
+@pytest.mark.parametrize("beside", ["", "é́ ", "ab " * 100_000, "b" * 65 + " "])
+def test_a_word_is_known_wherever_it_stands(beside: str) -> None:
+    words = "a word 木 of " + "x" * 64 + "y"
+    expected, found = tokenise(words).hashes, tokenise(beside + words).hashes
+    assert np.array_equal(found[-len(expected) :], expected)
+    assert tokenise(words[:-1]).hashes[-1] != expected[-1]
+
+
+def test_ngrams_are_hashed_by_horner() -> None:
+    tokens, radix = [3, 5, 7, 11, 2**64 - 1, 17, 19, 23, 29, 31, 37], 0x9E3779B97F4A7C15
+    for ngrams in ([1, 6], [5, 11], [12]):
+        for ngram, found in zip(ngrams, raw_ngram_hashes(np.array(tokens, np.uint64), ngrams), strict=True):
+            windows = [tokens[place : place + ngram] for place in range(len(tokens) - ngram + 1)]
+            expected = [sum(token * radix**place for place, token in enumerate(window[::-1])) for window in windows]
+            assert found.tolist() == [value % 2**64 for value in expected]

@@ -121,6 +121,10 @@ class _Short(NamedTuple):
     """Tokens of each."""
     words: tuple[npt.NDArray[np.float64], ...]
     """How many words each token is worth."""
+    vocabulary: Hashes
+    """The different tokens of all texts, ascending."""
+    worth: npt.NDArray[np.float64]
+    """How many words each of these is worth, in all places together."""
 
     def find(self, tokens: Hashes, positions: Numbers, grams: Numbers, ngram: int, overlap: float) -> _Place | None:
         """The place that holds most of them, looked for around the positions where an n-gram of one stands.
@@ -142,8 +146,11 @@ class _Short(NamedTuple):
 
     def _may_be_in(self, tokens: Hashes) -> bool:
         """Whether enough of the words are there, in whatever order: one look, after which few are left."""
-        there, words = np.isin(np.concatenate(self.texts), tokens), np.concatenate(self.words)
-        return bool(words[there].sum() >= SHORT_SHARE * words.sum())
+        # By bisection: `np.isin` sorts both sides, and took a fifth of a whole search.
+        places = np.minimum(np.searchsorted(self.vocabulary, tokens), len(self.vocabulary) - 1)
+        there = np.zeros(len(self.vocabulary), bool)
+        there[places[self.vocabulary[places] == tokens]] = True
+        return bool(self.worth[there].sum() >= SHORT_SHARE * self.worth.sum())
 
     def _places(self, tokens: Hashes, gap: int) -> Iterator[_Place]:
         """All places where enough is held."""
@@ -333,7 +340,11 @@ def _short(item: tuple[str, int], texts: Iterable[tuple[str, Tokens]]) -> _Short
             words = np.where(tokens.ends - tokens.starts < WORD_CHARACTERS, 0.25, 1.0)
             words[is_unspaced(text, tokens)] = 0.5
             found[tokens.hashes.tobytes()] = tokens.hashes, words
-    return _Short(item, tuple(tokens for tokens, _ in found.values()), tuple(words for _, words in found.values()))
+    parts = [np.empty(0, np.uint64), *(tokens for tokens, _ in found.values())]
+    vocabulary, places = np.unique(np.concatenate(parts), return_inverse=True)
+    worth = np.zeros(len(vocabulary))
+    np.add.at(worth, places, np.concatenate([np.empty(0), *(words for _, words in found.values())]))
+    return _Short(item, tuple(parts[1:]), tuple(words for _, words in found.values()), vocabulary, worth)
 
 
 def _options(text: str) -> list[str]:

@@ -32,6 +32,8 @@ from sapwood.corpus.variants import letters_by_variant
 
 _LONGEST = 64
 """Characters of a word by whose place it is known; what follows counts by what it is."""
+_SPAN = 1 << 18
+"""Characters of a text, up to which powers are kept: 4 MiB in a process. Longer texts take longer."""
 
 
 class Tokens(NamedTuple):
@@ -94,9 +96,13 @@ def raw_ngram_hashes(tokens: Hashes, ngrams: Sequence[int]) -> Iterator[Hashes]:
 
     Good for telling n-grams apart; neighbours are not independent, as hashes for MinHash must be (`ngram_hashes`).
     """
-    hashes, reached = np.zeros(len(tokens), np.uint64), 0
+    hashes, reached = tokens, 1
     for ngram in ngrams:
         windows = max(0, len(tokens) - ngram + 1)
+        # n tokens and the n after them are 2n: seven steps to 5 and then 13 tokens, where one by one it is twelve.
+        while 2 * reached <= ngram and len(hashes) > reached:
+            hashes = hashes[:-reached] * np.uint64(pow(RADIX, reached, 2**64)) + hashes[reached:]
+            reached *= 2
         hashes = hashes[:windows].copy()
         for place in range(reached, ngram) if windows else ():
             hashes *= np.uint64(RADIX)
@@ -122,11 +128,15 @@ def _cut(codes: npt.NDArray[np.uint32], kinds: npt.NDArray[np.uint8], values: Ha
         continues[1:-1] |= same[1:] & same[:-1]
     if not regular:
         continues[:-1] |= ~solid
-    starts = np.flatnonzero(token & ~continues[:-1])
-    ends = np.flatnonzero(token & ~(continues[1:] & np.append(token[1:], False))) + 1
+    starts = np.flatnonzero(token > continues[:-1])
+    ends = np.flatnonzero(token > continues[1:]) + 1
     if not len(starts):
         return Tokens(np.empty(0, np.uint64), starts, ends)
     first = int(starts[0])
+    if regular and len(kinds) <= _SPAN and int((ends - starts).max()) <= _LONGEST:
+        # Counted from the beginning of the text, and divided by what its place there is worth: a third less time.
+        counted = np.add.reduceat(values[first:] * _powers()[first : len(kinds)], starts - first)
+        return Tokens(_mixed(counted * _inverses()[starts]), starts, ends)
     lengths = np.diff(starts, append=len(kinds))
     if regular:
         places = np.arange(first, len(kinds)) - np.repeat(starts, lengths)
@@ -135,7 +145,7 @@ def _cut(codes: npt.NDArray[np.uint32], kinds: npt.NDArray[np.uint8], values: Ha
         reached = np.cumsum(widths)
         places = reached[first:] - np.maximum(widths[first:], 1) - np.repeat(reached[starts] - widths[starts], lengths)
         values = np.where(token, values, np.uint64(0))
-    values = values[first:] * _powers().take(places, mode="clip")
+    values = values[first:] * _powers()[:_LONGEST].take(places, mode="clip")
     return Tokens(_mixed(np.add.reduceat(values, starts - first)), starts, ends)
 
 
@@ -154,7 +164,17 @@ def _hyphen() -> np.uint64:
 
 @cache
 def _powers() -> Hashes:
-    powers = [1]
-    for _ in range(_LONGEST - 1):
-        powers.append(powers[-1] * RADIX % 2**64)
-    return np.array(powers, np.uint64)
+    """Of RADIX, `[_SPAN]`."""
+    return _powers_of(RADIX)
+
+
+@cache
+def _inverses() -> Hashes:
+    """What the powers are divided by: RADIX is odd, so that in 64 bits one number times it is 1."""
+    return _powers_of(pow(RADIX, -1, 2**64))
+
+
+def _powers_of(number: int) -> Hashes:
+    powers = np.full(_SPAN, number, np.uint64)
+    powers[0] = 1
+    return np.cumprod(powers, dtype=np.uint64)
