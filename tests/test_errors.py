@@ -41,7 +41,7 @@ def _options(command: Any) -> Iterator[str]:
     for parameter in command.params:
         yield from (option for option in parameter.opts if option.startswith("--"))
     for inner in getattr(command, "commands", {}).values():
-        yield from _options(inner)
+        yield from _options(getattr(inner, "loaded", inner))  # a verb is imported when it is called
 
 
 def _spoken(path: Path) -> Iterator[tuple[int, str]]:
