@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,10 +15,8 @@ from sapwood.cli.plan import print_problems
 from sapwood.cli.train import STOPPED
 from sapwood.progress import console
 from sapwood.recipe.units import show_tokens
-from sapwood.report.table import NOTHING, Cell, Table, count, interval, p_value, score, score_change, tokens
 
 if TYPE_CHECKING:
-    from sapwood.statistics.change import Change
     from sapwood.studies.directory import TrialResult
     from sapwood.studies.judge import Findings
     from sapwood.studies.plan import StudyPlan
@@ -75,8 +74,7 @@ def report(file: StudyArgument, runs: StudiesOption = RUNS) -> None:
     from sapwood.studies.report import report_study
 
     found = report_study(file, runs)
-    for size, findings in found.findings.items():
-        print_findings(size, findings)
+    print_findings(found.findings)
     output = Output()
     for sentence in found.conclusions:
         output.print(sentence, soft_wrap=True)
@@ -85,50 +83,29 @@ def report(file: StudyArgument, runs: StudiesOption = RUNS) -> None:
         console.print(f"The recipe with the settings that transfer is {found.recipe}.")
 
 
-def print_findings(size: str, findings: Findings) -> None:
-    """Prints every arm since the base model, and arms against the reference, as tables."""
+def print_findings(found: Mapping[str, Findings]) -> None:
+    """Prints every arm since the base model, and arms against the reference, as tables; `found` is by size."""
+    from sapwood.studies.tables import arms_table, contrasts_table
+
     output = Output()
-    title = f"{size}: " if size else ""
-    table = Table(
-        *("metric", "arm", "seeds", "before", "after", "better by", "interval", "verdict"),
-        title=f"{title}since the base model",
-        folded=("verdict",),
-    )
-    for row in findings.arms:
-        measured = _measured(row.change)
-        table.add(row.primary.name, row.arm.name, count(len(row.seeds)), *measured, row.change.verdict or NOTHING.text)
-    output.print(table)
+    level = next(iter(found.values())).study.confidence
+    output.print("Since the base model", style="italic")
+    output.print(arms_table(found, level))
     output.print()
-    if not findings.contrasts:
-        return
-    table = Table(
-        *("metric", "arm", "seeds", "reference", "arm's", "better by", "interval", "p (Holm)"),
-        title=f"{title}against '{findings.contrasts[0].reference.name}'",
-    )
-    for contrast in findings.contrasts:
-        measured = _measured(contrast.change)
-        seeds = count(len(contrast.seeds))
-        table.add(contrast.primary.name, contrast.arm.name, seeds, *measured, p_value(contrast.change.p_value))
-    output.print(table)
-    output.print()
-
-
-def _measured(change: Change) -> tuple[Cell, ...]:
-    """Before, after, the improvement and its interval, in the metric's unit."""
-    metric = change.metric
-    levels = score(change.before, metric), score(change.after, metric)
-    return *levels, score_change(change.value, metric), interval((change.low, change.high), metric)
+    contrasts = contrasts_table(found, level)
+    if contrasts.rows:
+        reference = next(row.reference for findings in found.values() for row in findings.contrasts)
+        output.print(f"Against '{reference.name}'", style="italic")
+        output.print(contrasts)
+        output.print()
 
 
 def print_plan(plan: StudyPlan) -> None:
     """Prints a plan as a table."""
+    from sapwood.studies.tables import design_table
+
     output = Output()
-    table = Table("arm", "seeds", "tokens a trial", "tokens", "done", "failed")
-    for row in plan.arms:
-        seeds = len(row.arm.seeds)
-        amounts = count(seeds), tokens(row.tokens), tokens(seeds * row.tokens)
-        table.add(row.arm.label, *amounts, count(row.done), count(row.failed))
-    output.print(table)
+    output.print(design_table(plan))
     output.print(f"\n{plan.cost}", soft_wrap=True)
     for sentence in plan.effects:
         print_note(output, sentence)

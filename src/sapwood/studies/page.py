@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from sapwood.files import write_atomic
-from sapwood.recipe.load import dump
 from sapwood.report import plots
 from sapwood.report.axes import Figure
 from sapwood.report.html import render_sections
 from sapwood.report.palette import palette
-from sapwood.studies.judge import ArmChange, Contrast, Findings
+from sapwood.report.table import Table
+from sapwood.studies.judge import Findings
 from sapwood.studies.plan import StudyPlan
 from sapwood.studies.primary import Primary
 from sapwood.studies.search import Forecast
+from sapwood.studies.tables import arms_table, contrasts_table, design_table, forecasts_table, noise_table
 from sapwood.studies.trajectories import trajectories
 from sapwood.studies.transfer import Certificate
 
@@ -38,24 +39,26 @@ class StudyFacts:
 
 @dataclass(frozen=True, slots=True)
 class MetricPanel:
-    """A metric at one size: its figure, and the numbers in it."""
+    """A metric at one size, and its figure."""
 
     size: str
     primary: Primary
-    figure: Figure | None
-    arms: tuple[ArmChange, ...]
-    contrasts: tuple[Contrast, ...] = ()
+    figure: Figure
 
 
 SECTIONS = (
     ("question", "Question", lambda facts: _question(facts)),
     ("design", "Design", lambda facts: _design(facts)),
-    ("noise", "Noise floor", lambda facts: {"findings": facts.findings}),
-    ("arms", "Arms", lambda facts: {"panels": _arms(facts)}),
+    (
+        "noise",
+        "Noise floor",
+        lambda facts: {"tables": _noise(facts)},
+    ),
+    ("arms", "Arms", lambda facts: _arms(facts)),
     ("trajectories", "Trajectories", lambda facts: _trajectories(facts)),
-    ("forecast", "Forecast", lambda facts: {"forecasts": facts.forecasts}),
+    ("forecast", "Forecast", lambda facts: {"table": forecasts_table(facts.forecasts)}),
     ("transfer", "Transfer", lambda facts: {"certificates": facts.certificates}),
-    ("conclusion", "Conclusion", lambda facts: {"findings": facts.findings, "panels": _contrasts(facts)}),
+    ("conclusion", "Conclusion", lambda facts: _conclusion(facts)),
     ("limits", "What it does not show", lambda facts: {"limits": limits(facts)}),
 )
 
@@ -110,32 +113,37 @@ def _design(facts: StudyFacts) -> dict[str, Any]:
     study = facts.plan.study
     return {
         "plan": facts.plan,
-        "arms": [(row, dump(dict(row.arm.fields)).strip() if row.arm.fields else "") for row in facts.plan.arms],
+        "table": design_table(facts.plan),
         "seeds": ", ".join(map(str, study.seeds)),
         "comparisons": max(1, (len(study.arms) - 1) * len(study.primary)),
     }
 
 
-def _arms(facts: StudyFacts) -> list[MetricPanel]:
+def _noise(facts: StudyFacts) -> list[Table]:
+    return [noise_table(found, size or None) for size, found in facts.findings.items()]
+
+
+def _arms(facts: StudyFacts) -> dict[str, Any]:
     panels = []
     for size, found in facts.findings.items():
         for primary in found.primaries:
             rows = tuple(item for item in found.arms if item.primary is primary)
             if rows:
                 margin = facts.plan.study.margin if primary.aim == "retention" else None
-                panels.append(MetricPanel(size, primary, plots.forest([row.change for row in rows], margin), rows))
-    return panels
+                panels.append(MetricPanel(size, primary, plots.forest([row.change for row in rows], margin)))
+    return {"panels": panels, "table": arms_table(facts.findings, facts.plan.study.confidence)}
 
 
-def _contrasts(facts: StudyFacts) -> list[MetricPanel]:
+def _conclusion(facts: StudyFacts) -> dict[str, Any]:
     panels = []
     for size, found in facts.findings.items():
         for primary in found.primaries:
             rows = tuple(item for item in found.contrasts if item.primary is primary)
             if rows:
                 figure = plots.forest([row.change for row in rows], None)
-                panels.append(MetricPanel(size, primary, figure, (), rows))
-    return panels
+                panels.append(MetricPanel(size, primary, figure))
+    table = contrasts_table(facts.findings, facts.plan.study.confidence)
+    return {"findings": facts.findings, "panels": panels, "table": table}
 
 
 def _trajectories(facts: StudyFacts) -> dict[str, Any]:
@@ -148,5 +156,5 @@ def _trajectories(facts: StudyFacts) -> dict[str, Any]:
             if rows:
                 margin = study.margin if primary.aim == "retention" else None
                 figure = plots.trajectories(rows, colors, study.confidence, margin, primary.metric)
-                panels.append(MetricPanel(size, primary, figure, ()))
+                panels.append(MetricPanel(size, primary, figure))
     return {"panels": panels, "legend": list(colors.items())}
