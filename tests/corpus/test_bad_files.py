@@ -234,6 +234,7 @@ def prepared(source: Source, out: Path) -> Manifest:
         ),
         ("a.parquet", parquet({"text": pa.array([2**62], pa.timestamp("us"))}), r"column 'text' holds timestamp\[us\]"),
         ("a.parquet", b"", "Parquet file size is 0 bytes"),
+        ("a.txt", "天气很好".encode("gb18030"), r"not UTF-8.*\n.*Write it in UTF-8: `iconv"),
     ],
 )
 def test_a_source_of_which_nothing_can_be_used(tmp_path: Path, name: str, content: bytes, message: str) -> None:

@@ -51,7 +51,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a directory": ({"sources.web-zh.files": "."}, ["is a directory. Write a pattern such as"]),
     "a format that is not read": ({"sources.web-zh.files": "odd.docx"}, ["odd.docx is in no format that can be read"]),
-    "an empty file": ({"sources.web-zh.files": "empty.jsonl"}, ["web-zh.files: the file is empty"]),
+    "an empty file": ({"sources.web-zh.files": "empty.jsonl"}, ["web-zh.files: empty.jsonl has no row"]),
     "another column": ({"sources.web-zh.text": "body"}, ["web-zh.jsonl", "columns", "Write `text: COLUMN`"]),
     "another column in one file": ({"sources.web-zh.files": ["web-zh.jsonl", "body.csv"]}, ["no row of", "body.csv"]),
     "a file that is not what its name says": ({"sources.web-zh.files": "plain.jsonl.gz"}, ["plain.jsonl.gz"]),

@@ -52,6 +52,7 @@ REMEDIES: dict[str, str] = {
     Reason.BROKEN_JSON: "JSON Lines has an object a line; a file with an array, or with objects over several lines, "
     "is called `.json`.",
     Reason.NOT_AN_OBJECT: "Write objects with the key `text`; a file with an array of them is called `.json`.",
+    Reason.NOT_UTF8: "Write it in UTF-8: `iconv -f ENCODING -t UTF-8`, with the encoding that it is in.",
 }
 
 

@@ -76,7 +76,8 @@ def _contents(place: tuple[str, ...], source: Source, files: Sequence[InputFile]
             wrong[file.url] = f"no row of {file.name} can be used: {found.reason}: {found.shown.rstrip('.')}.{remedy}"
             lost += file.size
     if not rows:
-        yield Problem(place, f"{'the file is' if len(files) == 1 else 'all files are'} empty")
+        which = f"{files[0].name} has no row" if len(files) == 1 else f"none of its {len(files):,} files has a row"
+        yield Problem(place, which)
     noted = len(wrong) < len(looked) and lost <= source.max_dropped * sum(file.size for file in looked)
     for message in itertools.islice(wrong.values(), SHOWN):
         yield Problem(place, message, noted=noted)
