@@ -41,6 +41,8 @@ VERBS: Final = {
     "run": "Prepare, train, evaluate and report. Run again, it continues where it stopped.",
     "expand": "Insert copies of blocks that change nothing until they are trained, so that the old ones can stay as "
     "they are.",
+    "doctor": "Look at this machine: GPU, driver, attention kernels, compiler, sandbox, limits, disk, versions that "
+    "misbehave.",
     "checkpoint": "The saved states of a run: which there are, whether they are whole, and their models.",
     "study": "Studies: arms of one recipe with several seeds, compared with intervals.",
     "synthesize": "Write questions with answers from pages, and verify them: `sapwood synthesize JOB`.",
@@ -49,7 +51,7 @@ VERBS: Final = {
 }
 """What `--help` lists, in its order. Each stands in the module of its name, which is imported when it is called: with
 all of them `--help` took 2.1 s."""
-TABLES: Final = {"plan", "solve", "prepare", "evaluate", "compare", "account", "audit", "merge", "run"}
+TABLES: Final = {"plan", "solve", "prepare", "evaluate", "compare", "account", "audit", "merge", "run", "doctor"}
 """The verbs that print tables. Groups say it of each of their own."""
 
 

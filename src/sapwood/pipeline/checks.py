@@ -94,7 +94,7 @@ def check_hardware(recipe: Recipe) -> Iterator[Problem]:
             require_fp8()
         except SapwoodError as error:
             yield Problem(("training", "precision"), str(error).removeprefix("precision: "))
-    if training.compile is True and not _compiler():
+    if training.compile is True and not compiler():
         message = f"needs a C++ compiler, and there is none of {', '.join(COMPILERS)}: install one, or write false"
         yield Problem(("training", "compile"), message)
 
@@ -145,6 +145,7 @@ def _is_compressed(name: str) -> bool:
     return name.lower().endswith((".gz", ".zst", ".bz2", ".xz", ".parquet"))
 
 
-def _compiler() -> str | None:
+def compiler() -> str | None:
+    """The C++ compiler that torch.compile would take; None where there is none."""
     named = os.environ.get("CXX")
     return next((found for name in ((named,) if named else COMPILERS) if (found := shutil.which(name))), None)
