@@ -138,12 +138,14 @@ def read_documents(store: SourceStore, shard: str, step: Step) -> Iterator[Docum
     for name, reads in step.reads.items():
         columns[name] = sorted({*columns.get(name, ()), *reads})
     for batch in store.read(shard, columns):
-        for row in pa.table(batch).to_pylist():
-            document = Document(text=row["text"], id=row["id"], metadata={"source": store.name})
-            document.metadata |= {name: row[name] for name in ("origin", "url")}
-            for name, reads in step.reads.items():
-                document.metadata |= {column: row[f"{name}.{column}"] for column in reads}
-            if any(row[f"{name}.{REASON}"] is not None for name in step.after):
+        values = {name: column.to_pylist() for name, column in batch.items()}
+        read = {column: values[f"{name}.{column}"] for name, reads in step.reads.items() for column in reads}
+        reasons = [values[f"{name}.{REASON}"] for name in step.after]
+        for row, (text, number) in enumerate(zip(values["text"], values["id"], strict=True)):
+            metadata = {"source": store.name, "origin": values["origin"][row], "url": values["url"][row]}
+            metadata |= {column: found[row] for column, found in read.items()}
+            document = Document(text=text, id=number, metadata=metadata)
+            if any(found[row] is not None for found in reasons):
                 filter_out(document, _EARLIER)
             yield document
 
@@ -165,9 +167,11 @@ class Columns:
             values.append(reason if name == REASON else None if earlier else document.metadata.get(name))
         if not earlier:
             size = len(document.text.encode())
-            self.counts.update(documents=1, bytes=size)
+            self.counts["documents"] += 1
+            self.counts["bytes"] += size
             if is_filtered(document):
-                self.counts.update(dropped=1, dropped_bytes=size)
+                self.counts["dropped"] += 1
+                self.counts["dropped_bytes"] += size
                 self.reasons[str(reason)] += 1
 
     def table(self) -> pa.Table:

@@ -101,6 +101,7 @@ def unpermute(image: int, size: int, key: str) -> int:
 
 
 _TURNS = 6
+_hash = xxhash.xxh3_64_intdigest
 
 
 def _walk(value: int, size: int, key: str, *, forwards: bool) -> int:
@@ -108,17 +109,16 @@ def _walk(value: int, size: int, key: str, *, forwards: bool) -> int:
         raise ValueError(f"{value} is not in range({size})")
     half = max(1, ((size - 1).bit_length() + 1) // 2)
     mask = (1 << half) - 1
+    # What is hashed is KEY/TURN/HALF; of this, all but the half is the same each time round.
+    prefixes = [f"{key}/{turn}/".encode() for turn in range(_TURNS)]
     while True:
         left, right = value >> half, value & mask
-        for turn in range(_TURNS) if forwards else reversed(range(_TURNS)):
-            if forwards:
-                left, right = right, left ^ _mixed(right, turn, key, mask)
-            else:
-                left, right = right ^ _mixed(left, turn, key, mask), left
+        if forwards:
+            for prefix in prefixes:
+                left, right = right, left ^ _hash(b"%b%d" % (prefix, right)) & mask
+        else:
+            for prefix in reversed(prefixes):
+                left, right = right ^ _hash(b"%b%d" % (prefix, left)) & mask, left
         value = left << half | right
         if value < size:
             return value
-
-
-def _mixed(half: int, turn: int, key: str, mask: int) -> int:
-    return xxhash.xxh3_64_intdigest(f"{key}/{turn}/{half}".encode()) & mask

@@ -64,7 +64,7 @@ class Packing:
         filled = 0
         while filled < length:
             now = self.epoch_of(number)
-            place = int(np.searchsorted(now.starts, inside, side="right")) - 1
+            place = int(now.starts.searchsorted(inside, side="right")) - 1
             while filled < length and place < len(now.documents):
                 document, begin = int(now.documents[place]), inside - int(now.starts[place])
                 taken = min(length - filled, int(now.starts[place + 1]) - inside)

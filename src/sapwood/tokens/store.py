@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +37,8 @@ class TokenStore:
         self._tokens = [self._map(shard, "tokens", scattered=True) for shard in self._shards]
         self._offsets = [self._map(shard, "offsets", scattered=True) for shard in self._shards]
         self._ids: dict[int, MappedArray] = {}
-        self._first_document = _starts([len(offsets) - 1 for offsets in self._offsets])
-        self._first_token = _starts([len(tokens) for tokens in self._tokens])
+        self._first_document = _starts(len(offsets) - 1 for offsets in self._offsets)
+        self._first_token = _starts(len(tokens) for tokens in self._tokens)
         written = manifest.counts.get(f"{split}_tokens", self.tokens)
         if self.tokens != written:
             raise SapwoodError(
@@ -46,12 +48,12 @@ class TokenStore:
     @property
     def documents(self) -> int:
         """How many documents there are."""
-        return int(self._first_document[-1])
+        return self._first_document[-1]
 
     @property
     def tokens(self) -> int:
         """How many tokens there are, those that begin and end texts among them."""
-        return int(self._first_token[-1])
+        return self._first_token[-1]
 
     def lengths(self) -> npt.NDArray[np.int64]:
         """Tokens of every document, `[documents]`."""
@@ -106,16 +108,13 @@ class TokenStore:
     def _place(self, number: int) -> tuple[int, int]:
         if not 0 <= number < self.documents:
             raise IndexError(f"document {number} of {self.documents}")
-        shard = self._shard_of(self._first_document, number)
-        return shard, number - int(self._first_document[shard])
-
-    @staticmethod
-    def _shard_of(firsts: npt.NDArray[np.int64], number: int) -> int:
-        return int(np.searchsorted(firsts, number, side="right")) - 1
+        shard = bisect_right(self._first_document, number) - 1
+        return shard, number - self._first_document[shard]
 
 
-def _starts(counts: list[int]) -> npt.NDArray[np.int64]:
-    return np.cumsum([0, *counts], dtype=np.int64)
+def _starts(counts: Iterable[int]) -> list[int]:
+    """Where each begins, and where the last ends: a list, which Python searches in a tenth of the time of an array."""
+    return list(accumulate(counts, initial=0))
 
 
 SYNONYMS = {"perplexity": (PERPLEXITY, "nll")}
