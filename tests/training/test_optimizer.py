@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed.checkpoint as dcp
+from torch._dynamo.testing import CompileCounter
 from torch.distributed.checkpoint import HuggingFaceStorageReader, HuggingFaceStorageWriter
 from transformers import PreTrainedModel
 
 from one_rank import a_recipe, loss_of, shard, tiny_llama, weights_of, whole
 from rank_processes import ends, started
 from sapwood.recipe import Recipe
+from sapwood.training import lowbit
 from sapwood.training.optimizer import build_optimizer, optimizer_tensors
 from two_ranks import SHAPES, STEPS, gradients, low_bit, second_half, tensors_of
 
@@ -171,3 +173,27 @@ def test_steps_and_saved_states_do_not_depend_on_the_number_of_ranks(tmp_path: P
     found = {name: torch.zeros_like(tensor) for name, tensor in tensors.items()}
     dcp.load(found, storage_reader=HuggingFaceStorageReader(str(tmp_path / "again")))
     assert same(found, tensors)
+
+
+@pytest.mark.parametrize("eight_bits", [False, True])
+def test_an_update_is_one_graph_whatever_is_trained(*, eight_bits: bool) -> None:
+    """Traced, as on a GPU, and run as it stands: the same bits, and no step, rate or size is traced anew."""
+    sizes = ((64, 300), (32, 700), (48, 1100), (40, 520))
+    kinds = []
+    for traced in (False, True):
+        parameters = [torch.nn.Parameter(torch.ones(size, dtype=torch.bfloat16)) for size in sizes]
+        optimizer = low_bit(*parameters, eight_bits=eight_bits, decay=0.1)
+        graphs = CompileCounter()
+        if traced:
+            torch._dynamo.reset()
+            optimizer._update_rows = torch.compile(lowbit._update_rows, backend=graphs, dynamic=True, fullgraph=True)
+        for step in range(3):
+            optimizer.found_inf = torch.tensor(float(step == 1))
+            for group in optimizer.param_groups:
+                group["lr"] = 1e-3 * (step + 1)
+            for parameter, gradient in zip(parameters, (gradients(size, 3)[step] for size in sizes), strict=True):
+                parameter.grad = gradient.bfloat16()
+            optimizer.step()
+        kinds.append(tensors_of(optimizer))
+    assert graphs.frame_count == 1
+    assert all(torch.equal(kinds[0][name], tensor) for name, tensor in kinds[1].items())

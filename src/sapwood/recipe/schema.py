@@ -214,8 +214,8 @@ class Training(Strict):
     """What the backward pass computes again instead of keeping it: `full` everything inside a layer, `selective` all
     but the results of matrix products and attention."""
     compile: Annotated[bool | Literal["auto"], Field(json_schema_extra=MUTABLE)] = "auto"
-    """Compile the layers with torch.compile (needs a C++ compiler on CPUs). `auto` does on GPUs, where Triton and a C
-    compiler are there."""
+    """Compile the layers with torch.compile (needs a C++ compiler on CPUs), and on GPUs the update of weights and
+    moments in fewer bits. `auto` does on GPUs, where Triton and a C compiler are there."""
     deterministic: Annotated[bool, Field(json_schema_extra=MUTABLE)] = False
     """On GPUs, take kernels alone that give the same bits each time, which are slower. On CPUs all do."""
     parallel: Annotated[Parallel, Field(json_schema_extra=MUTABLE)] = Parallel()

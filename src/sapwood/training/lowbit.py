@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 
-from sapwood.training.quantise import blocks, dequantise, quantise
+from sapwood.training.quantise import Codes, blocks, dequantise, quantise
 from sapwood.training.rounding import round_stochastically
 
 SMALL = 4096
 """Matrices with fewer entries, and vectors, keep moments of 32 bits, as bitsandbytes has it."""
 CHUNKS = {"cpu": 1 << 22, "cuda": 1 << 25}
 """How many entries are computed at once, in fp32, by some ninety kernels with a dozen copies alive. A copy is 16 MiB on
-a CPU. On a GPU it is 128 MiB, which means 41,000 launches a step for 8B parameters instead of 194,000."""
+a CPU. On a GPU it is 128 MiB, which means 41,000 launches a step for 8B parameters instead of 194,000, and some 3,000
+where the update is compiled."""
 
 
 class LowBitAdamW(torch.optim.Optimizer):
@@ -43,11 +44,17 @@ class LowBitAdamW(torch.optim.Optimizer):
         eight_bits: bool,
         seed: int,
         chunk: int = CHUNKS["cpu"],
+        compiled: bool = False,
     ) -> None:
-        """State of zeros for all parameters, of which `chunk` entries are computed at once."""
+        """State of zeros for all parameters, of which `chunk` entries are computed at once.
+
+        `compiled` makes a few kernels of the update of a chunk (torch.compile). They may fuse a product and a sum, and
+        so differ from the others in the last bit.
+        """
         super().__init__(groups, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": 0.0})
         self._seed = seed
         self._chunk = chunk
+        self._update_rows = torch.compile(_update_rows, dynamic=True) if compiled else _update_rows
         for group in self.param_groups:
             for parameter in group["params"]:
                 self.state[parameter] = _zeros(parameter, eight_bits)
@@ -69,18 +76,58 @@ class LowBitAdamW(torch.optim.Optimizer):
         start = _first_entry(parameter)
         weight, gradient = _local(parameter), _local(gradient)
         kept = {name: _local(part) for name, part in state.items() if name != "step"}
+        rates = _Rates.of(group, weight.device)
         columns = weight.shape[1]
         rows = max(1, self._chunk // columns)
+        # Tensors, where Python's numbers would be compiled for anew when they change; on the host, for their values
+        # are handed to a kernel with its call.
+        key = torch.tensor(seed & 0x7FFFFFFF, dtype=torch.int32)
         for first in range(0, weight.shape[0], rows):
             part = slice(first, first + rows)
             old = {name: tensor[part] for name, tensor in kept.items()}
-            updated, new = _adamw(weight[part].float(), gradient[part].float(), old, step, group)
-            if weight.dtype == torch.bfloat16:
-                updated = round_stochastically(updated, start + first * columns, step, seed)
-            _put(weight[part], updated, skipped)
-            for name, tensor in new.items():
-                _put(old[name], tensor, skipped)
+            place = torch.tensor(start + first * columns)
+            self._update_rows(weight[part], gradient[part], old, step, rates, place, key, skipped)
         _put(state["step"], step, skipped)
+
+
+class _Rates(NamedTuple):
+    """The numbers of a group, and the codes of moments in 8 bits."""
+
+    betas: tuple[float, float]
+    eps: float
+    rate: torch.Tensor
+    """The learning rate [scalar, fp32, on the host]."""
+    kept: torch.Tensor
+    """What weight decay leaves of a weight, the same."""
+    first: Codes
+    """Of the first moment."""
+    root: Codes
+    """Of the root of the second one."""
+
+    @classmethod
+    def of(cls, group: dict[str, Any], device: torch.device) -> _Rates:
+        kept = 1 - group["lr"] * group["weight_decay"]
+        numbers = torch.tensor(group["lr"]), torch.tensor(kept)
+        return cls(group["betas"], group["eps"], *numbers, Codes.of(True, device), Codes.of(False, device))
+
+
+def _update_rows(
+    weight: torch.Tensor,
+    gradient: torch.Tensor,
+    old: dict[str, torch.Tensor],
+    step: torch.Tensor,
+    rates: _Rates,
+    start: torch.Tensor,
+    key: torch.Tensor,
+    skipped: torch.Tensor | None,
+) -> None:
+    """Updates rows of a weight [rows, columns] and of its moments in place, the first entry of which is at `start`."""
+    updated, new = _adamw(weight.float(), gradient.float(), old, step, rates)
+    if weight.dtype == torch.bfloat16:
+        updated = round_stochastically(updated, start, step, key)
+    _put(weight, updated, skipped)
+    for name, tensor in new.items():
+        _put(old[name], tensor, skipped)
 
 
 def _zeros(parameter: torch.Tensor, eight_bits: bool) -> dict[str, torch.Tensor]:
@@ -104,27 +151,27 @@ def _adamw(
     gradient: torch.Tensor,
     moments: dict[str, torch.Tensor],
     step: torch.Tensor,
-    group: dict[str, Any],
+    rates: _Rates,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """The weight and the moments after a step; all are [rows, columns], fp32, but for moments of 8 bits."""
-    beta1, beta2 = group["betas"]
+    beta1, beta2 = rates.betas
     quantised = "exp_avg.codes" in moments
     if quantised:
-        first = dequantise(moments["exp_avg.codes"], moments["exp_avg.scales"], signed=True)
+        first = dequantise(moments["exp_avg.codes"], moments["exp_avg.scales"], rates.first)
         codes, scales = moments["exp_avg_sq_root.codes"], moments["exp_avg_sq_root.scales"]
-        second = dequantise(codes, scales, signed=False).square_()
+        second = dequantise(codes, scales, rates.root).square_()
     else:
         first, second = moments["exp_avg"], moments["exp_avg_sq"]
     first = first.lerp(gradient, 1 - beta1)
     second = second.lerp(gradient.square(), 1 - beta2)
     root = second.sqrt()
-    denominator = root / (1 - beta2**step).sqrt() + group["eps"]
-    weight = weight * (1 - group["lr"] * group["weight_decay"])
-    weight -= group["lr"] / (1 - beta1**step) * (first / denominator)
+    denominator = root / (1 - beta2**step).sqrt() + rates.eps
+    weight = weight * rates.kept
+    weight -= (1 - beta1**step).reciprocal() * rates.rate * (first / denominator)
     if not quantised:
         return weight, {"exp_avg": first, "exp_avg_sq": second}
-    codes, scales = quantise(first, signed=True)
-    root_codes, root_scales = quantise(root, signed=False)
+    codes, scales = quantise(first, rates.first)
+    root_codes, root_scales = quantise(root, rates.root)
     return weight, {
         "exp_avg.codes": codes,
         "exp_avg.scales": scales,

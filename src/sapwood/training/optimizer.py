@@ -7,6 +7,7 @@ from transformers import PreTrainedModel
 
 from sapwood.recipe.schema import Recipe
 from sapwood.training.lowbit import CHUNKS, LowBitAdamW
+from sapwood.training.model import is_compiled
 from sapwood.training.trainable import ever_trainable
 
 
@@ -28,6 +29,7 @@ def build_optimizer(model: PreTrainedModel, recipe: Recipe) -> torch.optim.Optim
     groups = [group for group in groups if group["params"]]
     eight_bits = settings.kind == "adamw-8bit"
     if eight_bits or any(parameter.dtype != torch.float32 for _, parameter in trained):
+        home = trained[0][1].device
         return LowBitAdamW(
             groups,
             lr=0.0,
@@ -35,7 +37,8 @@ def build_optimizer(model: PreTrainedModel, recipe: Recipe) -> torch.optim.Optim
             eps=settings.epsilon,
             eight_bits=eight_bits,
             seed=recipe.seed,
-            chunk=CHUNKS[trained[0][1].device.type],
+            chunk=CHUNKS[home.type],
+            compiled=home.type == "cuda" and is_compiled(recipe.training, home),
         )
     optimizer = torch.optim.AdamW(groups, lr=0.0, betas=settings.betas, eps=settings.epsilon, fused=True)
     for _, parameter in trained:  # as its first step would

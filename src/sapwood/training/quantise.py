@@ -7,6 +7,7 @@ Dynamic codes and blocks are those of "8-bit Optimizers via Block-wise Quantizat
 from __future__ import annotations
 
 import functools
+from typing import NamedTuple
 
 import torch
 from torch.nn.functional import pad
@@ -20,11 +21,28 @@ def blocks(columns: int) -> int:
     return -(-columns // BLOCK)
 
 
-def quantise(values: torch.Tensor, *, signed: bool) -> tuple[torch.Tensor, torch.Tensor]:
+class Codes(NamedTuple):
+    """What codes stand for, on a device. It is made before what uses it is compiled, which would else make it anew."""
+
+    signed: bool
+    shares: torch.Tensor
+    """Of each code [256]."""
+    middles: torch.Tensor
+    """Above which share the next code is nearer [256]."""
+    least: torch.Tensor
+    """The least code of shares with the same upper bits [2^16]."""
+
+    @classmethod
+    def of(cls, signed: bool, device: torch.device) -> Codes:
+        """Those of numbers that are `signed`, or of numbers that are not negative."""
+        return cls(signed, _shares(signed, device), *_middles(signed, device))
+
+
+def quantise(values: torch.Tensor, table: Codes) -> tuple[torch.Tensor, torch.Tensor]:
     """Codes [rows, columns], uint8, and scales [rows, blocks], fp32, of finite numbers [rows, columns], fp32.
 
-    A scale is the largest absolute value of its block, and a code stands for the nearest of 256 shares of it. Without
-    `signed`, where numbers must not be negative, no number but 0 becomes 0.
+    A scale is the largest absolute value of its block, and a code stands for the nearest of 256 shares of it. With
+    codes that are not `signed`, where numbers must not be negative, no number but 0 becomes 0.
     """
     rows, columns = values.shape
     shape = (rows, blocks(columns), BLOCK)
@@ -32,17 +50,16 @@ def quantise(values: torch.Tensor, *, signed: bool) -> tuple[torch.Tensor, torch
     scales = padded.abs().amax(2)
     shares = (padded / scales.clamp(min=torch.finfo(torch.float32).tiny)[:, :, None]).flatten()
     # The upper half of its bits nearly tells the code; many times faster than searching among all on a CPU.
-    middles, first = _middles(signed, values.device)
-    codes = first.index_select(0, (shares.view(torch.int32) >> 16).bitwise_and_(0xFFFF))
-    codes += shares > middles.index_select(0, codes)
-    if not signed:
+    codes = table.least.index_select(0, (shares.view(torch.int32) >> 16).bitwise_and_(0xFFFF))
+    codes += shares > table.middles.index_select(0, codes)
+    if not table.signed:
         codes = codes.maximum(shares > 0)
     return codes.to(torch.uint8).view(shape).flatten(1)[:, :columns], scales
 
 
-def dequantise(codes: torch.Tensor, scales: torch.Tensor, *, signed: bool) -> torch.Tensor:
+def dequantise(codes: torch.Tensor, scales: torch.Tensor, table: Codes) -> torch.Tensor:
     """The numbers [rows, columns], fp32, that codes and scales stand for."""
-    shares = _shares(signed, codes.device).index_select(0, codes.flatten().int()).view_as(codes)
+    shares = table.shares.index_select(0, codes.flatten().int()).view_as(codes)
     return shares.mul_(scales.repeat_interleave(BLOCK, 1)[:, : codes.shape[1]])
 
 

@@ -8,15 +8,17 @@ _INDICES, _STEPS = -0x61C88647, 0x2545F491
 """Odd factors that spread small numbers over 32 bits; the first is 2^32 divided by the golden ratio."""
 
 
-def round_stochastically(values: torch.Tensor, start: int, step: torch.Tensor, seed: int) -> torch.Tensor:
+def round_stochastically(
+    values: torch.Tensor, start: torch.Tensor, step: torch.Tensor, seed: torch.Tensor
+) -> torch.Tensor:
     """fp32 `values` in bf16: one of the two neighbours, the nearer with the larger chance, so that the mean is kept.
 
-    The chance is a hash of the place of an entry (`start` is the first one's), of the step [scalar, on the device], and
-    of `seed`. So it does not depend on how a tensor is cut into parts, copies round alike, and a resumed run rounds as
-    it would have.
+    The chance is a hash of the place of an entry (`start`, int64, is the first one's), of the step (on the device), and
+    of `seed` (int32, not negative), all scalars. So it does not depend on how a tensor is cut into parts, copies round
+    alike, and a resumed run rounds as it would have.
     """
-    places = torch.arange(start, start + values.numel(), device=values.device).to(torch.int32) * _INDICES
-    key = _scrambled(step.to(torch.int32) * _STEPS ^ (seed & 0x7FFFFFFF))
+    places = torch.arange(values.numel(), device=values.device).add_(start).to(torch.int32) * _INDICES
+    key = _scrambled(step.to(torch.int32) * _STEPS ^ seed)
     chance = _scrambled(places ^ key).bitwise_and_(0xFFFF).view_as(values)
     # bf16 is the upper half of fp32. The lower half, as a part of 2^16, is how far it is to the neighbour away from 0.
     return chance.add_(values.view(torch.int32)).bitwise_and_(-0x10000).view(torch.float32).bfloat16()
