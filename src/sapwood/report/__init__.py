@@ -3,7 +3,8 @@
     run directory ── RunView ── sections ──> template ── page ──> report.html
                          └── card/ ──> model/README.md
 
-- `run_view`: a run directory, opened for reading part by part. `wording`: numbers in words.
+- `run_view`: a run directory, opened for reading part by part. `wording`: numbers in words. `table`: every table, in
+  three forms, of cells that know their number and its text. `judged`: what was judged, as tables.
 - `sections`, `mixture`, `benchmarks`, `heat`, `cost`: what a section shows. `plots`, `multiples`, `plane`, `axes`:
   figures.
 - `page`, `html`: the run's page. `data/`, `synthesis/`, `comparison/`, `merge`: other pages. `card/`: the model card.
