@@ -37,6 +37,12 @@ def test_the_recipe_in_the_readme_is_valid(tmp_path: Path) -> None:
     assert load_recipe(path).name == "my-run"
 
 
+def test_the_readme_installs_the_torch_that_was_tested() -> None:
+    (tested,) = re.findall(r"^torch==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    named = re.findall(r"torch==(\S+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert named == [tested]
+
+
 PAGES = [path for pattern in ("*.md", "docs/**/*.md", "examples/**/*.md") for path in ROOT.glob(pattern)]
 
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
+from sapwood.cli.main import app
 from sapwood.corpus.duplicates import shingle_hashes
 from sapwood.corpus.store import store_of
 from sapwood.corpus.topics import label as label_module
@@ -188,7 +190,9 @@ def test_prepare_stops_before_scoring_if_asked(tiny_recipe: TinyRecipe, tmp_path
     path = tiny_recipe()
     edit(path, corpus__perplexity={"sources": ["book-zh"], "tokens": 16})
     runs = tmp_path / "runs"
-    sapwood("prepare", path, "--unscored", "--runs", runs)
+    said = CliRunner().invoke(app, ["prepare", str(path), "--unscored", "--runs", str(runs)]).stderr
+    assert f"Next: `sapwood score {path} --runs {runs}`" in said
+    assert said.rstrip().endswith(f"then `sapwood prepare {path} --runs {runs}`.")
     store = store_of(RunDirectory(runs / "tiny"), "book-zh")
     assert store.has("duplicates")
     assert not store.has("perplexity")

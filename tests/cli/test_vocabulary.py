@@ -49,6 +49,21 @@ def test_a_tokenizer_is_measured_on_the_sources_of_a_recipe(
         assert f"{counts['tokens'] / counts['characters']:.3f}" in row
 
 
+def test_the_text_of_files_stands_in_a_column(tiny_recipe: TinyRecipe, tiny_backbone: Path, tmp_path: Path) -> None:
+    (tmp_path / "poems.csv").write_text("text,poem\n,a long line of a poem\n,and another\n", encoding="utf-8")
+    said, _ = sapwood("vocabulary", "measure", tiny_backbone, tmp_path / "poems.csv", "--column", "poem", "--json")
+    (row,) = json.loads(said)["tables"][0]["rows"]
+    assert row["MB"] == 32 / 1e6
+    assert "there is no text in its 1 files" in refused("vocabulary", "measure", tiny_backbone, tmp_path / "poems.csv")
+    message = refused("vocabulary", "measure", tiny_backbone, tiny_recipe(), "--column", "poem")
+    assert "is for files" in message
+    message = refused(
+        *("vocabulary", "extend", tiny_backbone, "--text", tmp_path / "poems.csv", "--size", 1, "--column", "verse"),
+        *("--output", tmp_path / "extended"),
+    )
+    assert "Source '--text': there is no text" in message
+
+
 def test_tokenizers_are_compared_on_files_without_their_weights(
     tiny_recipe: TinyRecipe, tiny_backbone: Path, tokenizer_directory: Path, tmp_path: Path
 ) -> None:

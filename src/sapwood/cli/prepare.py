@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from sapwood.cli.output import Output
 from sapwood.cli.plan import print_remarks
 from sapwood.cli.topics import print_classifier
 from sapwood.progress import console
+from sapwood.recipe import Recipe
 from sapwood.report.table import Table, count
 
 if TYPE_CHECKING:
@@ -47,6 +49,23 @@ def prepare(
     print_prepared(prepared)
     if prepared.plan is not None:
         print_remarks(console, prepared.plan)
+    else:
+        typed = shlex.join([str(recipe), *(overrides or ()), *(() if runs == RUNS else ("--runs", str(runs)))])
+        console.print(f"Next: {_next(run.recipe, prepared, typed)}", soft_wrap=True)
+
+
+def _next(recipe: Recipe, prepared: Prepared, typed: str) -> str:
+    """What comes after a preparation that stopped before scores; `typed` are the arguments that this verb got."""
+    if prepared.unlabelled:
+        if recipe.corpus.topics.labeller is None:
+            return f"name labels or a labeller under `corpus.topics`, then `sapwood prepare {typed} --unscored` again."
+        return f"`sapwood topics label {typed}`, then `sapwood prepare {typed}`."
+    if recipe.corpus.perplexity is not None:
+        return (
+            f"`sapwood score {typed}`, on many GPUs `torchrun --nproc-per-node 8 -m sapwood score {typed}`; then "
+            f"`sapwood prepare {typed}`."
+        )
+    return f"`sapwood prepare {typed}`; no scores are asked for."
 
 
 def print_prepared(prepared: Prepared) -> None:

@@ -20,6 +20,10 @@ from sapwood.report.table import Table, count, number, share
 if TYPE_CHECKING:
     from sapwood.backbone.vocabulary.measure import Fertility
 
+ColumnOption = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="The column, or JSON key, of files that holds the text.")
+]
+
 vocabulary = typer.Typer(help="Measure how well a tokenizer fits some texts; extend a model's vocabulary for them.")
 
 
@@ -31,6 +35,7 @@ def measure(
         list[str],
         typer.Argument(metavar="RECIPE|FILES...", help="A recipe, for its sources; or files and patterns, a row each."),
     ],
+    column: ColumnOption = None,
     compare: Annotated[
         list[str] | None, typer.Option(metavar="MODEL", help="Another model's tokenizer beside it; may be repeated.")
     ] = None,
@@ -40,7 +45,7 @@ def measure(
     """Count how many tokens a model needs for some texts, and how many characters it spells in parts."""
     from sapwood.pipeline.base_model import measure_vocabulary
 
-    found = measure_vocabulary(model, texts, compare=compare or (), size=_bytes(size))
+    found = measure_vocabulary(model, texts, column=column, compare=compare or (), size=_bytes(size))
     _print_fertility(found)
     if output is not None:
         write_json(
@@ -57,6 +62,7 @@ def extend(
     ],
     size: Annotated[int, typer.Option(metavar="N", help="How many pieces to add.", min=1)],
     output: Annotated[Path, typer.Option(metavar="DIR", help="The directory to write the new model into.")],
+    column: ColumnOption = None,
     keep: Annotated[
         list[str] | None,
         typer.Option(
@@ -71,7 +77,9 @@ def extend(
     """Write a model whose tokenizer has more pieces, learned from texts, each the mean of the pieces it is made of."""
     from sapwood.pipeline.base_model import extend_vocabulary
 
-    extended = extend_vocabulary(model, text, size, output, keep=keep or (), length=_bytes(length), pad_to=pad_to)
+    extended = extend_vocabulary(
+        model, text, size, output, column=column, keep=keep or (), length=_bytes(length), pad_to=pad_to
+    )
     _print_fertility(extended.fertility)
     if extended.pieces < size:
         console.print(f"Only {extended.pieces:,} of {size:,} pieces: the texts hold no more that are frequent enough.")

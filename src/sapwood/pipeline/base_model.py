@@ -52,19 +52,32 @@ class ExpandedModel:
 
 
 def measure_vocabulary(
-    model: str | Path, texts: Sequence[str], *, compare: Sequence[str] = (), size: int = 4 * MIB
+    model: str | Path,
+    texts: Sequence[str],
+    *,
+    column: str | None = None,
+    compare: Sequence[str] = (),
+    size: int = 4 * MIB,
 ) -> dict[str, dict[str, Fertility]]:
     """How many tokens a model needs for some texts, and how many characters it spells in parts: by model, by texts.
 
-    `texts` is one recipe, for its sources, or files and patterns. `compare` names other models, whose tokenizers are
-    measured beside it. `size` bytes of each group of texts are read. Weights are not needed. Raises SapwoodError where
-    a file cannot be read, or holds no text.
+    `texts` is one recipe, for its sources, or files and patterns, whose texts stand in `column` (`text`, if not given).
+    `compare` names other models, whose tokenizers are measured beside it. `size` bytes of each group of texts are read.
+    Weights are not needed. Raises SapwoodError where a file cannot be read, or holds no text, and where a column is
+    given for a recipe, whose sources name their own.
     """
     from sapwood.backbone.vocabulary.measure import measure
 
     names = [str(model), *compare]
     directories = {name: resolve(name, default_cache(), weights=False) for name in names}
-    groups = _recipe_groups(texts[0], size) if _is_recipe(texts) else _file_groups("measure", texts, size)
+    if not _is_recipe(texts):
+        groups = _file_groups("measure", texts, column, size)
+    elif column is None:
+        groups = _recipe_groups(texts[0], size)
+    else:
+        raise SapwoodError(
+            f"{argument('column', column)} is for files: the sources of {texts[0]} name their own, with `text:`."
+        )
     return {name: measure(directory, groups) for name, directory in directories.items()}
 
 
@@ -74,21 +87,24 @@ def extend_vocabulary(
     size: int,
     output: str | Path,
     *,
+    column: str | None = None,
     keep: Sequence[str] = (),
     length: int = 32 * MIB,
     pad_to: int = 64,
 ) -> ExtendedVocabulary:
     """Writes a model whose tokenizer has `size` more pieces, learned from the files `text`, as the directory `output`.
 
-    Each piece starts as the mean of those it is made of. The files in `keep` get no other tokens than before. `length`
-    bytes of each are read. A table that grows gets a multiple of `pad_to` rows. Raises SapwoodError where something is
-    at `output`, and for tokenizers that cannot be extended.
+    Each piece starts as the mean of those it is made of. The files in `keep` get no other tokens than before. The texts
+    of all files stand in `column` (`text`, if not given); `length` bytes of each are read. A table that grows gets a
+    multiple of `pad_to` rows. Raises SapwoodError where something is at `output`, and for tokenizers that cannot be
+    extended.
     """
     from sapwood.backbone.vocabulary.extend import extend
     from sapwood.backbone.vocabulary.measure import measure
 
     source, target = resolve(str(model), default_cache()), Path(output)
-    learned, kept = _file_groups(argument("text"), text, length), _file_groups(argument("keep"), keep, length)
+    learned = _file_groups(argument("text"), text, column, length)
+    kept = _file_groups(argument("keep"), keep, column, length)
     with writing(target, replaced=True):
         manifest = extend(source, _flat(learned), _flat(kept), target, size=size, multiple=pad_to)
     groups = learned | {f"{name} (kept)": texts for name, texts in kept.items()}
@@ -145,14 +161,16 @@ def _recipe_groups(reference: str, size: int) -> dict[str, list[str]]:
     return {name: sample_texts(name, source, recipe.corpus.normalise, size) for name, source in sources.items()}
 
 
-def _file_groups(option: str, patterns: Sequence[str], size: int) -> dict[str, list[str]]:
+def _file_groups(option: str, patterns: Sequence[str], column: str | None, size: int) -> dict[str, list[str]]:
     """Texts of every pattern, by what sets it apart from the others."""
     from sapwood.corpus.read import sample_texts
 
     folders = [pattern.split("/")[:-1] for pattern in patterns]
     shared = len(os.path.commonprefix(folders))  # noqa: RUF071 - of lists, by element
     return {
-        "/".join(pattern.split("/")[shared:]): sample_texts(option, Source(files=[pattern]), Normalise(), size)
+        "/".join(pattern.split("/")[shared:]): sample_texts(
+            option, Source(files=[pattern], text=column or "text"), Normalise(), size
+        )
         for pattern in patterns
     }
 
