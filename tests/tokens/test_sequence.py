@@ -4,12 +4,14 @@ import random
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sapwood.arrays import MappedArray
 from sapwood.errors import SapwoodError
 from sapwood.tokens.sequence import Epoch, Packing, Span
 from sapwood.tokens.store import TokenStore
@@ -73,3 +75,14 @@ def test_nothing_to_pack(tmp_path: Path, make_store: MakeStore) -> None:
         Packing(store, 0, lambda number: pass_over(store, []))
     with pytest.raises(IndexError):
         Packing(store, 1, lambda number: pass_over(store, [0])).sequence(-1, 4)
+
+
+def test_a_piece_of_a_document_costs_two_reads(make_store: MakeStore, tmp_path: Path, monkeypatch: Any) -> None:
+    """Where it begins, and its tokens: whatever else a sequence looks at in the store is a search in memory."""
+    store = make_store(tmp_path, [[[1, 2, 0], [3, 0]], [[4, 5, 6, 0], [7, 0]]])
+    packing = Packing(store, store.tokens, lambda _: pass_over(store, [2, 0, 3, 1]))
+    reads: list[int] = []
+    read = MappedArray.part
+    monkeypatch.setattr(MappedArray, "part", lambda self, first, count: reads.append(count) or read(self, first, count))
+    _, spans = packing.sequence(1, 8)
+    assert (len(spans), len(reads), sum(reads)) == (3, 6, 3 + 8)
