@@ -87,6 +87,19 @@ def test_on_one_machine(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
     assert (run.model / "model.safetensors").exists()
 
 
+def test_a_process_may_open_as_many_files_as_the_system_lets_it(tiny_recipe: TinyRecipe) -> None:
+    """And GPUs get segments that grow, where the user has said nothing else."""
+    script = launched(tiny_recipe()).split("\n")
+    lines = [line for line in script if line.startswith(("ulimit", "export PYTORCH"))]
+    shown = "\n".join(["ulimit -Sn 100", *lines, 'echo "$(ulimit -Sn) $(ulimit -Hn) $PYTORCH_ALLOC_CONF"'])
+    for own, expected in ({}, "expandable_segments:True"), ({"PYTORCH_ALLOC_CONF": "backend:native"}, "backend:native"):
+        done = subprocess.run(
+            ["bash"], input=shown, text=True, capture_output=True, env={"PATH": "/bin", **own}, check=True
+        )
+        soft, hard, allocator = done.stdout.split()
+        assert (soft, allocator) == (hard, expected)
+
+
 def test_on_two_machines(tiny_recipe: TinyRecipe, tmp_path: Path, calls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "PORT", 29571)
     path, script = tiny_recipe(stages=SHORT), tmp_path / "train.sh"
