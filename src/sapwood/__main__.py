@@ -17,8 +17,10 @@ def main() -> None:
     _end_with_agent()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _leave)
+    from sapwood.cli.main import load
     from sapwood.cli.main import main as run
 
+    load(sys.argv[1:])
     if signal.getsignal(signal.SIGINT) is _leave:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

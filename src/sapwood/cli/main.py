@@ -55,6 +55,12 @@ TABLES: Final = {"plan", "solve", "prepare", "evaluate", "compare", "account", "
 """The verbs that print tables. Groups say it of each of their own."""
 
 
+def load(arguments: list[str]) -> None:
+    """Imports the modules of the verb that these arguments call, if they call one."""
+    if arguments and arguments[0] in VERBS:
+        import_module(f"sapwood.cli.{arguments[0]}")
+
+
 class _Verb(TyperCommand):
     """A verb, or a group of some, of which only the name and a line are known before it is called."""
 
