@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from sapwood.errors import SapwoodError
 from sapwood.files import write_json
 from sapwood.statistics.proportion import wilson
-from sapwood.synthesis.labelled import Calibration, Kept, Point, StageCurve, choose, curve
+from sapwood.synthesis.labelled import Calibration, Kept, StageCurve, ThresholdPoint, choose, curve
 
 ROWS = st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.4, 0.6, 0.8, 1.0]), st.booleans()), max_size=60)
 
 
 def test_an_example() -> None:
     rows = [(1.0, True), (1.0, True), (0.6, True), (0.6, False), (0.2, False)]
-    assert curve(rows) == [Point(5, 3, 0.2, 3), Point(4, 3, 0.6, 3), Point(2, 2, 1.0, 3)]
+    assert curve(rows) == [ThresholdPoint(5, 3, 0.2, 3), ThresholdPoint(4, 3, 0.6, 3), ThresholdPoint(2, 2, 1.0, 3)]
     lowest, middle, highest = curve(rows)
     assert (lowest.precision, middle.precision, highest.precision) == (0.6, 0.75, 1.0)
     assert (lowest.recall, middle.recall, highest.recall) == (1.0, 1.0, 2 / 3)

@@ -50,7 +50,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Point(Kept):
+class ThresholdPoint(Kept):
     """What a stage would keep with one threshold: the labelled items with this score or more."""
 
     threshold: float
@@ -79,7 +79,7 @@ class StageCurve:
 
     threshold: float | None
     """The lowest one whose precision is above the target for sure; None where none is."""
-    points: tuple[Point, ...]
+    points: tuple[ThresholdPoint, ...]
     """By threshold, ascending."""
 
 
@@ -123,7 +123,7 @@ class Calibration:
                     name: StageCurve(
                         stage["threshold"],
                         tuple(
-                            Point(point["kept"], point["right"], point["threshold"], point["all_right"])
+                            ThresholdPoint(point["kept"], point["right"], point["threshold"], point["all_right"])
                             for point in stage["curve"]
                         ),
                     )
@@ -133,7 +133,7 @@ class Calibration:
             )
 
 
-def curve(rows: Iterable[tuple[float, bool]]) -> list[Point]:
+def curve(rows: Iterable[tuple[float, bool]]) -> list[ThresholdPoint]:
     """One point for every score that occurs, from the lowest to the highest.
 
     `rows` are the score that the stage gave to an item, and whether the item is right.
@@ -144,11 +144,11 @@ def curve(rows: Iterable[tuple[float, bool]]) -> list[Point]:
     for threshold, group in itertools.groupby(ordered, key=lambda row: row[0]):
         labels = [label for _, label in group]
         kept, right = kept + len(labels), right + sum(labels)
-        points.append(Point(kept, right, threshold, all_right))
+        points.append(ThresholdPoint(kept, right, threshold, all_right))
     return points[::-1]
 
 
-def choose(points: Iterable[Point], precision: float) -> Point | None:
+def choose(points: Iterable[ThresholdPoint], precision: float) -> ThresholdPoint | None:
     """The lowest threshold of which the precision is at least so high, by the lower bound of its interval.
 
     None where no threshold reaches it: the stage is too weak, or the labelled items are too few.

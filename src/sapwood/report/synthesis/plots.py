@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from sapwood.report import axes
 from sapwood.report.axes import Figure
 from sapwood.report.wording import percent
-from sapwood.synthesis.labelled import Point
+from sapwood.synthesis.labelled import ThresholdPoint
 
 
-def precision_curve(points: Sequence[Point], chosen: float | None, target: float) -> Figure:
+def precision_curve(points: Sequence[ThresholdPoint], chosen: float | None, target: float) -> Figure:
     """Precision against the threshold, with its interval, and the share of right items that are kept.
 
     Points are ascending.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sapwood.report.data.plots import shades, stacked
 from sapwood.report.synthesis.facts import SynthesisFacts
 from sapwood.report.synthesis.plots import precision_curve
+from sapwood.report.table import Table, count, number, share, share_interval
+from sapwood.synthesis.labelled import ThresholdPoint
 
 GROUPS = {"discipline": "Discipline", "format": "Format", "language": "Language", "difficulty": "Difficulty"}
 
@@ -36,28 +39,32 @@ def overview_section(facts: SynthesisFacts) -> dict[str, Any]:
 def stages_section(facts: SynthesisFacts) -> dict[str, Any]:
     """What every stage saw, rejected and took."""
     accepted = facts.account["accepted"]
-    return {
-        "stages": facts.stages,
-        "per_thousand": {
-            stage.name: None if stage.price is None else _per_thousand(stage.price, accepted) for stage in facts.stages
-        },
-        "tokens_each": {
-            stage.name: (stage.prompt_tokens + stage.completion_tokens) / accepted if accepted else None
-            for stage in facts.stages
-        },
-    }
+    columns = "Tokens read", "Tokens written", "Tokens for each accepted", "Price", "for a thousand accepted"
+    table = Table("Stage", "Looked at", "Rejected", "Share", "Model", *columns)
+    for stage in facts.stages:
+        each = (stage.prompt_tokens + stage.completion_tokens) / accepted if accepted else None
+        thousand = None if stage.price is None else _per_thousand(stage.price, accepted)
+        table.add(
+            *(stage.name, count(stage.seen), count(stage.rejected)),
+            *(share(stage.rejected / stage.seen if stage.seen else None), stage.model or "–"),
+            *(count(stage.prompt_tokens), count(stage.completion_tokens), count(each)),
+            *(number(stage.price, 2), number(thousand, 2)),
+        )
+    return {"table": table}
 
 
 def groups_section(facts: SynthesisFacts) -> dict[str, Any]:
     """Attempts and accepted items by discipline, format, language and difficulty, with what rejected the others."""
     stages = [stage.name for stage in facts.stages if stage.rejected]
-    return {
-        "stages": stages,
-        "tables": [
-            (GROUPS[name], [(group or "–", counts) for group, counts in groups.items()])
-            for name, groups in facts.account["by"].items()
-        ],
-    }
+    tables = []
+    for name, groups in facts.account["by"].items():
+        table = Table(GROUPS[name], "Attempts", *(f"− {stage}" for stage in stages), "= accepted", "Share")
+        for group, counts in groups.items():
+            attempts, accepted = counts["attempts"], counts.get("accepted", 0)
+            rejected = (count(counts.get(stage, 0)) for stage in stages)
+            table.add(group or "–", count(attempts), *rejected, count(accepted), share(accepted / attempts))
+        tables.append((GROUPS[name], table))
+    return {"tables": tables}
 
 
 def precision_section(facts: SynthesisFacts) -> dict[str, Any]:
@@ -69,12 +76,21 @@ def precision_section(facts: SynthesisFacts) -> dict[str, Any]:
         {
             "name": name,
             "threshold": stage.threshold,
-            "points": stage.points,
+            "table": _thresholds(stage.points),
             "figure": precision_curve(stage.points, stage.threshold, found.target),
         }
         for name, stage in found.stages.items()
     ]
     return {"stages": stages, "accepted": found.accepted, "labelled": found.labelled, "target": found.target}
+
+
+def _thresholds(points: Sequence[ThresholdPoint]) -> Table:
+    """What each threshold would keep, and how much of that is right."""
+    table = Table("At least", "Kept", "Right", "Precision", "95% interval", "Right ones kept")
+    for point in points:
+        kept = count(point.kept), count(point.right), share(point.precision), share_interval(point.interval)
+        table.add(number(point.threshold, 2), *kept, share(point.recall))
+    return table
 
 
 def accepted_section(facts: SynthesisFacts) -> dict[str, Any]:
