@@ -344,7 +344,7 @@ def meter() -> Any:
             if copied:
                 source, target = (args[0], after[0]) if bare == "_to_copy" else (args[1], args[0])
                 waits_not = kwargs.get("non_blocking", False) or (bare == "copy_" and len(args) > 2 and args[2])
-                self._copied(source, target, bool(waits_not))
+                self._copied(source, target, bool(waits_not), made=bare == "_to_copy")
             if func.is_view or name.startswith(NOTHING):
                 return
             listed = [arg for arg in args if isinstance(arg, list | tuple) and arg and isinstance(arg[0], torch.Tensor)]
@@ -367,12 +367,13 @@ def meter() -> Any:
                 found[number] = found.get(number, 0) + _touched(tensor)
             return found
 
-        def _copied(self, source: torch.Tensor, target: torch.Tensor, waits_not: bool) -> None:
+        def _copied(self, source: torch.Tensor, target: torch.Tensor, waits_not: bool, *, made: bool) -> None:
             if source.device.type == target.device.type:
                 return
             host = source if source.device.type == "cpu" else target
             held = host.untyped_storage()
-            if not waits_not or (host is source and held._cdata not in pinned):
+            # What torch makes on the host for a copy that is not waited for is pinned by itself.
+            if not waits_not or (held._cdata not in pinned and not (made and host is target)):
                 why = "copy" if not waits_not else "copy of pageable memory"
                 self.counts.syncs.append(f"{why} {source.device.type} to {target.device.type} @ {_place()}")
             elif host is target:
