@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from sapwood.errors import SapwoodError
+from sapwood.errors import SapwoodError, argument
 from sapwood.report.wording import size
 from sapwood.sandbox.execute import Sandbox
 
@@ -283,7 +283,7 @@ def _disk(runs: Path) -> Finding:
             os.fsync(file.fileno())
             seconds = time.monotonic() - started
     except OSError as error:
-        return Finding("disk", f"{place} cannot be written: {error.strerror}", "Name another with `--runs`.")
+        return Finding("disk", f"{place} cannot be written: {error.strerror}", f"Name another with {argument('runs')}.")
     return disk_finding(place, free, WRITTEN_BYTES / max(seconds, 1e-9))
 
 
@@ -291,7 +291,8 @@ def disk_finding(place: Path, free: str, speed: float) -> Finding:
     """About a disk that takes `speed` bytes a second."""
     remedy = None
     if speed < SLOW_BYTES:
-        remedy = "Checkpoints will take long: name a faster disk with `--runs`, and copy them (`checkpoints.mirror`)."
+        faster = f"name a faster disk with {argument('runs')}"
+        remedy = f"Checkpoints will take long: {faster}, and copy them (`checkpoints.mirror`)."
     return Finding("disk", f"{place} takes {speed / 1e6:,.0f} MB/s, {free} free", remedy)
 
 
