@@ -22,6 +22,7 @@ from sapwood.report.table import (
     interval,
     margin,
     number,
+    number_interval,
     p_value,
     share,
     share_interval,
@@ -42,6 +43,10 @@ CELLS = [
     (share_interval((0.5, 0.75)), "50.0% to 75.0%", [0.5, 0.75]),
     (p_value(1e-6), "<0.001", 1e-6),
     (number(None), "–", None),
+    (number(math.nan), "–", None),
+    (change(-math.inf), "−∞", None),
+    (number_interval((1.5, math.inf)), "1.500 to ∞", None),
+    (number_interval((-0.5, 0.25), 1, signed=True), "−0.5 to +0.2", [-0.5, 0.25]),
     (UNKNOWN, "?", None),
 ]
 

@@ -13,8 +13,8 @@ from sapwood.cli.output import Output, print_note
 from sapwood.errors import SapwoodError
 from sapwood.files import write_json
 from sapwood.recipe.units import show_tokens
-from sapwood.report.table import NOTHING, Cell, Table, Tone, change, number, share, share_interval
-from sapwood.report.wording import percent, signed
+from sapwood.report.table import NOTHING, Cell, Table, Tone, change, number, number_interval, share, share_interval
+from sapwood.report.wording import percent
 
 if TYPE_CHECKING:
     from sapwood.pipeline.solve import SolvedMixture
@@ -131,8 +131,7 @@ def _print_solution(solved: SolvedMixture) -> None:
     lows, highs = solution.chosen.interval(since=solution.prior)
     for i, name in enumerate((*swarm.metrics, "weighted mean")):
         losses = [float(point.losses[i]) for point in (solution.prior, solution.best, solution.chosen)]
-        ends = [float(lows[i]), float(highs[i])]
-        moved = Cell(" to ".join(signed(end, 4) for end in ends), ends, is_number=True)
+        moved = number_interval((float(lows[i]), float(highs[i])), 4, signed=True)
         tone: Tone = "strong" if i == len(swarm.metrics) else ""
         table.add(name, *(number(loss, 4) for loss in losses), change(losses[2] - losses[0], 4), moved, tone=tone)
     console.print(table)

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -70,18 +70,13 @@ class Row:
     """How far the first cell is set in: parts stand under their whole."""
 
 
-@dataclass(slots=True)
 class Table:
-    """Rows under named columns. A column of numbers stands to the right."""
-
-    columns: tuple[str, ...]
-    title: str | None = None
-    rows: list[Row] = field(default_factory=list)
-    folded: frozenset[str] = frozenset()
-    """Columns of long texts, which may take several lines on a terminal."""
+    """Rows under named columns. A column of numbers stands to the right; those of long texts, `folded`, may take
+    several lines."""
 
     def __init__(self, *columns: str, title: str | None = None, folded: Sequence[str] = ()) -> None:
-        self.columns, self.title, self.rows, self.folded = columns, title, [], frozenset(folded)
+        self.columns, self.title, self._folded = columns, title, frozenset(folded)
+        self.rows: list[Row] = []
 
     def add(self, *cells: Cell | str | None, tone: Tone = "", depth: int = 0) -> None:
         """Adds a row, with a cell for every column. Raises ValueError where there are more or fewer."""
@@ -103,9 +98,8 @@ class Table:
         made = RichTable(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
         if self.title is not None:
             made.title, made.title_justify = Text(shown(self.title), "italic"), "left"
-        for place, name in enumerate(self.columns):
-            right = self._is_number(place)
-            folded = name in self.folded
+        for name, right in zip(self.columns, self._right(), strict=True):
+            folded = name in self._folded
             made.add_column(
                 Text(shown(name)),
                 justify="right" if right else "left",
@@ -120,44 +114,48 @@ class Table:
 
     def markdown(self) -> str:
         """The table in Markdown; its texts stay text."""
-        marks = ["---:" if self._is_number(place) else "---" for place in range(len(self.columns))]
+        marks = ["---:" if right else "---" for right in self._right()]
         lines = [self.columns, *([cell.text for cell in row.cells] for row in self.rows)]
         head, *body = (f"| {' | '.join(map(wording.literal, line))} |" for line in lines)
         return "\n".join((head, f"|{'|'.join(marks)}|", *body))
 
     def html(self, look: str = "") -> Markup:
         """The table on a page, of a class of the style sheet; its texts are escaped."""
+        looks = [
+            ["n"] * right + ["wrap"] * (name in self._folded)
+            for name, right in zip(self.columns, self._right(), strict=True)
+        ]
         head = Markup("").join(
-            Markup('<th scope="col"{}>{}</th>').format(self._class(place), name)
-            for place, name in enumerate(self.columns)
+            Markup('<th scope="col"{}>{}</th>').format(_class(classes), name)
+            for name, classes in zip(self.columns, looks, strict=True)
         )
-        body = Markup("").join(self._html_row(row) for row in self.rows)
+        body = Markup("").join(_html_row(row, looks) for row in self.rows)
         caption = Markup("") if self.title is None else Markup("<caption>{}</caption>").format(self.title)
         opened = Markup('<table class="{}">').format(look) if look else Markup("<table>")
         return opened + Markup("{}<thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(caption, head, body)
 
-    def _html_row(self, row: Row) -> Markup:
-        cells = Markup("").join(
-            (Markup('<th scope="row"{}>{}</th>') if place == 0 else Markup("<td{}>{}</td>")).format(
-                self._class(place, cell.tone, row.depth if place == 0 else 0), cell.text
-            )
-            for place, cell in enumerate(row.cells)
-        )
-        tone = Markup(' class="{}"').format(row.tone) if row.tone else Markup("")
-        return Markup("<tr{}>{}</tr>").format(tone, cells)
+    def _right(self) -> list[bool]:
+        """Which columns are of numbers."""
+        columns = [[row.cells[place] for row in self.rows] for place in range(len(self.columns))]
+        return [
+            any(cell.is_number for cell in cells) and all(cell.is_number or not cell.text for cell in cells)
+            for cells in columns
+        ]
 
-    def _class(self, place: int, tone: str = "", depth: int = 0) -> Markup:
-        names = (
-            ["n"] * self._is_number(place)
-            + ["wrap"] * (self.columns[place] in self.folded)
-            + [tone] * bool(tone)
-            + [f"depth-{depth}"] * bool(depth)
-        )
-        return Markup(' class="{}"').format(escape(" ".join(names))) if names else Markup("")
 
-    def _is_number(self, place: int) -> bool:
-        cells = [row.cells[place] for row in self.rows]
-        return any(cell.is_number for cell in cells) and all(cell.is_number or not cell.text for cell in cells)
+def _html_row(row: Row, looks: Sequence[list[str]]) -> Markup:
+    """A row on a page, under columns of these classes."""
+    cells = []
+    for place, (cell, classes) in enumerate(zip(row.cells, looks, strict=True)):
+        form = Markup("<td{}>{}</td>") if place else Markup('<th scope="row"{}>{}</th>')
+        inset = [f"depth-{row.depth}"] if row.depth and not place else []
+        cells.append(form.format(_class([*classes, cell.tone, *inset]), cell.text))
+    return Markup("<tr{}>{}</tr>").format(_class([row.tone]), Markup("").join(cells))
+
+
+def _class(names: Sequence[str]) -> Markup:
+    given = " ".join(filter(None, names))
+    return Markup(' class="{}"').format(given) if given else Markup("")
 
 
 def _cell(given: Cell | str | None) -> Cell:
@@ -166,8 +164,13 @@ def _cell(given: Cell | str | None) -> Cell:
     return Cell(given, given or None) if isinstance(given, str) else given
 
 
-def _number(text: str, value: Any, tone: Tone = "") -> Cell:
-    return Cell(text, value, tone, is_number=True)
+def _number(text: str, value: float | None, tone: Tone = "") -> Cell:
+    """JSON knows no other numbers than finite ones."""
+    return Cell(text, value if value is not None and math.isfinite(value) else None, tone, is_number=True)
+
+
+def _bounds(text: str, bounds: Sequence[float]) -> Cell:
+    return Cell(text, list(bounds) if all(map(math.isfinite, bounds)) else None, is_number=True)
 
 
 def count(value: float | None) -> Cell:
@@ -228,19 +231,22 @@ def margin(value: float, half: float, metric: Metric = BITS_PER_BYTE) -> Cell:
 
 def interval(bounds: tuple[float, float], metric: Metric = BITS_PER_BYTE) -> Cell:
     """The bounds of an improvement: `+0.374 to +0.431`; for programs, a list of both, or nothing."""
-    known = all(map(math.isfinite, bounds))
-    return _number(wording.interval(bounds, metric), [metric.scale * bound for bound in bounds] if known else None)
+    return _bounds(wording.interval(bounds, metric), [metric.scale * bound for bound in bounds])
 
 
 def score_interval(bounds: tuple[float, float], metric: Metric) -> Cell:
     """The bounds of how good a model is: `58.1 to 66.9`."""
-    text = " to ".join(wording.score(bound, metric) for bound in bounds)
-    return _number(text, [metric.scale * bound for bound in bounds])
+    return _bounds(" to ".join(wording.score(bound, metric) for bound in bounds), [metric.scale * b for b in bounds])
 
 
 def share_interval(bounds: tuple[float, float]) -> Cell:
     """The bounds of a share: `91.0% to 97.2%`."""
-    return _number(" to ".join(map(wording.percent, bounds)), list(bounds))
+    return _bounds(" to ".join(map(wording.percent, bounds)), bounds)
+
+
+def number_interval(bounds: tuple[float, float], decimals: int = 3, *, signed: bool = False) -> Cell:
+    """The bounds of a number, perhaps with their signs: `1.512 to 1.634`."""
+    return _bounds(" to ".join(wording.number(bound, decimals, signed=signed) for bound in bounds), bounds)
 
 
 def p_value(value: float) -> Cell:

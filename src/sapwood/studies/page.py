@@ -12,7 +12,6 @@ from sapwood.report import plots
 from sapwood.report.axes import Figure
 from sapwood.report.html import render_sections
 from sapwood.report.palette import palette
-from sapwood.report.table import Table
 from sapwood.studies.judge import Findings
 from sapwood.studies.plan import StudyPlan
 from sapwood.studies.primary import Primary
@@ -49,11 +48,7 @@ class MetricPanel:
 SECTIONS = (
     ("question", "Question", lambda facts: _question(facts)),
     ("design", "Design", lambda facts: _design(facts)),
-    (
-        "noise",
-        "Noise floor",
-        lambda facts: {"tables": _noise(facts)},
-    ),
+    ("noise", "Noise floor", lambda facts: _noise(facts)),
     ("arms", "Arms", lambda facts: _arms(facts)),
     ("trajectories", "Trajectories", lambda facts: _trajectories(facts)),
     ("forecast", "Forecast", lambda facts: {"table": forecasts_table(facts.forecasts)}),
@@ -119,8 +114,8 @@ def _design(facts: StudyFacts) -> dict[str, Any]:
     }
 
 
-def _noise(facts: StudyFacts) -> list[Table]:
-    return [noise_table(found, size or None) for size, found in facts.findings.items()]
+def _noise(facts: StudyFacts) -> dict[str, Any]:
+    return {"tables": [noise_table(found, size or None) for size, found in facts.findings.items()]}
 
 
 def _arms(facts: StudyFacts) -> dict[str, Any]:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sapwood.recipe.load import dump
-from sapwood.report.table import Cell, Table, count, interval, number, p_value, score, score_change, tokens
+from sapwood.report.table import (
+    Cell,
+    Table,
+    count,
+    interval,
+    number,
+    number_interval,
+    p_value,
+    score,
+    score_change,
+    tokens,
+)
 from sapwood.report.wording import confidence
 from sapwood.statistics.change import Change
 from sapwood.studies.judge import Contrast, Findings
@@ -64,13 +75,9 @@ def forecasts_table(forecasts: Sequence[Forecast]) -> Table:
     """What the laws foretold of the solved mixture, and what its runs measured."""
     table = Table("Metric", "Forecast loss", "95% interval of one run", "Measured", "Inside")
     for forecast in forecasts:
-        bounds = [number(bound) for bound in forecast.interval]
-        interval_cell = Cell(" to ".join(bound.text for bound in bounds), list(forecast.interval), is_number=True)
-        measured = [number(value).text for value in forecast.measured]
-        inside = f"{forecast.inside} of {len(forecast.measured)}"
-        table.add(
-            forecast.primary.name, number(forecast.loss), interval_cell, ", ".join(measured) or "not run yet", inside
-        )
+        foretold = number(forecast.loss), number_interval(forecast.interval)
+        measured = ", ".join(number(value).text for value in forecast.measured) or "not run yet"
+        table.add(forecast.primary.name, *foretold, measured, f"{forecast.inside} of {len(forecast.measured)}")
     return table
 
 

@@ -14,14 +14,13 @@ from sapwood.backbone.licence import CARD
 from sapwood.files import write_atomic
 from sapwood.recipe.schema import Recipe
 from sapwood.report import wording
-from sapwood.report.aims import AIMS
 from sapwood.report.card import training
 from sapwood.report.card.benchmarks import at_chance, benchmarks
 from sapwood.report.card.facts import CardFacts, read_card_facts
 from sapwood.report.card.metadata import front_matter
 from sapwood.report.html import TEMPLATES
 from sapwood.report.judged import changes_table
-from sapwood.report.verdict import SIGNS, find, lead
+from sapwood.report.verdict import find, lead
 
 PROMPT = "A tree adds a ring of living wood every year, and"
 """What the model continues in the quick start, where the recipe names no prompt."""
@@ -50,8 +49,6 @@ def _render(facts: CardFacts) -> str:
             changes=changes_table(changes, facts.run.recipe.evaluation.confidence) if changes else None,
             lead=lead(changes) if changes else "",
             problem=problem,
-            signs=SIGNS,
-            aims=AIMS,
             suites=[benchmarks(comparison) for comparison in facts.comparisons],
             first_bytes=None if facts.run.model is None else facts.run.model.settings.get("document_bytes"),
             limits=list(_limits(facts)),
